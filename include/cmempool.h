@@ -1,0 +1,924 @@
+/*
+ * cmempool: memory pools. Blocks are allocated up front, handed out and taken back in O(1).
+ *
+ * An ordinary pool (mempool) has N entries of one size. A ranged pool (r_mempool) is a collection
+ * of pools, its classes, over power-of-two sizes or any list of sizes. An entry is freed with its
+ * pointer alone. Link with -lcmempool, or `pkg-config --cflags --libs cmempool`.
+ *
+ *     mempool *mp = mempool_create(1024, sizeof(struct session), false);
+ *     struct session *s = mempool_alloc_entry(mp);
+ *     ...
+ *     mempool_free_entry(s);
+ *     mempool_destroy(mp);
+ *
+ * Promises
+ *   - N entries can be taken from a pool of N, by whichever threads, in whatever order.
+ *   - Memory is there once create returns, unless asked otherwise.
+ *   - Every entry is aligned for max_align_t (16 bytes), or as asked, up to 4096.
+ *   - Functions that fail return NULL (or 0) and set errno: EINVAL for arguments that make no
+ *     sense, ENOMEM for what can't be had. Nothing else changes.
+ *   - Misuse (a double free, a pointer that is no entry, an overwritten header) writes one line to
+ *     stderr and aborts.
+ *   - All functions may be called from any thread, unless their comment says otherwise. None may be
+ *     called from a signal handler.
+ *
+ * Sizes are in bytes. C99 and C++11 onwards, 64-bit Linux.
+ *
+ * Generated from the library's source; `make header` writes it anew.
+ */
+
+
+#ifndef CMEMPOOL_H
+#define CMEMPOOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/* ---- What compilers can be told; nothing, where they can't. -------------------------------- */
+
+#if defined(__GNUC__) && !defined(CMEMPOOL_NO_ATTRIBUTES)
+/* A new entry: no other pointer leads to it, and it is aligned at least like max_align_t. Not
+ * warn_unused_result: an entry whose pointer is dropped still goes with its pool. */
+#define CMEMPOOL_MALLOC __attribute__((malloc, assume_aligned(16)))
+/* Parameter number n says how many bytes the result has. */
+#define CMEMPOOL_ALLOC_SIZE(n) __attribute__((alloc_size(n)))
+/* Dropping the result loses what only it can give back. */
+#define CMEMPOOL_MUST_USE __attribute__((warn_unused_result))
+/* No pointer argument may be NULL. */
+#define CMEMPOOL_NONNULL __attribute__((nonnull))
+#else
+#define CMEMPOOL_MALLOC
+#define CMEMPOOL_ALLOC_SIZE(n)
+#define CMEMPOOL_MUST_USE
+#define CMEMPOOL_NONNULL
+#endif
+
+#if defined(__GNUC__)
+#define CMEMPOOL_ALIGNED(n) __attribute__((aligned(n)))
+#elif defined(__cplusplus)
+#define CMEMPOOL_ALIGNED(n) alignas(n)
+#else
+#define CMEMPOOL_ALIGNED(n) _Alignas(n)
+#endif
+
+/* ---- Version -------------------------------------------------------------------------------- */
+
+/** The version of this header. */
+#define CMEMPOOL_VERSION_MAJOR 1
+#define CMEMPOOL_VERSION_MINOR 0
+#define CMEMPOOL_VERSION_PATCH 0
+
+/* ---- Constants, structs, functions ---------------------------------------------------------- */
+
+
+/**
+ * Flag: when all entries are out, take from the heap. Ordinary pools only; a ranged pool has a
+ * policy.
+ */
+#define MEMPOOL_FALL_BACK 1
+
+/**
+ * Flag: calls on the pool and frees of its entries never overlap, so it takes no lock. One thread
+ * may use it, or several that take turns by means of their own.
+ */
+#define MEMPOOL_SINGLE_THREAD 2
+
+/**
+ * Flag: don't have the memory provided at create. Create is fast, the first use of each page
+ * costs a page fault, and where memory is overcommitted it may end the process.
+ */
+#define MEMPOOL_NO_PREFAULT 4
+
+/**
+ * Flag: overwrite an entry with zeros when it is freed. Costs the writes.
+ */
+#define MEMPOOL_ZERO_ON_FREE 8
+
+/**
+ * Bytes of a buffer that are needed once, whatever is in it.
+ */
+#define CMEMPOOL_PER_REGION 512
+
+/**
+ * Bytes of a buffer that are needed per class; an ordinary pool is one.
+ */
+#define CMEMPOOL_PER_CLASS 512
+
+/**
+ * Bytes of a buffer that are needed beside each slot.
+ */
+#define CMEMPOOL_PER_SLOT 8
+
+/**
+ * What a ranged pool does when the class that fits a request is empty.
+ */
+typedef enum r_memory_fallback_policy_t {
+    /**
+     * Tries the larger classes in turn, then returns NULL.
+     */
+    fallback_disabled = 0,
+    /**
+     * Takes from the heap at once.
+     */
+    fallback_at_first_exhaustion,
+    /**
+     * Tries the larger classes in turn, then takes from the heap.
+     */
+    fallback_at_last_exhaustion,
+    /**
+     * Not a policy: one more than the last.
+     */
+    __fallback_end_place_holder,
+} r_memory_fallback_policy_t;
+
+/**
+ * A pool of entries of one size. Only the library looks inside.
+ */
+typedef struct mempool mempool;
+
+/**
+ * A collection of pools, called classes, each with entries of one size. Only the library looks
+ * inside.
+ */
+typedef struct r_mempool r_mempool;
+
+/**
+ * What an ordinary pool is to be. Start from `MEMPOOL_OPTIONS_INIT`, which sets `struct_size`
+ * and leaves the rest 0; 0 means the default wherever it is allowed.
+ */
+typedef struct mempool_options {
+    /**
+     * `sizeof(mempool_options)`: tells the library which version of this struct it got.
+     */
+    size_t struct_size;
+    /**
+     * How many entries, 1 to 4294967295.
+     */
+    size_t elem_count;
+    /**
+     * Usable bytes of each entry, at least 1.
+     */
+    size_t elem_size;
+    /**
+     * Alignment of every entry in bytes: a power of two up to 4096. 0, or less than 16, means 16,
+     * that of `max_align_t`. It rounds the size of a slot up: see `mempool_create`.
+     */
+    size_t alignment;
+    /**
+     * Shown in reports, or NULL. The first 63 bytes are copied.
+     */
+    const char *name;
+    /**
+     * Memory of the caller's to put the pool and all it needs into, or NULL. It must be aligned to
+     * 16 bytes and belong to the pool until that is destroyed. The library then makes no heap and
+     * no kernel memory call for the pool, except for entries that fall back to the heap.
+     */
+    void *buffer;
+    /**
+     * Bytes of the buffer, at least `mempool_buffer_size` of these options; 0 without a buffer.
+     */
+    size_t buffer_size;
+    /**
+     * `MEMPOOL_…` flags, or-ed together.
+     */
+    uint64_t flags;
+} mempool_options;
+
+/**
+ * One class of a ranged pool.
+ */
+typedef struct r_mempool_class {
+    /**
+     * Usable bytes of each entry, at least 1.
+     */
+    size_t elem_size;
+    /**
+     * How many entries, 1 to 4294967295.
+     */
+    size_t elem_count;
+} r_mempool_class;
+
+/**
+ * What a ranged pool is to be. Start from `R_MEMPOOL_OPTIONS_INIT`, which sets `struct_size` and
+ * leaves the rest 0; 0 means the default wherever it is allowed.
+ *
+ * The classes are either powers of two (`smallest_size`, `largest_size` and `smallest_count`, as
+ * for `r_mempool_create`) or an explicit list (`classes` and `class_count`); the fields of the
+ * other way are 0.
+ */
+typedef struct r_mempool_options {
+    /**
+     * `sizeof(r_mempool_options)`: tells the library which version of this struct it got.
+     */
+    size_t struct_size;
+    /**
+     * Usable bytes of the smallest class's entries.
+     */
+    size_t smallest_size;
+    /**
+     * Usable bytes of the largest class's entries.
+     */
+    size_t largest_size;
+    /**
+     * Entries of the smallest class.
+     */
+    size_t smallest_count;
+    /**
+     * An explicit list of classes, in ascending order of their sizes, no two the same; or NULL. It
+     * is copied.
+     */
+    const struct r_mempool_class *classes;
+    /**
+     * Length of the list, up to 256.
+     */
+    size_t class_count;
+    /**
+     * As for `mempool_options`.
+     */
+    size_t alignment;
+    /**
+     * As for `mempool_options`.
+     */
+    const char *name;
+    /**
+     * As for `mempool_options`.
+     */
+    void *buffer;
+    /**
+     * As for `mempool_options`, with `r_mempool_buffer_size`.
+     */
+    size_t buffer_size;
+    /**
+     * `MEMPOOL_…` flags, or-ed together; not `MEMPOOL_FALL_BACK`.
+     */
+    uint64_t flags;
+    /**
+     * What to do when the class that fits a request is empty.
+     */
+    r_memory_fallback_policy_t policy;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
+} r_mempool_options;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * Makes a pool with options.
+ *
+ * @param options  what the pool is to be; read during the call only
+ * @return the pool, to be destroyed with `mempool_destroy`; NULL with `errno` EINVAL (NULL, a
+ *         struct of an unknown size, an unknown flag, a count, size or alignment that breaks a
+ *         rule, a buffer too small or badly aligned) or ENOMEM
+ *
+ * Threads and cost: as `mempool_create`.
+ */
+struct mempool *mempool_create_with(const struct mempool_options *options) CMEMPOOL_MUST_USE;
+
+/**
+ * Makes a ranged pool with options.
+ *
+ * @param options  what the ranged pool is to be; read during the call only
+ * @return the ranged pool, to be destroyed with `r_mempool_destroy`; NULL with `errno` EINVAL
+ *         (NULL, a struct of an unknown size, an unknown flag or policy, classes or an alignment
+ *         that break a rule, a buffer too small or badly aligned) or ENOMEM
+ *
+ * Threads and cost: as `r_mempool_create`.
+ */
+struct r_mempool *r_mempool_create_with(const struct r_mempool_options *options) CMEMPOOL_MUST_USE;
+
+/**
+ * How many bytes a buffer needs for a pool with these options. What the options say of a buffer,
+ * a name and flags has no influence.
+ *
+ * @return bytes; 0 with `errno` as `mempool_create_with` would set it
+ *
+ * `MEMPOOL_BUFFER_SIZE` gives the same number at compile time. Threads: safe. Cost: O(1).
+ */
+size_t mempool_buffer_size(const struct mempool_options *options);
+
+/**
+ * How many bytes a buffer needs for a ranged pool with these options. What the options say of a
+ * buffer, a name, flags and a policy has no influence.
+ *
+ * @return bytes; 0 with `errno` as `r_mempool_create_with` would set it
+ *
+ * `R_MEMPOOL_BUFFER_SIZE` gives the same number at compile time. Threads: safe. Cost: O(classes).
+ */
+size_t r_mempool_buffer_size(const struct r_mempool_options *options);
+
+/**
+ * Makes a pool of `elem_count` entries of `elem_size` bytes each.
+ *
+ * All memory is allocated, and provided by the system, before this returns: the pool's entries
+ * can't run out of memory later, overcommitted or not. Every entry is aligned like `max_align_t`
+ * (16 bytes). A slot takes `elem_size` and 8 bytes, rounded up to a multiple of 16 (an `int` takes
+ * 16), and 8 bytes of bookkeeping beside it; a pool takes 1 KiB at most beyond that.
+ *
+ * @param elem_count  how many entries, 1 to 4294967295
+ * @param elem_size   usable bytes of each, at least 1
+ * @param fallback_to_dynamic_memory  when all entries are out: true takes from the heap
+ *                    (`malloc`'s memory), false makes `mempool_alloc_entry` return NULL
+ * @return the pool, to be destroyed with `mempool_destroy`; NULL with `errno` EINVAL (a count or
+ *         size of 0) or ENOMEM (the memory can't be had, or no size_t can count it)
+ *
+ * Threads: any number may use the pool at once. Cost: grows with the memory, page by page.
+ */
+struct mempool *mempool_create(size_t elem_count,
+                               size_t elem_size,
+                               bool fallback_to_dynamic_memory)
+CMEMPOOL_MUST_USE;
+
+/**
+ * Takes an entry.
+ *
+ * Exactly as many entries as the pool was made for can be out at once, whichever threads hold
+ * them. Then the pool takes from the heap, or has none, as chosen at create. The content is
+ * whatever an earlier holder left.
+ *
+ * @param mp  a live pool; NULL gives NULL with `errno` EINVAL
+ * @return the entry, aligned like `max_align_t` or as chosen at create; NULL with `errno` ENOMEM
+ *         when all are out (and the heap, where the pool may use it, has none)
+ *
+ * Threads: safe. Cost: O(1), one uncontended lock.
+ */
+void *mempool_alloc_entry(struct mempool *mp) CMEMPOOL_MALLOC;
+
+/**
+ * Takes an entry whose bytes are all zero.
+ *
+ * As `mempool_alloc_entry`; the cost grows with the entries' size.
+ */
+void *mempool_calloc_entry(struct mempool *mp) CMEMPOOL_MALLOC;
+
+/**
+ * Gives an entry back, to whatever pool it came from, ordinary or ranged, or to the heap.
+ *
+ * Also a macro of the same name, which sets the caller's variable to NULL, evaluates its argument
+ * once, and can be used wherever an expression can. To call the function itself, put its name in
+ * parentheses: `(mempool_free_entry)(p)`; its address is taken as usual.
+ *
+ * @param entry  a live entry; NULL does nothing
+ *
+ * Anything else is misuse: the process writes one line to stderr and aborts. Caught are an entry
+ * that was freed before (at once, or after other calls, as long as it is not out again), a pointer
+ * into the middle of an entry, a pointer that is no pool's, and an entry whose 8 bytes in front
+ * were overwritten. To see that, the 8 bytes before the pointer are read. Two threads that free
+ * the same entry at the same moment may go unseen, and so may data of the program's that looks
+ * like a word of ours: with a chance of 2^-23 for random data.
+ *
+ * Threads: safe, on any thread, also when the one that took the entry has ended. Cost: O(1), one
+ * uncontended lock.
+ */
+void mempool_free_entry(void *entry);
+
+/**
+ * Destroys a pool and everything in it, entries that were never freed and those that came from the
+ * heap included.
+ *
+ * Also a macro of the same name, which sets the caller's variable to NULL: see
+ * `mempool_free_entry`. A buffer of the caller's can be used again afterwards.
+ *
+ * @param mp  a live pool; NULL does nothing. A pointer to anything else, a pool that was destroyed
+ *            included, is misuse: the process writes a line to stderr and aborts, if the memory
+ *            can still be read
+ *
+ * Threads: nobody else may be inside a call on the pool or use its entries, now or later. Cost:
+ * that of giving the memory back, and O(dynamic entries); in a buffer O(entries).
+ */
+void mempool_destroy(struct mempool *mp);
+
+/**
+ * How many entries the pool was made for. 0 for NULL.
+ *
+ * Threads: safe. Cost: O(1).
+ */
+size_t mempool_total_capacity(const struct mempool *mp);
+
+/**
+ * How many of the pool's own entries are out; dynamic ones don't count. 0 for NULL.
+ *
+ * Exact when no other thread is inside a call on the pool, and never above the capacity.
+ *
+ * Threads: safe. Cost: O(1), one uncontended lock.
+ */
+size_t mempool_used_count(const struct mempool *mp);
+
+/**
+ * How many entries are out that came from the heap, because the pool was empty. 0 for NULL.
+ *
+ * Threads: safe. Cost: O(1), one uncontended lock.
+ */
+size_t mempool_dynamic_allocs_count(const struct mempool *mp);
+
+/**
+ * `mempool_free_entry` under the name that programs compiled against the original library call.
+ */
+void _mempool_free_entry(void *entry);
+
+/**
+ * `mempool_destroy` under the name that programs compiled against the original library call.
+ */
+void _mempool_destroy(struct mempool *mp);
+
+/**
+ * Makes a ranged pool: one class per power of two from `smallest_size` to `largest_size`.
+ *
+ * The smallest class has `smallest_count` entries, and each class half as many as the one below.
+ * Sizes and the count are rounded up to powers of two, and the smallest size to at least 16. The
+ * classes' memory is one mapping; what `mempool_create` says of memory and alignment holds here.
+ *
+ * @param smallest_size   usable bytes of the smallest class's entries, at least 1
+ * @param largest_size    usable bytes of the largest class's entries; after rounding, more than
+ *                        the smallest
+ * @param smallest_count  entries of the smallest class, enough for the largest class to have one
+ * @param policy          what to do when the class that fits is empty
+ * @return the ranged pool, to be destroyed with `r_mempool_destroy`; NULL with `errno` EINVAL (an
+ *         argument that breaks a rule above, or no policy) or ENOMEM
+ *
+ * Threads: any number may use the pool at once. Cost: grows with the memory, page by page.
+ */
+struct r_mempool *r_mempool_create(size_t smallest_size,
+                                   size_t largest_size,
+                                   size_t smallest_count,
+                                   r_memory_fallback_policy_t policy)
+CMEMPOOL_MUST_USE;
+
+/**
+ * Takes an entry of at least `size` bytes.
+ *
+ * It comes from the smallest class whose entries are large enough; when that is empty, from
+ * wherever the policy says.
+ *
+ * @param rmp   a live ranged pool; NULL gives NULL with `errno` EINVAL
+ * @param size  bytes, 1 to the largest class's size
+ * @return the entry, aligned like `max_align_t` or as chosen at create; NULL with `errno` EINVAL
+ *         (a size of 0 or above the largest class's) or ENOMEM (no entry to be had)
+ *
+ * Threads: safe. Cost: O(1), one uncontended lock; O(classes) when the class that fits is empty;
+ * with an explicit list of classes O(log classes) more.
+ */
+void *r_mempool_alloc_entry(struct r_mempool *rmp,
+                            size_t size)
+CMEMPOOL_MALLOC CMEMPOOL_ALLOC_SIZE(2);
+
+/**
+ * Takes an entry of at least `size` bytes, the first `size` of which are zero.
+ *
+ * As `r_mempool_alloc_entry`; the cost grows with the size.
+ */
+void *r_mempool_calloc_entry(struct r_mempool *rmp,
+                             size_t size)
+CMEMPOOL_MALLOC CMEMPOOL_ALLOC_SIZE(2);
+
+/**
+ * Makes an entry larger or smaller, as `realloc` does.
+ *
+ * When the size fits the entry's own class, the entry stays as it is. Otherwise it moves: its
+ * bytes, as many as both have, are copied to an entry of the class that fits, and the old entry is
+ * freed. An entry that should shrink stays too while no smaller one is to be had. Entries from the
+ * heap move into the pool and back in the same way.
+ *
+ * @param rmp    a live ranged pool; NULL gives NULL with `errno` EINVAL
+ * @param entry  a live entry of this ranged pool; NULL makes this `r_mempool_alloc_entry`. Anything
+ *               else is misuse: see `mempool_free_entry`
+ * @param size   bytes, 1 to the largest class's size
+ * @return the entry, at its old address or a new one; NULL with `errno` EINVAL (a size of 0 or
+ *         above the largest class's) or ENOMEM (no entry to be had). After NULL the old entry is
+ *         as it was, and still out
+ *
+ * Threads: safe, as long as one thread at a time uses the entry. Cost: that of an alloc, a copy
+ * and a free when it moves; else O(1).
+ */
+void *r_mempool_realloc_entry(struct r_mempool *rmp,
+                              void *entry,
+                              size_t size)
+CMEMPOOL_MUST_USE CMEMPOOL_ALLOC_SIZE(3);
+
+/**
+ * Gives an entry back, to whatever pool it came from: the same as `mempool_free_entry`, and a macro
+ * in the same way.
+ */
+void r_mempool_free_entry(void *entry);
+
+/**
+ * Destroys a ranged pool and everything in it: see `mempool_destroy`. Also a macro of the same
+ * name, which sets the caller's variable to NULL.
+ */
+void r_mempool_destroy(struct r_mempool *rmp);
+
+/**
+ * How many entries the class was made for that fits `size`. 0 for a size of 0 or above the largest
+ * class's, and for NULL.
+ *
+ * Threads: safe. Cost: as `r_mempool_alloc_entry`.
+ */
+size_t r_mempool_total_capacity(const struct r_mempool *rmp, size_t size);
+
+/**
+ * How many entries of the class that fits `size` are out, whatever was asked for; dynamic ones
+ * don't count. 0 for a size of 0 or above the largest class's, and for NULL.
+ *
+ * Exact when no other thread is inside a call on the pool, and never above the capacity.
+ *
+ * Threads: safe. Cost: as `r_mempool_alloc_entry`.
+ */
+size_t r_mempool_used_count(const struct r_mempool *rmp, size_t size);
+
+/**
+ * How many entries are out that came from the heap.
+ *
+ * Under `fallback_at_first_exhaustion` those that the class fitting `size` would have served;
+ * under `fallback_at_last_exhaustion` all, whichever size is asked for. 0 for a size of 0 or above
+ * the largest class's, and for NULL.
+ *
+ * Threads: safe; under `fallback_at_last_exhaustion` exact when no other thread is inside a call
+ * on the pool. Cost: O(1); under `fallback_at_last_exhaustion` O(classes).
+ */
+size_t r_mempool_dynamic_allocs_count(const struct r_mempool *rmp, size_t size);
+
+/**
+ * `r_mempool_destroy` under the name that programs compiled against the original library call.
+ */
+void _r_mempool_destroy(struct r_mempool *rmp);
+
+/**
+ * Makes a pool of `elem_count` entries of `elem_size` bytes each.
+ *
+ * All memory is allocated, and provided by the system, before this returns: the pool's entries
+ * can't run out of memory later, overcommitted or not. Every entry is aligned like `max_align_t`
+ * (16 bytes). A slot takes `elem_size` and 8 bytes, rounded up to a multiple of 16 (an `int` takes
+ * 16), and 8 bytes of bookkeeping beside it; a pool takes 1 KiB at most beyond that.
+ *
+ * @param elem_count  how many entries, 1 to 4294967295
+ * @param elem_size   usable bytes of each, at least 1
+ * @param fallback_to_dynamic_memory  when all entries are out: true takes from the heap
+ *                    (`malloc`'s memory), false makes `mempool_alloc_entry` return NULL
+ * @return the pool, to be destroyed with `mempool_destroy`; NULL with `errno` EINVAL (a count or
+ *         size of 0) or ENOMEM (the memory can't be had, or no size_t can count it)
+ *
+ * Threads: any number may use the pool at once. Cost: grows with the memory, page by page.
+ */
+struct mempool *mempool_create(size_t elem_count,
+                               size_t elem_size,
+                               bool fallback_to_dynamic_memory)
+CMEMPOOL_MUST_USE;
+
+/**
+ * Takes an entry.
+ *
+ * Exactly as many entries as the pool was made for can be out at once, whichever threads hold
+ * them. Then the pool takes from the heap, or has none, as chosen at create. The content is
+ * whatever an earlier holder left.
+ *
+ * @param mp  a live pool; NULL gives NULL with `errno` EINVAL
+ * @return the entry, aligned like `max_align_t` or as chosen at create; NULL with `errno` ENOMEM
+ *         when all are out (and the heap, where the pool may use it, has none)
+ *
+ * Threads: safe. Cost: O(1), one uncontended lock.
+ */
+void *mempool_alloc_entry(struct mempool *mp) CMEMPOOL_MALLOC;
+
+/**
+ * Takes an entry whose bytes are all zero.
+ *
+ * As `mempool_alloc_entry`; the cost grows with the entries' size.
+ */
+void *mempool_calloc_entry(struct mempool *mp) CMEMPOOL_MALLOC;
+
+/**
+ * Gives an entry back, to whatever pool it came from, ordinary or ranged, or to the heap.
+ *
+ * Also a macro of the same name, which sets the caller's variable to NULL, evaluates its argument
+ * once, and can be used wherever an expression can. To call the function itself, put its name in
+ * parentheses: `(mempool_free_entry)(p)`; its address is taken as usual.
+ *
+ * @param entry  a live entry; NULL does nothing
+ *
+ * Anything else is misuse: the process writes one line to stderr and aborts. Caught are an entry
+ * that was freed before (at once, or after other calls, as long as it is not out again), a pointer
+ * into the middle of an entry, a pointer that is no pool's, and an entry whose 8 bytes in front
+ * were overwritten. To see that, the 8 bytes before the pointer are read. Two threads that free
+ * the same entry at the same moment may go unseen, and so may data of the program's that looks
+ * like a word of ours: with a chance of 2^-23 for random data.
+ *
+ * Threads: safe, on any thread, also when the one that took the entry has ended. Cost: O(1), one
+ * uncontended lock.
+ */
+void mempool_free_entry(void *entry);
+
+/**
+ * Destroys a pool and everything in it, entries that were never freed and those that came from the
+ * heap included.
+ *
+ * Also a macro of the same name, which sets the caller's variable to NULL: see
+ * `mempool_free_entry`. A buffer of the caller's can be used again afterwards.
+ *
+ * @param mp  a live pool; NULL does nothing. A pointer to anything else, a pool that was destroyed
+ *            included, is misuse: the process writes a line to stderr and aborts, if the memory
+ *            can still be read
+ *
+ * Threads: nobody else may be inside a call on the pool or use its entries, now or later. Cost:
+ * that of giving the memory back, and O(dynamic entries); in a buffer O(entries).
+ */
+void mempool_destroy(struct mempool *mp);
+
+/**
+ * How many entries the pool was made for. 0 for NULL.
+ *
+ * Threads: safe. Cost: O(1).
+ */
+size_t mempool_total_capacity(const struct mempool *mp);
+
+/**
+ * How many of the pool's own entries are out; dynamic ones don't count. 0 for NULL.
+ *
+ * Exact when no other thread is inside a call on the pool, and never above the capacity.
+ *
+ * Threads: safe. Cost: O(1), one uncontended lock.
+ */
+size_t mempool_used_count(const struct mempool *mp);
+
+/**
+ * How many entries are out that came from the heap, because the pool was empty. 0 for NULL.
+ *
+ * Threads: safe. Cost: O(1), one uncontended lock.
+ */
+size_t mempool_dynamic_allocs_count(const struct mempool *mp);
+
+/**
+ * `mempool_free_entry` under the name that programs compiled against the original library call.
+ */
+void _mempool_free_entry(void *entry);
+
+/**
+ * `mempool_destroy` under the name that programs compiled against the original library call.
+ */
+void _mempool_destroy(struct mempool *mp);
+
+/**
+ * Makes a ranged pool: one class per power of two from `smallest_size` to `largest_size`.
+ *
+ * The smallest class has `smallest_count` entries, and each class half as many as the one below.
+ * Sizes and the count are rounded up to powers of two, and the smallest size to at least 16. The
+ * classes' memory is one mapping; what `mempool_create` says of memory and alignment holds here.
+ *
+ * @param smallest_size   usable bytes of the smallest class's entries, at least 1
+ * @param largest_size    usable bytes of the largest class's entries; after rounding, more than
+ *                        the smallest
+ * @param smallest_count  entries of the smallest class, enough for the largest class to have one
+ * @param policy          what to do when the class that fits is empty
+ * @return the ranged pool, to be destroyed with `r_mempool_destroy`; NULL with `errno` EINVAL (an
+ *         argument that breaks a rule above, or no policy) or ENOMEM
+ *
+ * Threads: any number may use the pool at once. Cost: grows with the memory, page by page.
+ */
+struct r_mempool *r_mempool_create(size_t smallest_size,
+                                   size_t largest_size,
+                                   size_t smallest_count,
+                                   r_memory_fallback_policy_t policy)
+CMEMPOOL_MUST_USE;
+
+/**
+ * Takes an entry of at least `size` bytes.
+ *
+ * It comes from the smallest class whose entries are large enough; when that is empty, from
+ * wherever the policy says.
+ *
+ * @param rmp   a live ranged pool; NULL gives NULL with `errno` EINVAL
+ * @param size  bytes, 1 to the largest class's size
+ * @return the entry, aligned like `max_align_t` or as chosen at create; NULL with `errno` EINVAL
+ *         (a size of 0 or above the largest class's) or ENOMEM (no entry to be had)
+ *
+ * Threads: safe. Cost: O(1), one uncontended lock; O(classes) when the class that fits is empty;
+ * with an explicit list of classes O(log classes) more.
+ */
+void *r_mempool_alloc_entry(struct r_mempool *rmp,
+                            size_t size)
+CMEMPOOL_MALLOC CMEMPOOL_ALLOC_SIZE(2);
+
+/**
+ * Takes an entry of at least `size` bytes, the first `size` of which are zero.
+ *
+ * As `r_mempool_alloc_entry`; the cost grows with the size.
+ */
+void *r_mempool_calloc_entry(struct r_mempool *rmp,
+                             size_t size)
+CMEMPOOL_MALLOC CMEMPOOL_ALLOC_SIZE(2);
+
+/**
+ * Makes an entry larger or smaller, as `realloc` does.
+ *
+ * When the size fits the entry's own class, the entry stays as it is. Otherwise it moves: its
+ * bytes, as many as both have, are copied to an entry of the class that fits, and the old entry is
+ * freed. An entry that should shrink stays too while no smaller one is to be had. Entries from the
+ * heap move into the pool and back in the same way.
+ *
+ * @param rmp    a live ranged pool; NULL gives NULL with `errno` EINVAL
+ * @param entry  a live entry of this ranged pool; NULL makes this `r_mempool_alloc_entry`. Anything
+ *               else is misuse: see `mempool_free_entry`
+ * @param size   bytes, 1 to the largest class's size
+ * @return the entry, at its old address or a new one; NULL with `errno` EINVAL (a size of 0 or
+ *         above the largest class's) or ENOMEM (no entry to be had). After NULL the old entry is
+ *         as it was, and still out
+ *
+ * Threads: safe, as long as one thread at a time uses the entry. Cost: that of an alloc, a copy
+ * and a free when it moves; else O(1).
+ */
+void *r_mempool_realloc_entry(struct r_mempool *rmp,
+                              void *entry,
+                              size_t size)
+CMEMPOOL_MUST_USE CMEMPOOL_ALLOC_SIZE(3);
+
+/**
+ * Gives an entry back, to whatever pool it came from: the same as `mempool_free_entry`, and a macro
+ * in the same way.
+ */
+void r_mempool_free_entry(void *entry);
+
+/**
+ * Destroys a ranged pool and everything in it: see `mempool_destroy`. Also a macro of the same
+ * name, which sets the caller's variable to NULL.
+ */
+void r_mempool_destroy(struct r_mempool *rmp);
+
+/**
+ * How many entries the class was made for that fits `size`. 0 for a size of 0 or above the largest
+ * class's, and for NULL.
+ *
+ * Threads: safe. Cost: as `r_mempool_alloc_entry`.
+ */
+size_t r_mempool_total_capacity(const struct r_mempool *rmp, size_t size);
+
+/**
+ * How many entries of the class that fits `size` are out, whatever was asked for; dynamic ones
+ * don't count. 0 for a size of 0 or above the largest class's, and for NULL.
+ *
+ * Exact when no other thread is inside a call on the pool, and never above the capacity.
+ *
+ * Threads: safe. Cost: as `r_mempool_alloc_entry`.
+ */
+size_t r_mempool_used_count(const struct r_mempool *rmp, size_t size);
+
+/**
+ * How many entries are out that came from the heap.
+ *
+ * Under `fallback_at_first_exhaustion` those that the class fitting `size` would have served;
+ * under `fallback_at_last_exhaustion` all, whichever size is asked for. 0 for a size of 0 or above
+ * the largest class's, and for NULL.
+ *
+ * Threads: safe; under `fallback_at_last_exhaustion` exact when no other thread is inside a call
+ * on the pool. Cost: O(1); under `fallback_at_last_exhaustion` O(classes).
+ */
+size_t r_mempool_dynamic_allocs_count(const struct r_mempool *rmp, size_t size);
+
+/**
+ * `r_mempool_destroy` under the name that programs compiled against the original library call.
+ */
+void _r_mempool_destroy(struct r_mempool *rmp);
+
+/**
+ * Makes a pool with options.
+ *
+ * @param options  what the pool is to be; read during the call only
+ * @return the pool, to be destroyed with `mempool_destroy`; NULL with `errno` EINVAL (NULL, a
+ *         struct of an unknown size, an unknown flag, a count, size or alignment that breaks a
+ *         rule, a buffer too small or badly aligned) or ENOMEM
+ *
+ * Threads and cost: as `mempool_create`.
+ */
+struct mempool *mempool_create_with(const struct mempool_options *options) CMEMPOOL_MUST_USE;
+
+/**
+ * Makes a ranged pool with options.
+ *
+ * @param options  what the ranged pool is to be; read during the call only
+ * @return the ranged pool, to be destroyed with `r_mempool_destroy`; NULL with `errno` EINVAL
+ *         (NULL, a struct of an unknown size, an unknown flag or policy, classes or an alignment
+ *         that break a rule, a buffer too small or badly aligned) or ENOMEM
+ *
+ * Threads and cost: as `r_mempool_create`.
+ */
+struct r_mempool *r_mempool_create_with(const struct r_mempool_options *options) CMEMPOOL_MUST_USE;
+
+/**
+ * How many bytes a buffer needs for a pool with these options. What the options say of a buffer,
+ * a name and flags has no influence.
+ *
+ * @return bytes; 0 with `errno` as `mempool_create_with` would set it
+ *
+ * `MEMPOOL_BUFFER_SIZE` gives the same number at compile time. Threads: safe. Cost: O(1).
+ */
+size_t mempool_buffer_size(const struct mempool_options *options);
+
+/**
+ * How many bytes a buffer needs for a ranged pool with these options. What the options say of a
+ * buffer, a name, flags and a policy has no influence.
+ *
+ * @return bytes; 0 with `errno` as `r_mempool_create_with` would set it
+ *
+ * `R_MEMPOOL_BUFFER_SIZE` gives the same number at compile time. Threads: safe. Cost: O(classes).
+ */
+size_t r_mempool_buffer_size(const struct r_mempool_options *options);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* CMEMPOOL_H */
+
+/* ---- Options -------------------------------------------------------------------------------- */
+
+/** The value to start a `mempool_options` from, as `mempool_options o = MEMPOOL_OPTIONS_INIT;` */
+#define MEMPOOL_OPTIONS_INIT {sizeof(mempool_options), 0, 0, 0, NULL, NULL, 0, 0}
+
+/** The value to start an `r_mempool_options` from. */
+#define R_MEMPOOL_OPTIONS_INIT \
+    {sizeof(r_mempool_options), 0, 0, 0, NULL, 0, 0, NULL, NULL, 0, 0, fallback_disabled, 0}
+
+/* ---- Buffers known at compile time ---------------------------------------------------------- */
+
+/** Bytes of a buffer for a pool of `elem_count` entries of `elem_size` bytes, default alignment.
+ *  A constant expression if its arguments are; equal to `mempool_buffer_size`. */
+#define MEMPOOL_BUFFER_SIZE(elem_count, elem_size) \
+    (CMEMPOOL_PER_REGION + R_MEMPOOL_CLASS_SIZE(elem_count, elem_size))
+
+/** Declares a static array `name` that is a buffer for a pool of exactly `elem_count` entries of
+ *  `elem_size` bytes. Usable at file scope and in functions, in C and C++; ends with a semicolon of
+ *  the caller's. Give it to `mempool_create_with` as `buffer`, and `sizeof name` as `buffer_size`.
+ *
+ *      MEMPOOL_STATIC_BUFFER(memory, 100, sizeof(struct session));
+ *
+ *      mempool_options options = MEMPOOL_OPTIONS_INIT;
+ *      options.elem_count = 100;
+ *      options.elem_size = sizeof(struct session);
+ *      options.buffer = memory;
+ *      options.buffer_size = sizeof memory;
+ *      mempool *mp = mempool_create_with(&options); */
+#define MEMPOOL_STATIC_BUFFER(name, elem_count, elem_size) \
+    static CMEMPOOL_ALIGNED(64) unsigned char name[MEMPOOL_BUFFER_SIZE(elem_count, elem_size)]
+
+/** Bytes of a buffer for a ranged pool of powers of two, with arguments as for `r_mempool_create`
+ *  (which must be valid there) and default alignment. A constant expression if its arguments are;
+ *  equal to `r_mempool_buffer_size`. */
+#define R_MEMPOOL_BUFFER_SIZE(smallest_size, largest_size, smallest_count) \
+    CMEMPOOL_RANGED_SIZE(CMEMPOOL_CLASS_BITS(smallest_size), CMEMPOOL_BITS(largest_size), \
+                         (size_t)1 << CMEMPOOL_BITS(smallest_count))
+
+/** Declares a static array `name` that is a buffer for exactly that ranged pool: see
+ *  `MEMPOOL_STATIC_BUFFER`. Give it to `r_mempool_create_with`. */
+#define R_MEMPOOL_STATIC_BUFFER(name, smallest_size, largest_size, smallest_count) \
+    static CMEMPOOL_ALIGNED(64) unsigned char \
+        name[R_MEMPOOL_BUFFER_SIZE(smallest_size, largest_size, smallest_count)]
+
+/** Bytes that one class adds to a buffer. For an explicit list of classes, a buffer needs
+ *  `CMEMPOOL_PER_REGION` and this for each class. */
+#define R_MEMPOOL_CLASS_SIZE(elem_count, elem_size) \
+    (CMEMPOOL_PER_CLASS + \
+     (size_t)(elem_count) * \
+         ((((size_t)(elem_size) + 8 + 15) & ~(size_t)15) + CMEMPOOL_PER_SLOT))
+
+/* Classes of 2^s to 2^l bytes, n entries in the smallest: each has n * 2^s bytes of payload, and 16
+ * bytes of header and padding per slot; all slots together are 2n less those of the last class. */
+#define CMEMPOOL_RANGED_SIZE(s, l, n) \
+    (CMEMPOOL_PER_REGION + ((l) - (s) + 1) * (CMEMPOOL_PER_CLASS + ((n) << (s))) + \
+     (2 * (n) - ((n) >> ((l) - (s)))) * (16 + CMEMPOOL_PER_SLOT))
+
+/* The smallest b, up to 47, with x <= 2^b; at least 4 for a class. */
+#define CMEMPOOL_CLASS_BITS(x) (CMEMPOOL_BITS(x) < 4 ? 4 : CMEMPOOL_BITS(x))
+#define CMEMPOOL_ABOVE(x, b) (((size_t)(x) > (size_t)1 << (b)) ? 1 : 0)
+#define CMEMPOOL_ABOVE_4(x, b) \
+    (CMEMPOOL_ABOVE(x, b) + CMEMPOOL_ABOVE(x, b + 1) + CMEMPOOL_ABOVE(x, b + 2) + \
+     CMEMPOOL_ABOVE(x, b + 3))
+#define CMEMPOOL_ABOVE_16(x, b) \
+    (CMEMPOOL_ABOVE_4(x, b) + CMEMPOOL_ABOVE_4(x, b + 4) + CMEMPOOL_ABOVE_4(x, b + 8) + \
+     CMEMPOOL_ABOVE_4(x, b + 12))
+#define CMEMPOOL_BITS(x) \
+    (CMEMPOOL_ABOVE_16(x, 0) + CMEMPOOL_ABOVE_16(x, 16) + CMEMPOOL_ABOVE_16(x, 32))
+
+/* ---- Free and destroy: also set the caller's variable to NULL ------------------------------- */
+
+/* Sets the pointer variable at `variable` to NULL and returns what it was. By bytes, since the
+ * variable may be a pointer to anything. */
+static inline CMEMPOOL_NONNULL void *cmempool_take_pointer(void *variable)
+{
+    void *pointer;
+    void *none = NULL;
+    memcpy(&pointer, variable, sizeof pointer);
+    memcpy(variable, &none, sizeof none);
+    return pointer;
+}
+
+/* The value of the pointer variable `v`, which is NULL afterwards. `v` is evaluated once: `sizeof`
+ * only makes sure that it can be compared with a pointer. */
+#define CMEMPOOL_TAKE(v) ((void)sizeof((v) == NULL), cmempool_take_pointer(&(v)))
+
+#define mempool_free_entry(entry) mempool_free_entry(CMEMPOOL_TAKE(entry))
+#define r_mempool_free_entry(entry) r_mempool_free_entry(CMEMPOOL_TAKE(entry))
+#define mempool_destroy(mp) mempool_destroy((mempool *)CMEMPOOL_TAKE(mp))
+#define r_mempool_destroy(rmp) r_mempool_destroy((r_mempool *)CMEMPOOL_TAKE(rmp))

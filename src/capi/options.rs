@@ -1,0 +1,305 @@
+//! Pools with options.
+
+use core::ffi::{CStr, c_char, c_void};
+use core::ptr::NonNull;
+
+use super::{RawPolicy, answer, mempool, ordinary, r_mempool, ranged};
+use crate::collection::{Collection, Policy, Request};
+use crate::error::Error;
+use crate::layout::{self, Class, Classes, Layout};
+use crate::pool::Traits;
+
+/// Flag: when all entries are out, take from the heap. Ordinary pools only; a ranged pool has a
+/// policy.
+pub const MEMPOOL_FALL_BACK: u64 = 1;
+/// Flag: calls on the pool and frees of its entries never overlap, so it takes no lock. One thread
+/// may use it, or several that take turns by means of their own.
+pub const MEMPOOL_SINGLE_THREAD: u64 = 2;
+/// Flag: don't have the memory provided at create. Create is fast, the first use of each page
+/// costs a page fault, and where memory is overcommitted it may end the process.
+pub const MEMPOOL_NO_PREFAULT: u64 = 4;
+/// Flag: overwrite an entry with zeros when it is freed. Costs the writes.
+pub const MEMPOOL_ZERO_ON_FREE: u64 = 8;
+
+/// Bytes of a buffer that are needed once, whatever is in it.
+pub const CMEMPOOL_PER_REGION: usize = 512;
+/// Bytes of a buffer that are needed per class; an ordinary pool is one.
+pub const CMEMPOOL_PER_CLASS: usize = 512;
+/// Bytes of a buffer that are needed beside each slot.
+pub const CMEMPOOL_PER_SLOT: usize = 8;
+
+static_assertions::const_assert_eq!(CMEMPOOL_PER_REGION, layout::REGION_RESERVE);
+static_assertions::const_assert_eq!(CMEMPOOL_PER_CLASS, layout::CLASS_RESERVE);
+static_assertions::const_assert_eq!(CMEMPOOL_PER_SLOT, layout::SLOT_RESERVE);
+
+const FLAGS: u64 =
+    MEMPOOL_FALL_BACK | MEMPOOL_SINGLE_THREAD | MEMPOOL_NO_PREFAULT | MEMPOOL_ZERO_ON_FREE;
+
+/// What an ordinary pool is to be. Start from `MEMPOOL_OPTIONS_INIT`, which sets `struct_size`
+/// and leaves the rest 0; 0 means the default wherever it is allowed.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct mempool_options {
+    /// `sizeof(mempool_options)`: tells the library which version of this struct it got.
+    pub struct_size: usize,
+    /// How many entries, 1 to 4294967295.
+    pub elem_count: usize,
+    /// Usable bytes of each entry, at least 1.
+    pub elem_size: usize,
+    /// Alignment of every entry in bytes: a power of two up to 4096. 0, or less than 16, means 16,
+    /// that of `max_align_t`. It rounds the size of a slot up: see `mempool_create`.
+    pub alignment: usize,
+    /// Shown in reports, or NULL. The first 63 bytes are copied.
+    pub name: *const c_char,
+    /// Memory of the caller's to put the pool and all it needs into, or NULL. It must be aligned to
+    /// 16 bytes and belong to the pool until that is destroyed. The library then makes no heap and
+    /// no kernel memory call for the pool, except for entries that fall back to the heap.
+    pub buffer: *mut c_void,
+    /// Bytes of the buffer, at least `mempool_buffer_size` of these options; 0 without a buffer.
+    pub buffer_size: usize,
+    /// `MEMPOOL_…` flags, or-ed together.
+    pub flags: u64,
+}
+
+/// One class of a ranged pool.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct r_mempool_class {
+    /// Usable bytes of each entry, at least 1.
+    pub elem_size: usize,
+    /// How many entries, 1 to 4294967295.
+    pub elem_count: usize,
+}
+
+/// What a ranged pool is to be. Start from `R_MEMPOOL_OPTIONS_INIT`, which sets `struct_size` and
+/// leaves the rest 0; 0 means the default wherever it is allowed.
+///
+/// The classes are either powers of two (`smallest_size`, `largest_size` and `smallest_count`, as
+/// for `r_mempool_create`) or an explicit list (`classes` and `class_count`); the fields of the
+/// other way are 0.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct r_mempool_options {
+    /// `sizeof(r_mempool_options)`: tells the library which version of this struct it got.
+    pub struct_size: usize,
+    /// Usable bytes of the smallest class's entries.
+    pub smallest_size: usize,
+    /// Usable bytes of the largest class's entries.
+    pub largest_size: usize,
+    /// Entries of the smallest class.
+    pub smallest_count: usize,
+    /// An explicit list of classes, in ascending order of their sizes, no two the same; or NULL. It
+    /// is copied.
+    pub classes: *const r_mempool_class,
+    /// Length of the list, up to 256.
+    pub class_count: usize,
+    /// As for `mempool_options`.
+    pub alignment: usize,
+    /// As for `mempool_options`.
+    pub name: *const c_char,
+    /// As for `mempool_options`.
+    pub buffer: *mut c_void,
+    /// As for `mempool_options`, with `r_mempool_buffer_size`.
+    pub buffer_size: usize,
+    /// `MEMPOOL_…` flags, or-ed together; not `MEMPOOL_FALL_BACK`.
+    pub flags: u64,
+    /// What to do when the class that fits a request is empty.
+    pub policy: RawPolicy,
+    /// 0.
+    pub reserved: u32,
+}
+
+static_assertions::const_assert_eq!(size_of::<mempool_options>(), 64);
+static_assertions::const_assert_eq!(core::mem::offset_of!(mempool_options, flags), 56);
+static_assertions::const_assert_eq!(size_of::<r_mempool_options>(), 96);
+static_assertions::const_assert_eq!(core::mem::offset_of!(r_mempool_options, flags), 80);
+static_assertions::const_assert_eq!(core::mem::offset_of!(r_mempool_options, policy), 88);
+// The caller's list of classes is read as the core's.
+static_assertions::assert_eq_size!(r_mempool_class, Class);
+static_assertions::assert_eq_align!(r_mempool_class, Class);
+
+/// What both kinds of options say in the same way.
+struct Common {
+    flags: u64,
+    name: *const c_char,
+    buffer: *mut c_void,
+    buffer_size: usize,
+}
+
+impl Common {
+    /// # Safety
+    /// The name is NULL or a string; the buffer is NULL or the pool's alone.
+    unsafe fn request<'a>(&self, layout: Layout<'a>, policy: Policy) -> Result<Request<'a>, Error> {
+        if self.flags & !FLAGS != 0 || (self.buffer.is_null() && self.buffer_size != 0) {
+            return Err(Error::Invalid);
+        }
+        let has = |flag| self.flags & flag != 0;
+        Ok(Request {
+            layout,
+            policy,
+            traits: Traits {
+                single_thread: has(MEMPOOL_SINGLE_THREAD),
+                zero_on_free: has(MEMPOOL_ZERO_ON_FREE),
+                fall_back: has(MEMPOOL_FALL_BACK),
+            },
+            prefault: !has(MEMPOOL_NO_PREFAULT),
+            // SAFETY: by this function's contract.
+            name: (!self.name.is_null()).then(|| unsafe { CStr::from_ptr(self.name) }),
+            buffer: NonNull::new(self.buffer.cast()).map(|buffer| (buffer, self.buffer_size)),
+        })
+    }
+}
+
+impl mempool_options {
+    fn layout(&self) -> Result<Layout<'static>, Error> {
+        let class = Class { elem_size: self.elem_size, elem_count: self.elem_count };
+        Layout::new(Classes::One(class), self.alignment)
+    }
+
+    /// # Safety
+    /// As `mempool_create_with` says of its options.
+    unsafe fn request(&self) -> Result<Request<'static>, Error> {
+        let Self { flags, name, buffer, buffer_size, .. } = *self;
+        let common = Common { flags, name, buffer, buffer_size };
+        // SAFETY: by this function's contract.
+        unsafe { common.request(self.layout()?, Policy::Ordinary) }
+    }
+}
+
+impl r_mempool_options {
+    /// # Safety
+    /// `classes` is NULL or `class_count` classes.
+    unsafe fn layout(&self) -> Result<Layout<'_>, Error> {
+        let classes = if self.classes.is_null() {
+            if self.class_count != 0 {
+                return Err(Error::Invalid);
+            }
+            Classes::powers_of_two(self.smallest_size, self.largest_size, self.smallest_count)?
+        } else {
+            if (self.smallest_size, self.largest_size, self.smallest_count) != (0, 0, 0)
+                || self.class_count > layout::MAX_CLASSES
+            {
+                return Err(Error::Invalid);
+            }
+            // SAFETY: by this function's contract; both structs are two sizes in the same order.
+            Classes::List(unsafe {
+                core::slice::from_raw_parts(self.classes.cast::<Class>(), self.class_count)
+            })
+        };
+        Layout::new(classes, self.alignment)
+    }
+
+    /// # Safety
+    /// As `r_mempool_create_with` says of its options.
+    unsafe fn request(&self) -> Result<Request<'_>, Error> {
+        let Self { flags, name, buffer, buffer_size, .. } = *self;
+        if self.reserved != 0 || flags & MEMPOOL_FALL_BACK != 0 {
+            return Err(Error::Invalid);
+        }
+        let policy = ranged::policy(self.policy)?;
+        let common = Common { flags, name, buffer, buffer_size };
+        // SAFETY: by this function's contract.
+        unsafe { common.request(self.layout()?, policy) }
+    }
+}
+
+/// The caller's options, once their size says that they are of a version known here.
+///
+/// # Safety
+/// NULL, or a struct that starts with its size in bytes.
+unsafe fn known<'a, T>(options: *const T) -> Result<&'a T, Error> {
+    if options.is_null() || !options.is_aligned() {
+        return Err(Error::Invalid);
+    }
+    // SAFETY: by this function's contract; both structs start with their size.
+    unsafe {
+        if options.cast::<usize>().read() != size_of::<T>() {
+            return Err(Error::Invalid);
+        }
+        Ok(&*options)
+    }
+}
+
+/// Makes a pool with options.
+///
+/// @param options  what the pool is to be; read during the call only
+/// @return the pool, to be destroyed with `mempool_destroy`; NULL with `errno` EINVAL (NULL, a
+///         struct of an unknown size, an unknown flag, a count, size or alignment that breaks a
+///         rule, a buffer too small or badly aligned) or ENOMEM
+///
+/// Threads and cost: as `mempool_create`.
+///
+/// # Safety
+/// `options` is NULL or a struct that starts with its size, its `name` NULL or a string, its buffer
+/// NULL or the pool's alone.
+///
+/// cbindgen:postfix=CMEMPOOL_MUST_USE
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mempool_create_with(options: *const mempool_options) -> *mut mempool {
+    // SAFETY: by this function's contract.
+    let create = || unsafe { Collection::create(&known(options)?.request()?) };
+    answer(create().map(ordinary::handle))
+}
+
+/// Makes a ranged pool with options.
+///
+/// @param options  what the ranged pool is to be; read during the call only
+/// @return the ranged pool, to be destroyed with `r_mempool_destroy`; NULL with `errno` EINVAL
+///         (NULL, a struct of an unknown size, an unknown flag or policy, classes or an alignment
+///         that break a rule, a buffer too small or badly aligned) or ENOMEM
+///
+/// Threads and cost: as `r_mempool_create`.
+///
+/// # Safety
+/// `options` is NULL or a struct that starts with its size, its `name` NULL or a string, its
+/// `classes` NULL or that many classes, its buffer NULL or the pool's alone.
+///
+/// cbindgen:postfix=CMEMPOOL_MUST_USE
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn r_mempool_create_with(
+    options: *const r_mempool_options,
+) -> *mut r_mempool {
+    // SAFETY: by this function's contract.
+    let create = || unsafe { Collection::create(&known(options)?.request()?) };
+    answer(create().map(NonNull::cast))
+}
+
+fn bytes(layout: Result<Layout<'_>, Error>) -> usize {
+    match layout {
+        Ok(layout) => layout.bytes(),
+        Err(error) => {
+            error.set_errno();
+            0
+        }
+    }
+}
+
+/// How many bytes a buffer needs for a pool with these options. What the options say of a buffer,
+/// a name and flags has no influence.
+///
+/// @return bytes; 0 with `errno` as `mempool_create_with` would set it
+///
+/// `MEMPOOL_BUFFER_SIZE` gives the same number at compile time. Threads: safe. Cost: O(1).
+///
+/// # Safety
+/// `options` is NULL or a struct that starts with its size.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mempool_buffer_size(options: *const mempool_options) -> usize {
+    // SAFETY: by this function's contract.
+    bytes(unsafe { known(options) }.and_then(|options| options.layout()))
+}
+
+/// How many bytes a buffer needs for a ranged pool with these options. What the options say of a
+/// buffer, a name, flags and a policy has no influence.
+///
+/// @return bytes; 0 with `errno` as `r_mempool_create_with` would set it
+///
+/// `R_MEMPOOL_BUFFER_SIZE` gives the same number at compile time. Threads: safe. Cost: O(classes).
+///
+/// # Safety
+/// `options` is NULL or a struct that starts with its size, its `classes` NULL or that many classes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn r_mempool_buffer_size(options: *const r_mempool_options) -> usize {
+    // SAFETY: by this function's contract.
+    bytes(unsafe { known(options).and_then(|options| options.layout()) })
+}

@@ -1,0 +1,234 @@
+//! Ordinary pools: entries of one size.
+
+use core::ffi::c_void;
+use core::ptr::NonNull;
+
+use super::{answer, answer_entry, stop_not_a_pool};
+use crate::collection::{Collection, Policy, Request};
+use crate::error::Error;
+use crate::layout::{Class, Classes, Layout};
+use crate::pool::{Pool, Traits};
+use crate::slot::Entry;
+
+/// A pool of entries of one size. Only the library looks inside.
+pub struct mempool {
+    _opaque: Pool,
+}
+
+/// The pool behind a handle that a caller gave; none for NULL.
+///
+/// # Safety
+/// NULL or a live pool.
+#[inline(always)]
+unsafe fn pool<'a>(mp: *const mempool) -> Option<&'a Pool> {
+    // SAFETY: a live pool's handle is its address.
+    unsafe { mp.cast::<Pool>().as_ref() }
+}
+
+/// The handle of the only pool of a new collection.
+pub(super) fn handle(collection: NonNull<Collection>) -> NonNull<mempool> {
+    // SAFETY: the collection is live and has at least one pool.
+    NonNull::from(&unsafe { collection.as_ref() }.pools()[0]).cast()
+}
+
+/// Makes a pool of `elem_count` entries of `elem_size` bytes each.
+///
+/// All memory is allocated, and provided by the system, before this returns: the pool's entries
+/// can't run out of memory later, overcommitted or not. Every entry is aligned like `max_align_t`
+/// (16 bytes). A slot takes `elem_size` and 8 bytes, rounded up to a multiple of 16 (an `int` takes
+/// 16), and 8 bytes of bookkeeping beside it; a pool takes 1 KiB at most beyond that.
+///
+/// @param elem_count  how many entries, 1 to 4294967295
+/// @param elem_size   usable bytes of each, at least 1
+/// @param fallback_to_dynamic_memory  when all entries are out: true takes from the heap
+///                    (`malloc`'s memory), false makes `mempool_alloc_entry` return NULL
+/// @return the pool, to be destroyed with `mempool_destroy`; NULL with `errno` EINVAL (a count or
+///         size of 0) or ENOMEM (the memory can't be had, or no size_t can count it)
+///
+/// Threads: any number may use the pool at once. Cost: grows with the memory, page by page.
+///
+/// cbindgen:postfix=CMEMPOOL_MUST_USE
+#[unsafe(no_mangle)]
+pub extern "C" fn mempool_create(
+    elem_count: usize,
+    elem_size: usize,
+    fallback_to_dynamic_memory: bool,
+) -> *mut mempool {
+    let classes = Classes::One(Class { elem_size, elem_count });
+    answer(Layout::new(classes, 0).and_then(|layout| {
+        let request = Request {
+            layout,
+            policy: Policy::Ordinary,
+            traits: Traits { fall_back: fallback_to_dynamic_memory, ..Traits::default() },
+            prefault: true,
+            name: None,
+            buffer: None,
+        };
+        // SAFETY: there is no buffer.
+        unsafe { Collection::create(&request) }.map(handle)
+    }))
+}
+
+#[inline(always)]
+fn alloc(pool: &Pool) -> Result<Entry, Error> {
+    match pool.alloc() {
+        Some(entry) => Ok(entry),
+        None if pool.falls_back() => pool.alloc_dynamic().ok_or(Error::NoMemory),
+        None => Err(Error::NoMemory),
+    }
+}
+
+/// Takes an entry.
+///
+/// Exactly as many entries as the pool was made for can be out at once, whichever threads hold
+/// them. Then the pool takes from the heap, or has none, as chosen at create. The content is
+/// whatever an earlier holder left.
+///
+/// @param mp  a live pool; NULL gives NULL with `errno` EINVAL
+/// @return the entry, aligned like `max_align_t` or as chosen at create; NULL with `errno` ENOMEM
+///         when all are out (and the heap, where the pool may use it, has none)
+///
+/// Threads: safe. Cost: O(1), one uncontended lock.
+///
+/// # Safety
+/// `mp` is NULL or a live pool.
+///
+/// cbindgen:postfix=CMEMPOOL_MALLOC
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mempool_alloc_entry(mp: *mut mempool) -> *mut c_void {
+    // SAFETY: by this function's contract.
+    answer_entry(unsafe { pool(mp) }.ok_or(Error::Invalid).and_then(alloc))
+}
+
+/// Takes an entry whose bytes are all zero.
+///
+/// As `mempool_alloc_entry`; the cost grows with the entries' size.
+///
+/// # Safety
+/// `mp` is NULL or a live pool.
+///
+/// cbindgen:postfix=CMEMPOOL_MALLOC
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mempool_calloc_entry(mp: *mut mempool) -> *mut c_void {
+    // SAFETY: by this function's contract.
+    let pool = unsafe { pool(mp) };
+    answer_entry(pool.ok_or(Error::Invalid).and_then(|pool| {
+        let entry = alloc(pool)?;
+        // SAFETY: the entry is new and has that many bytes.
+        unsafe { entry.payload().write_bytes(0, pool.elem_size()) };
+        Ok(entry)
+    }))
+}
+
+/// Gives an entry back, to whatever pool it came from, ordinary or ranged, or to the heap.
+///
+/// Also a macro of the same name, which sets the caller's variable to NULL, evaluates its argument
+/// once, and can be used wherever an expression can. To call the function itself, put its name in
+/// parentheses: `(mempool_free_entry)(p)`; its address is taken as usual.
+///
+/// @param entry  a live entry; NULL does nothing
+///
+/// Anything else is misuse: the process writes one line to stderr and aborts. Caught are an entry
+/// that was freed before (at once, or after other calls, as long as it is not out again), a pointer
+/// into the middle of an entry, a pointer that is no pool's, and an entry whose 8 bytes in front
+/// were overwritten. To see that, the 8 bytes before the pointer are read. Two threads that free
+/// the same entry at the same moment may go unseen, and so may data of the program's that looks
+/// like a word of ours: with a chance of 2^-23 for random data.
+///
+/// Threads: safe, on any thread, also when the one that took the entry has ended. Cost: O(1), one
+/// uncontended lock.
+///
+/// # Safety
+/// `entry` is NULL or a live entry.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mempool_free_entry(entry: *mut c_void) {
+    if let Some(entry) = NonNull::new(entry.cast()) {
+        // SAFETY: by this function's contract; what is not a live entry can be read at least.
+        unsafe { Pool::free(Entry::new(entry)) };
+    }
+}
+
+/// Destroys a pool and everything in it, entries that were never freed and those that came from the
+/// heap included.
+///
+/// Also a macro of the same name, which sets the caller's variable to NULL: see
+/// `mempool_free_entry`. A buffer of the caller's can be used again afterwards.
+///
+/// @param mp  a live pool; NULL does nothing. A pointer to anything else, a pool that was destroyed
+///            included, is misuse: the process writes a line to stderr and aborts, if the memory
+///            can still be read
+///
+/// Threads: nobody else may be inside a call on the pool or use its entries, now or later. Cost:
+/// that of giving the memory back, and O(dynamic entries); in a buffer O(entries).
+///
+/// # Safety
+/// `mp` is NULL or a live pool that nobody else uses.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mempool_destroy(mp: *mut mempool) {
+    let Some(mp) = NonNull::new(mp.cast::<Pool>()) else { return };
+    // SAFETY: by this function's contract; what is not a pool is at least readable.
+    unsafe {
+        if !Pool::is_sealed(mp) || mp.as_ref().policy() != Policy::Ordinary {
+            stop_not_a_pool(mp);
+        }
+        Collection::destroy(mp.as_ref().collection());
+    }
+}
+
+/// How many entries the pool was made for. 0 for NULL.
+///
+/// Threads: safe. Cost: O(1).
+///
+/// # Safety
+/// `mp` is NULL or a live pool.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mempool_total_capacity(mp: *const mempool) -> usize {
+    // SAFETY: by this function's contract.
+    unsafe { pool(mp) }.map_or(0, Pool::capacity)
+}
+
+/// How many of the pool's own entries are out; dynamic ones don't count. 0 for NULL.
+///
+/// Exact when no other thread is inside a call on the pool, and never above the capacity.
+///
+/// Threads: safe. Cost: O(1), one uncontended lock.
+///
+/// # Safety
+/// `mp` is NULL or a live pool.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mempool_used_count(mp: *const mempool) -> usize {
+    // SAFETY: by this function's contract.
+    unsafe { pool(mp) }.map_or(0, Pool::used)
+}
+
+/// How many entries are out that came from the heap, because the pool was empty. 0 for NULL.
+///
+/// Threads: safe. Cost: O(1), one uncontended lock.
+///
+/// # Safety
+/// `mp` is NULL or a live pool.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mempool_dynamic_allocs_count(mp: *const mempool) -> usize {
+    // SAFETY: by this function's contract.
+    unsafe { pool(mp) }.map_or(0, Pool::dynamic_count)
+}
+
+/// `mempool_free_entry` under the name that programs compiled against the original library call.
+///
+/// # Safety
+/// `entry` is NULL or a live entry.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn _mempool_free_entry(entry: *mut c_void) {
+    // SAFETY: by this function's contract.
+    unsafe { mempool_free_entry(entry) }
+}
+
+/// `mempool_destroy` under the name that programs compiled against the original library call.
+///
+/// # Safety
+/// `mp` is NULL or a live pool that nobody else uses.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn _mempool_destroy(mp: *mut mempool) {
+    // SAFETY: by this function's contract.
+    unsafe { mempool_destroy(mp) }
+}

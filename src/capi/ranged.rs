@@ -1,0 +1,278 @@
+//! Ranged pools: entries of many sizes.
+
+use core::ffi::{c_uint, c_void};
+use core::ptr::NonNull;
+
+use super::{answer, answer_entry, stop_not_a_pool};
+use crate::collection::{Collection, Policy, Request};
+use crate::error::Error;
+use crate::layout::{Classes, Layout};
+use crate::pool::{Pool, Traits};
+use crate::slot::Entry;
+
+/// A collection of pools, called classes, each with entries of one size. Only the library looks
+/// inside.
+pub struct r_mempool {
+    _opaque: Collection,
+}
+
+/// What a ranged pool does when the class that fits a request is empty.
+#[repr(C)]
+pub enum r_memory_fallback_policy_t {
+    /// Tries the larger classes in turn, then returns NULL.
+    fallback_disabled = 0,
+    /// Takes from the heap at once.
+    fallback_at_first_exhaustion,
+    /// Tries the larger classes in turn, then takes from the heap.
+    fallback_at_last_exhaustion,
+    /// Not a policy: one more than the last.
+    __fallback_end_place_holder,
+}
+
+/// A policy as it arrives from C, where an enum can hold any number.
+pub type RawPolicy = c_uint;
+
+pub(super) fn policy(raw: RawPolicy) -> Result<Policy, Error> {
+    use r_memory_fallback_policy_t as raw_policy;
+    const DISABLED: RawPolicy = raw_policy::fallback_disabled as RawPolicy;
+    const AT_FIRST: RawPolicy = raw_policy::fallback_at_first_exhaustion as RawPolicy;
+    const AT_LAST: RawPolicy = raw_policy::fallback_at_last_exhaustion as RawPolicy;
+    match raw {
+        DISABLED => Ok(Policy::Disabled),
+        AT_FIRST => Ok(Policy::AtFirstExhaustion),
+        AT_LAST => Ok(Policy::AtLastExhaustion),
+        _ => Err(Error::Invalid),
+    }
+}
+
+/// The collection behind a handle that a caller gave; none for NULL.
+///
+/// # Safety
+/// NULL or a live ranged pool.
+#[inline(always)]
+unsafe fn collection<'a>(rmp: *const r_mempool) -> Option<&'a Collection> {
+    // SAFETY: a live ranged pool's handle is its collection's address.
+    unsafe { rmp.cast::<Collection>().as_ref() }
+}
+
+/// Makes a ranged pool: one class per power of two from `smallest_size` to `largest_size`.
+///
+/// The smallest class has `smallest_count` entries, and each class half as many as the one below.
+/// Sizes and the count are rounded up to powers of two, and the smallest size to at least 16. The
+/// classes' memory is one mapping; what `mempool_create` says of memory and alignment holds here.
+///
+/// @param smallest_size   usable bytes of the smallest class's entries, at least 1
+/// @param largest_size    usable bytes of the largest class's entries; after rounding, more than
+///                        the smallest
+/// @param smallest_count  entries of the smallest class, enough for the largest class to have one
+/// @param policy          what to do when the class that fits is empty
+/// @return the ranged pool, to be destroyed with `r_mempool_destroy`; NULL with `errno` EINVAL (an
+///         argument that breaks a rule above, or no policy) or ENOMEM
+///
+/// Threads: any number may use the pool at once. Cost: grows with the memory, page by page.
+///
+/// cbindgen:postfix=CMEMPOOL_MUST_USE
+#[unsafe(no_mangle)]
+pub extern "C" fn r_mempool_create(
+    smallest_size: usize,
+    largest_size: usize,
+    smallest_count: usize,
+    policy: RawPolicy,
+) -> *mut r_mempool {
+    let create = || {
+        let policy = self::policy(policy)?;
+        let classes = Classes::powers_of_two(smallest_size, largest_size, smallest_count)?;
+        let request = Request {
+            layout: Layout::new(classes, 0)?,
+            policy,
+            traits: Traits::default(),
+            prefault: true,
+            name: None,
+            buffer: None,
+        };
+        // SAFETY: there is no buffer.
+        unsafe { Collection::create(&request) }
+    };
+    answer(create().map(NonNull::cast))
+}
+
+/// Takes an entry of at least `size` bytes.
+///
+/// It comes from the smallest class whose entries are large enough; when that is empty, from
+/// wherever the policy says.
+///
+/// @param rmp   a live ranged pool; NULL gives NULL with `errno` EINVAL
+/// @param size  bytes, 1 to the largest class's size
+/// @return the entry, aligned like `max_align_t` or as chosen at create; NULL with `errno` EINVAL
+///         (a size of 0 or above the largest class's) or ENOMEM (no entry to be had)
+///
+/// Threads: safe. Cost: O(1), one uncontended lock; O(classes) when the class that fits is empty;
+/// with an explicit list of classes O(log classes) more.
+///
+/// # Safety
+/// `rmp` is NULL or a live ranged pool.
+///
+/// cbindgen:postfix=CMEMPOOL_MALLOC CMEMPOOL_ALLOC_SIZE(2)
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn r_mempool_alloc_entry(rmp: *mut r_mempool, size: usize) -> *mut c_void {
+    // SAFETY: by this function's contract.
+    let collection = unsafe { collection(rmp) };
+    answer_entry(collection.ok_or(Error::Invalid).and_then(|c| c.alloc_sized(size)))
+}
+
+/// Takes an entry of at least `size` bytes, the first `size` of which are zero.
+///
+/// As `r_mempool_alloc_entry`; the cost grows with the size.
+///
+/// # Safety
+/// `rmp` is NULL or a live ranged pool.
+///
+/// cbindgen:postfix=CMEMPOOL_MALLOC CMEMPOOL_ALLOC_SIZE(2)
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn r_mempool_calloc_entry(rmp: *mut r_mempool, size: usize) -> *mut c_void {
+    // SAFETY: by this function's contract.
+    let collection = unsafe { collection(rmp) };
+    answer_entry(collection.ok_or(Error::Invalid).and_then(|c| {
+        let entry = c.alloc_sized(size)?;
+        // SAFETY: the entry is new and has that many bytes.
+        unsafe { entry.payload().write_bytes(0, size) };
+        Ok(entry)
+    }))
+}
+
+/// Makes an entry larger or smaller, as `realloc` does.
+///
+/// When the size fits the entry's own class, the entry stays as it is. Otherwise it moves: its
+/// bytes, as many as both have, are copied to an entry of the class that fits, and the old entry is
+/// freed. An entry that should shrink stays too while no smaller one is to be had. Entries from the
+/// heap move into the pool and back in the same way.
+///
+/// @param rmp    a live ranged pool; NULL gives NULL with `errno` EINVAL
+/// @param entry  a live entry of this ranged pool; NULL makes this `r_mempool_alloc_entry`. Anything
+///               else is misuse: see `mempool_free_entry`
+/// @param size   bytes, 1 to the largest class's size
+/// @return the entry, at its old address or a new one; NULL with `errno` EINVAL (a size of 0 or
+///         above the largest class's) or ENOMEM (no entry to be had). After NULL the old entry is
+///         as it was, and still out
+///
+/// Threads: safe, as long as one thread at a time uses the entry. Cost: that of an alloc, a copy
+/// and a free when it moves; else O(1).
+///
+/// # Safety
+/// `rmp` is NULL or a live ranged pool, `entry` NULL or a live entry of it.
+///
+/// cbindgen:postfix=CMEMPOOL_MUST_USE CMEMPOOL_ALLOC_SIZE(3)
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn r_mempool_realloc_entry(
+    rmp: *mut r_mempool,
+    entry: *mut c_void,
+    size: usize,
+) -> *mut c_void {
+    // SAFETY: by this function's contract.
+    let collection = unsafe { collection(rmp) };
+    answer_entry(collection.ok_or(Error::Invalid).and_then(|c| match NonNull::new(entry.cast()) {
+        // SAFETY: by this function's contract; what is not a live entry can be read at least.
+        Some(entry) => unsafe { c.realloc(Entry::new(entry), size) },
+        None => c.alloc_sized(size),
+    }))
+}
+
+/// Gives an entry back, to whatever pool it came from: the same as `mempool_free_entry`, and a macro
+/// in the same way.
+///
+/// # Safety
+/// `entry` is NULL or a live entry.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn r_mempool_free_entry(entry: *mut c_void) {
+    if let Some(entry) = NonNull::new(entry.cast()) {
+        // SAFETY: by this function's contract; what is not a live entry can be read at least.
+        unsafe { Pool::free(Entry::new(entry)) };
+    }
+}
+
+/// Destroys a ranged pool and everything in it: see `mempool_destroy`. Also a macro of the same
+/// name, which sets the caller's variable to NULL.
+///
+/// # Safety
+/// `rmp` is NULL or a live ranged pool that nobody else uses.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn r_mempool_destroy(rmp: *mut r_mempool) {
+    let Some(collection) = NonNull::new(rmp.cast::<Collection>()) else { return };
+    // SAFETY: by this function's contract; what is not a ranged pool is at least readable.
+    unsafe {
+        if !Collection::is_sealed(collection) || collection.as_ref().policy() == Policy::Ordinary {
+            stop_not_a_pool(collection);
+        }
+        Collection::destroy(collection);
+    }
+}
+
+/// The pool of the class that fits a size.
+///
+/// # Safety
+/// `rmp` is NULL or a live ranged pool.
+unsafe fn fitting<'a>(rmp: *const r_mempool, size: usize) -> Option<&'a Pool> {
+    // SAFETY: by this function's contract.
+    let collection = unsafe { collection(rmp) }?;
+    Some(&collection.pools()[collection.class_for(size)?])
+}
+
+/// How many entries the class was made for that fits `size`. 0 for a size of 0 or above the largest
+/// class's, and for NULL.
+///
+/// Threads: safe. Cost: as `r_mempool_alloc_entry`.
+///
+/// # Safety
+/// `rmp` is NULL or a live ranged pool.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn r_mempool_total_capacity(rmp: *const r_mempool, size: usize) -> usize {
+    // SAFETY: by this function's contract.
+    unsafe { fitting(rmp, size) }.map_or(0, Pool::capacity)
+}
+
+/// How many entries of the class that fits `size` are out, whatever was asked for; dynamic ones
+/// don't count. 0 for a size of 0 or above the largest class's, and for NULL.
+///
+/// Exact when no other thread is inside a call on the pool, and never above the capacity.
+///
+/// Threads: safe. Cost: as `r_mempool_alloc_entry`.
+///
+/// # Safety
+/// `rmp` is NULL or a live ranged pool.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn r_mempool_used_count(rmp: *const r_mempool, size: usize) -> usize {
+    // SAFETY: by this function's contract.
+    unsafe { fitting(rmp, size) }.map_or(0, Pool::used)
+}
+
+/// How many entries are out that came from the heap.
+///
+/// Under `fallback_at_first_exhaustion` those that the class fitting `size` would have served;
+/// under `fallback_at_last_exhaustion` all, whichever size is asked for. 0 for a size of 0 or above
+/// the largest class's, and for NULL.
+///
+/// Threads: safe; under `fallback_at_last_exhaustion` exact when no other thread is inside a call
+/// on the pool. Cost: O(1); under `fallback_at_last_exhaustion` O(classes).
+///
+/// # Safety
+/// `rmp` is NULL or a live ranged pool.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn r_mempool_dynamic_allocs_count(
+    rmp: *const r_mempool,
+    size: usize,
+) -> usize {
+    // SAFETY: by this function's contract.
+    let Some(pool) = (unsafe { fitting(rmp, size) }) else { return 0 };
+    // SAFETY: a pool's collection lives as long as it does.
+    unsafe { pool.collection().as_ref() }.dynamic_count(pool)
+}
+
+/// `r_mempool_destroy` under the name that programs compiled against the original library call.
+///
+/// # Safety
+/// `rmp` is NULL or a live ranged pool that nobody else uses.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn _r_mempool_destroy(rmp: *mut r_mempool) {
+    // SAFETY: by this function's contract.
+    unsafe { r_mempool_destroy(rmp) }
+}

@@ -1,0 +1,83 @@
+//! cmempool: memory pools with a C ABI. Blocks are allocated up front, handed out and taken back in
+//! O(1); a ranged pool is a collection of pools, one per size class.
+//!
+//! The rooms, from the bottom up; nothing reaches upward:
+//!
+//! | file            | the question it answers                                              |
+//! |-----------------|----------------------------------------------------------------------|
+//! | `error.rs`      | what can a caller's request be refused for?                          |
+//! | `lock.rs`       | how do threads take turns, and how does a single thread skip that?   |
+//! | `secret.rs`     | what does this process know that nobody can guess?                   |
+//! | `region.rs`     | where does a pool's memory come from?                                |
+//! | `layout.rs`     | what lies where in that memory, and how much of it is needed?        |
+//! | `slot.rs`       | what does the word in front of an entry say?                         |
+//! | `depot.rs`      | which slots are free?                                                |
+//! | `dynamic.rs`    | what about entries that came from the heap?                          |
+//! | `pool.rs`       | how does a pool of equal slots hand out and take back?               |
+//! | `collection.rs` | which pools share a region, and how are they made and destroyed?     |
+//! | `ranged.rs`     | which class serves a size, and what when it is empty?                |
+//! | `registry.rs`   | which pools exist, and which one holds this address?                 |
+//! | `misuse.rs`     | what went wrong, in one line, and then the end                       |
+//! | `capi/`         | the C face: checks arguments, calls the rooms above, nothing else    |
+//!
+//! The words: a *slot* is memory in a pool, a *word* and a payload; an *entry* is what the caller
+//! holds, a pointer to the payload; a *class* is one pool of a ranged pool; the *depot* keeps the
+//! free slots; a *dynamic entry* came from the heap because its pool was empty.
+//!
+//! A call, all the way down (`->` the usual way, `~>` the rare one):
+//!
+//! ```text
+//! mempool_alloc_entry -> Pool::alloc -> Depot::take
+//!                                    ~> dynamic::alloc (pool empty, may fall back)
+//! mempool_free_entry  -> Pool::free  -> Depot::give
+//!                                    ~> Pool::free_unusual -> dynamic::free
+//!                                                          ~> misuse::stop
+//! r_mempool_alloc_entry -> Ranged::alloc -> Pool::alloc of the fitting class
+//!                                        ~> Ranged::alloc_elsewhere (class empty: cascade, heap)
+//! ```
+//!
+//! # Safety
+//!
+//! The words the functions of the C face use in their `# Safety` sections:
+//!
+//! * *a live pool*: a pointer that a create function returned and that no destroy function has
+//!   been called with since; NULL where the text allows it.
+//! * *a live entry*: a pointer that an alloc, calloc or realloc function returned and that has not
+//!   been freed since, by the caller or with its pool. A pointer that is not one is caught as the
+//!   header says, as long as the 8 bytes before it can be read.
+
+#![cfg_attr(all(panic = "abort", not(test)), no_std)]
+
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+compile_error!("cmempool supports 64-bit Linux: it relies on futexes and 48-bit addresses");
+
+mod capi;
+mod collection;
+mod depot;
+mod dynamic;
+mod error;
+mod layout;
+mod lock;
+mod misuse;
+mod pool;
+mod ranged;
+mod region;
+mod registry;
+mod secret;
+mod slot;
+
+pub use capi::*;
+
+/// A C program has no Rust runtime to unwind or print with: a bug in here ends in `abort`.
+///
+/// Test builds link `std`, which brings its own handler; they are built with `panic = "unwind"`.
+#[cfg(all(panic = "abort", not(test)))]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo) -> ! {
+    misuse::internal_error()
+}
+
+// The precompiled `core` refers to an unwinder that `panic = "abort"` never calls. Builds without
+// link-time optimisation keep the reference; weak and hidden, it resolves to nothing.
+#[cfg(all(panic = "abort", not(test)))]
+core::arch::global_asm!(".weak rust_eh_personality", ".hidden rust_eh_personality");

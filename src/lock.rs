@@ -1,0 +1,171 @@
+//! How do threads take turns, and how does a single thread skip that?
+//!
+//! A value behind a three-state futex lock: taking it when it is free is one compare-and-swap,
+//! giving it back is one swap; threads that wait sleep in the kernel. A value that one thread
+//! alone uses carries the same type with the lock switched off: no atomic read-modify-write.
+
+use core::cell::UnsafeCell;
+use core::ops::{Deref, DerefMut};
+use core::sync::atomic::{AtomicU32, Ordering};
+
+const FREE: u32 = 0;
+const HELD: u32 = 1;
+/// Held, and some thread may sleep until it is given back.
+const CONTENDED: u32 = 2;
+
+/// How often a thread looks again before it sleeps: a holder needs some ten nanoseconds.
+const SPINS: u32 = 64;
+
+/// A value that one thread at a time may look at.
+///
+/// Invariant: a [`Guard`] exists => `state != FREE`, or `shared` is false and one thread alone
+/// uses the value.
+pub struct Locked<T> {
+    state: AtomicU32,
+    shared: bool,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: `lock` hands out the value to one thread at a time. With `shared` false the creator
+// promised that no two threads call at the same time.
+unsafe impl<T> Sync for Locked<T> {}
+
+impl<T> Locked<T> {
+    /// `shared` false takes no lock: the caller promises that calls never overlap.
+    pub const fn new(value: T, shared: bool) -> Self {
+        Self { state: AtomicU32::new(FREE), shared, value: UnsafeCell::new(value) }
+    }
+
+    /// Waits for the value. One compare-and-swap when nobody holds it.
+    #[inline]
+    pub fn lock(&self) -> Guard<'_, T> {
+        if self.shared && !self.try_take() {
+            self.wait();
+        }
+        Guard { of: self }
+    }
+
+    /// The value, unless some thread keeps it for longer than a short spin.
+    ///
+    /// For the abort path, which must not sleep: the holder may be the caller itself.
+    pub fn lock_unless_held(&self) -> Option<Guard<'_, T>> {
+        let taken = !self.shared || self.try_take() || self.spin();
+        taken.then_some(Guard { of: self })
+    }
+
+    #[inline]
+    fn try_take(&self) -> bool {
+        // Acquire pairs with the Release in `Guard::drop`: what the last holder wrote is seen.
+        self.state.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
+    fn spin(&self) -> bool {
+        for _ in 0..SPINS {
+            if self.state.load(Ordering::Relaxed) == FREE && self.try_take() {
+                return true;
+            }
+            core::hint::spin_loop();
+        }
+        false
+    }
+
+    #[cold]
+    fn wait(&self) {
+        if self.spin() {
+            return;
+        }
+        // From here on the lock is taken as CONTENDED, since other threads may sleep as well.
+        // Acquire as in `try_take`.
+        while self.state.swap(CONTENDED, Ordering::Acquire) != FREE {
+            futex(&self.state, libc::FUTEX_WAIT, CONTENDED);
+        }
+    }
+
+    #[cold]
+    fn wake_one(&self) {
+        futex(&self.state, libc::FUTEX_WAKE, 1);
+    }
+}
+
+/// The right to use the value, given back on drop.
+pub struct Guard<'a, T> {
+    of: &'a Locked<T>,
+}
+
+impl<T> Deref for Guard<'_, T> {
+    type Target = T;
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: a guard exists for one thread at a time (invariant of `Locked`).
+        unsafe { &*self.of.value.get() }
+    }
+}
+
+impl<T> DerefMut for Guard<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: as in `deref`; `&mut self` rules out a second reference through this guard.
+        unsafe { &mut *self.of.value.get() }
+    }
+}
+
+impl<T> Drop for Guard<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        // Release pairs with the Acquire of whoever takes the lock next.
+        if self.of.shared && self.of.state.swap(FREE, Ordering::Release) == CONTENDED {
+            self.of.wake_one();
+        }
+    }
+}
+
+/// Sleeps while `*word == value` (`FUTEX_WAIT`), or wakes `value` sleepers (`FUTEX_WAKE`).
+/// A spurious return is fine: the caller looks again. `errno` stays as it was.
+fn futex(word: &AtomicU32, operation: libc::c_int, value: u32) {
+    // SAFETY: `word` is live for the call; the kernel reads it and writes nothing. `errno` is the
+    // calling thread's own.
+    unsafe {
+        let errno = *libc::__errno_location();
+        libc::syscall(
+            libc::SYS_futex,
+            word.as_ptr(),
+            operation | libc::FUTEX_PRIVATE_FLAG,
+            value,
+            core::ptr::null::<libc::timespec>(),
+        );
+        *libc::__errno_location() = errno;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn eight_threads_take_turns() {
+        let counter = Locked::new(0u64, true);
+        std::thread::scope(|s| {
+            for _ in 0..8 {
+                s.spawn(|| (0..20_000).for_each(|_| *counter.lock() += 1));
+            }
+        });
+        assert_eq!(*counter.lock(), 160_000);
+    }
+
+    #[test]
+    fn a_held_lock_is_refused_without_sleeping() {
+        let value = Locked::new((), true);
+        let held = value.lock();
+        assert!(value.lock_unless_held().is_none());
+        drop(held);
+        assert!(value.lock_unless_held().is_some());
+    }
+
+    #[test]
+    fn unshared_takes_no_lock() {
+        let value = Locked::new(7, false);
+        let guard = value.lock();
+        assert_eq!(value.state.load(Ordering::Relaxed), FREE);
+        assert_eq!(*guard, 7);
+    }
+}

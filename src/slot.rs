@@ -1,0 +1,218 @@
+//! What does the word in front of an entry say?
+//!
+//! ```text
+//! [ word | payload ............ | pad ] [ word | payload ...
+//!          ^ the entry
+//! ```
+//!
+//! `word = (owner | state) ^ rotate(entry) ^ secret`. The owner, a pool, is aligned to
+//! [`OWNER_ALIGN`], so seven low bits carry the state; the top sixteen bits of an address are zero.
+//! Undoing the XOR must give those 23 known bits back. A word that this process did not write for
+//! this very entry passes with a chance of 2^-23, and is refused before anything is read through
+//! it. The state of an entry that is out is zero: its decoded word is the owner's address.
+//!
+//! The rotation makes a word that an overflow copied from one slot onto another's fail for certain
+//! unless the two are a multiple of 128 MiB apart: it moves the low bits of the difference between
+//! the two addresses (4 to 26) to where the known bits are.
+
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::secret::secret;
+
+/// Pools lie at multiples of this, in bytes.
+pub const OWNER_ALIGN: usize = 128;
+
+/// Bytes in front of a payload that say who owns it.
+pub const WORD: usize = size_of::<usize>();
+
+/// Entries are at least aligned like `max_align_t`.
+pub const MIN_ALIGN: usize = align_of::<libc::max_align_t>();
+
+const STATE_BITS: usize = OWNER_ALIGN - 1;
+const ADDRESS_TOP: usize = 0xFFFF << 48;
+const ROTATION: u32 = 44;
+
+static_assertions::const_assert_eq!(WORD, 8);
+static_assertions::const_assert_eq!(MIN_ALIGN, 16);
+static_assertions::const_assert!(OWNER_ALIGN.is_power_of_two());
+
+/// Where an entry is: with the caller or not, in a slot or on the heap.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(usize)]
+pub enum State {
+    /// In a slot, with the caller.
+    Out = 0,
+    /// In a slot that was handed out before and is free now.
+    Free = 1,
+    /// On the heap, with the caller.
+    Dynamic = 2,
+    /// Was on the heap; the memory is the heap's again.
+    DynamicFreed = 3,
+}
+
+/// The address of a payload: what the caller holds. Eight bytes in front of it lie its word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(transparent)]
+pub struct Entry(NonNull<u8>);
+
+/// A word with the XOR undone.
+#[derive(Clone, Copy)]
+pub struct Decoded(usize);
+
+impl Entry {
+    /// Takes any address for that of an entry; what the word there says is to be checked.
+    #[inline(always)]
+    pub fn new(payload: NonNull<u8>) -> Self {
+        Self(payload)
+    }
+
+    /// The pointer for the caller.
+    #[inline(always)]
+    pub fn payload(self) -> *mut u8 {
+        self.0.as_ptr()
+    }
+
+    /// The address as a number.
+    #[inline(always)]
+    pub fn address(self) -> usize {
+        self.0.as_ptr() as usize
+    }
+
+    /// Undoes the XOR of the word in front of this address.
+    ///
+    /// # Safety
+    /// The 8 bytes in front of the address can be read. Nothing else is asked of them, not even
+    /// that they are aligned: whoever frees may pass anything.
+    #[inline(always)]
+    pub unsafe fn decode(self) -> Decoded {
+        // SAFETY: readable by this function's contract. No other thread writes the word of an
+        // entry while its holder is freeing it.
+        let word = unsafe { self.0.as_ptr().sub(WORD).cast::<usize>().read_unaligned() };
+        Decoded(word ^ self.mask())
+    }
+
+    /// As [`decode`](Self::decode), for an entry that another thread may hold.
+    ///
+    /// # Safety
+    /// The address is that of a slot's payload or of a dynamic entry.
+    pub unsafe fn decode_shared(self) -> Decoded {
+        // Relaxed: the caller learns a state that may be old when it looks at it.
+        // SAFETY: the word of a slot is live and aligned.
+        Decoded(unsafe { self.word() }.load(Ordering::Relaxed) ^ self.mask())
+    }
+
+    /// Writes the word: owned by the pool at `owner`, in `state`.
+    ///
+    /// # Safety
+    /// The caller of this holds the slot, and `owner` is the address of its pool.
+    #[inline(always)]
+    pub unsafe fn mark(self, owner: usize, state: State) {
+        // Relaxed: whoever reads the word next got the slot through a lock, or the entry from its
+        // holder.
+        // SAFETY: the word of a slot is live and aligned.
+        unsafe { self.word() }.store((owner | state as usize) ^ self.mask(), Ordering::Relaxed);
+    }
+
+    /// Wipes the word, so that the address is an entry no more.
+    ///
+    /// # Safety
+    /// As [`mark`](Self::mark).
+    pub unsafe fn wipe(self) {
+        // SAFETY: the word of a slot is live and aligned.
+        unsafe { self.word() }.store(0, Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    fn mask(self) -> usize {
+        self.address().rotate_left(ROTATION) ^ secret()
+    }
+
+    /// # Safety
+    /// The address is that of a slot's payload: its word is live, aligned memory.
+    #[inline(always)]
+    unsafe fn word<'a>(self) -> &'a AtomicUsize {
+        // SAFETY: by this function's contract, for as long as the slot exists.
+        unsafe { AtomicUsize::from_ptr(self.0.as_ptr().sub(WORD).cast()) }
+    }
+}
+
+impl Decoded {
+    /// The owner's address if the entry is out in a slot. Two instructions and a branch.
+    #[inline(always)]
+    pub fn owner_if_out(self) -> Option<usize> {
+        (self.0 & (ADDRESS_TOP | STATE_BITS) == 0).then_some(self.0)
+    }
+
+    /// Owner and state, unless the known bits say that this is no word of ours.
+    pub fn owner_and_state(self) -> Option<(usize, State)> {
+        let state = match self.0 & STATE_BITS {
+            0 => State::Out,
+            1 => State::Free,
+            2 => State::Dynamic,
+            3 => State::DynamicFreed,
+            _ => return None,
+        };
+        let owner = self.0 & !STATE_BITS;
+        (owner & ADDRESS_TOP == 0 && owner != 0).then_some((owner, state))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[repr(align(128))]
+    struct Memory([usize; 64]);
+
+    const OWNER: usize = 0x7f12_3456_7880;
+
+    fn entry(memory: &mut Memory, word: usize) -> Entry {
+        Entry::new(NonNull::from(&mut memory.0[word]).cast())
+    }
+
+    #[test]
+    fn says_what_was_written() {
+        crate::secret::draw();
+        let mut memory = Memory([0; 64]);
+        let e = entry(&mut memory, 2);
+        for state in [State::Out, State::Free, State::Dynamic, State::DynamicFreed] {
+            // SAFETY: the slot is this test's own.
+            let decoded = unsafe {
+                e.mark(OWNER, state);
+                e.decode()
+            };
+            assert_eq!(decoded.owner_and_state(), Some((OWNER, state)));
+            assert_eq!(decoded.owner_if_out().is_some(), state == State::Out);
+        }
+    }
+
+    #[test]
+    fn a_word_copied_to_another_slot_is_refused() {
+        crate::secret::draw();
+        let mut memory = Memory([0; 64]);
+        let e = entry(&mut memory, 2);
+        // SAFETY: the slot is this test's own.
+        unsafe { e.mark(OWNER, State::Out) };
+        let word = memory.0[1];
+        for other in (4..64).step_by(2) {
+            memory.0[other - 1] = word;
+            // SAFETY: as above.
+            let decoded = unsafe { entry(&mut memory, other).decode() };
+            assert!(decoded.owner_and_state().is_none(), "copied to word {other}");
+        }
+    }
+
+    #[test]
+    fn other_data_is_refused() {
+        crate::secret::draw();
+        let mut memory = Memory([0; 64]);
+        let data = [0, usize::MAX, 0x4141_4141_4141_4141, OWNER, 0x21];
+        for value in data {
+            memory.0[1] = value;
+            // SAFETY: the memory is this test's own.
+            let decoded = unsafe { entry(&mut memory, 2).decode() };
+            assert!(decoded.owner_and_state().is_none(), "{value:#x}");
+        }
+    }
+}
