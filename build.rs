@@ -11,7 +11,13 @@ fn main() {
     println!("cargo::rerun-if-changed=cbindgen.toml");
     println!("cargo::rerun-if-changed=src/capi");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    fs::write(out.join("cmempool.h"), header()).expect("the build directory is writable");
+    let header = header();
+    fs::write(out.join("cmempool.h"), &header).expect("the build directory is writable");
+    // Outside the build directory only when asked, by `make header`.
+    println!("cargo::rerun-if-env-changed=CMEMPOOL_WRITE_HEADER");
+    if env::var_os("CMEMPOOL_WRITE_HEADER").is_some() {
+        fs::write("include/cmempool.h", &header).expect("include/ is writable");
+    }
 
     let major = env::var("CARGO_PKG_VERSION_MAJOR").expect("cargo sets the version");
     for argument in [

@@ -87,7 +87,7 @@ impl Collection {
         let region = match request.buffer {
             None => Region::obtain(bytes, request.prefault)?,
             Some((base, len)) => {
-                if base.as_ptr() as usize % MIN_ALIGN != 0 || len < bytes {
+                if !(base.as_ptr() as usize).is_multiple_of(MIN_ALIGN) || len < bytes {
                     return Err(Error::Invalid);
                 }
                 // SAFETY: by this function's contract.
@@ -214,8 +214,156 @@ impl Collection {
         // SAFETY: by this function's contract.
         this.is_aligned() && unsafe { (*this.as_ptr()).seal } == seal_of(this)
     }
+
+    /// Proves the invariants while nobody is inside a call, in O(capacity).
+    #[cfg(test)]
+    pub fn check(&self) {
+        assert!(self.pools().windows(2).all(|two| two[0].elem_size() < two[1].elem_size()));
+        for pool in self.pools() {
+            assert!(self.region_contains(&raw const *pool as usize));
+            assert_eq!(pool.collection(), NonNull::from(self));
+            pool.check();
+        }
+    }
 }
 
 fn seal_of(collection: NonNull<Collection>) -> usize {
     (collection.as_ptr() as usize ^ secret()).rotate_left(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::{Class, Classes};
+    use crate::slot::Entry;
+
+    fn class(elem_size: usize, elem_count: usize) -> Class {
+        Class { elem_size, elem_count }
+    }
+
+    fn request(classes: Classes<'_>, align: usize, policy: Policy) -> Request<'_> {
+        Request {
+            layout: Layout::new(classes, align).unwrap(),
+            policy,
+            traits: Traits::default(),
+            prefault: false,
+            name: None,
+            buffer: None,
+        }
+    }
+
+    /// Makes a collection, hands it to a test with its invariants checked before and after, and
+    /// destroys it.
+    fn with(request: &Request<'_>, test: impl FnOnce(&Collection)) {
+        // SAFETY: a buffer, if any, outlives this call.
+        let this = unsafe { Collection::create(request) }.unwrap();
+        // SAFETY: live until the destroy below.
+        let collection = unsafe { this.as_ref() };
+        collection.check();
+        test(collection);
+        collection.check();
+        // SAFETY: the test is over.
+        unsafe { Collection::destroy(this) };
+    }
+
+    /// A generator with a fixed start, good enough to shuffle calls.
+    fn random(state: &mut usize) -> usize {
+        *state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        *state >> 33
+    }
+
+    #[test]
+    fn invariants_hold_after_every_call() {
+        for align in [0, 64, 4096] {
+            let request = request(Classes::One(class(40, 9)), align, Policy::Ordinary);
+            with(&request, |collection| {
+                let pool = &collection.pools()[0];
+                let (mut held, mut state) = (Vec::<Entry>::new(), 1);
+                for _ in 0..300 {
+                    if random(&mut state).is_multiple_of(2) {
+                        let entry = pool.alloc();
+                        assert_eq!(entry.is_some(), held.len() < 9);
+                        held.extend(entry);
+                    } else if !held.is_empty() {
+                        let entry = held.swap_remove(random(&mut state) % held.len());
+                        // SAFETY: the entry is live.
+                        unsafe { Pool::free(entry) };
+                    }
+                    assert_eq!(pool.used(), held.len());
+                    collection.check();
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn invariants_hold_with_dynamic_entries() {
+        let request = request(Classes::One(class(40, 1)), 0, Policy::Ordinary);
+        with(&request, |collection| {
+            let pool = &collection.pools()[0];
+            let entries: Vec<_> = (0..5).map(|_| pool.alloc_dynamic().unwrap()).collect();
+            for i in [2, 0, 4] {
+                // SAFETY: the entry is live.
+                unsafe { Pool::free(entries[i]) };
+                collection.check();
+            }
+            assert_eq!(pool.dynamic_count(), 2);
+        });
+    }
+
+    #[test]
+    fn a_callers_buffer_of_the_promised_size_is_enough_at_any_start() {
+        let lists: [&[Class]; 3] =
+            [&[class(1, 1)], &[class(4, 1000)], &[class(24, 3), class(100, 7), class(5000, 2)]];
+        for (list, align) in lists.iter().flat_map(|l| [16, 32, 128, 4096].map(|a| (*l, a))) {
+            let mut request = request(Classes::List(list), align, Policy::Disabled);
+            let bytes = request.layout.bytes();
+            let mut memory = vec![0xA5u8; bytes + 512];
+            let aligned = memory.as_ptr().align_offset(256);
+            for start in (aligned..aligned + 256).step_by(MIN_ALIGN) {
+                request.buffer = Some((NonNull::from(&mut memory[start]), bytes));
+                with(&request, |collection| {
+                    for pool in collection.pools() {
+                        while let Some(entry) = pool.alloc() {
+                            // SAFETY: the entry is new and has that many bytes.
+                            unsafe { entry.payload().write_bytes(0x5A, pool.elem_size()) };
+                        }
+                    }
+                });
+            }
+            assert!(memory[..aligned].iter().all(|&b| b == 0xA5));
+            assert!(memory[aligned + 240 + bytes..].iter().all(|&b| b == 0xA5));
+        }
+    }
+
+    #[test]
+    fn no_word_stays_in_a_callers_buffer() {
+        let mut memory = vec![0u8; 8192];
+        let start = memory.as_ptr().align_offset(MIN_ALIGN);
+        let buffer = NonNull::from(&mut memory[start]);
+        let mut request = request(Classes::One(class(8, 10)), 0, Policy::Ordinary);
+        request.buffer = Some((buffer, 8192 - start));
+        let mut entries = Vec::new();
+        with(&request, |collection| {
+            entries.extend(core::iter::from_fn(|| collection.pools()[0].alloc()));
+        });
+        assert_eq!(entries.len(), 10);
+        for entry in entries {
+            // SAFETY: the buffer is still there.
+            assert!(unsafe { entry.decode() }.owner_and_state().is_none());
+        }
+    }
+
+    #[test]
+    fn classes_are_powers_of_two_only_if_each_doubles() {
+        let bits = |list: &[Class]| {
+            let mut bits = None;
+            let request = request(Classes::List(list), 0, Policy::Disabled);
+            with(&request, |collection| bits = collection.smallest_bits());
+            bits
+        };
+        assert_eq!(bits(&[class(8, 1), class(16, 1), class(32, 1)]), Some(3));
+        assert_eq!(bits(&[class(8, 1), class(32, 1)]), None);
+        assert_eq!(bits(&[class(24, 1), class(48, 1)]), None);
+    }
 }

@@ -28,7 +28,7 @@ struct Block {
 const HEADER: usize = size_of::<Block>();
 
 static_assertions::const_assert_eq!(HEADER, 48);
-static_assertions::const_assert!(HEADER % MIN_ALIGN == 0);
+static_assertions::const_assert!(HEADER.is_multiple_of(MIN_ALIGN));
 static_assertions::const_assert_eq!(core::mem::offset_of!(Block, word), HEADER - 8);
 
 /// A pool's dynamic entries.

@@ -196,7 +196,7 @@ impl Cursor {
     }
 }
 
-static_assertions::const_assert!(REGION_RESERVE % OWNER_ALIGN == 0);
+static_assertions::const_assert!(REGION_RESERVE.is_multiple_of(OWNER_ALIGN));
 
 #[cfg(test)]
 mod tests {

@@ -170,7 +170,7 @@ impl Pool {
             return None;
         }
         let number = offset / self.stride;
-        Some(if offset % self.stride != 0 {
+        Some(if !offset.is_multiple_of(self.stride) {
             Kind::Interior { offset: offset % self.stride }
         } else if self.depot.lock_unless_held().is_some_and(|d| number >= d.fresh() as usize) {
             Kind::NeverOut

@@ -81,7 +81,7 @@ impl Collection {
         if pool.collection().as_ptr().cast_const() != &raw const *self {
             stop(Kind::WrongPool);
         }
-        let has = has.unwrap_or_else(|kind| stop(kind));
+        let has = has.unwrap_or_else(stop);
         let wanted = self.class_for(size).ok_or(Error::Invalid)?;
         let wanted_size = self.pools()[wanted].elem_size();
         let new = match wanted_size.cmp(&has) {

@@ -1,0 +1,99 @@
+# What a person runs: build, run the examples, test, install. `make help` lists it.
+# cargo does the compiling and knows what is up to date; the rest is copying.
+
+PREFIX     ?= /usr/local
+LIBDIR     ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+DESTDIR    ?=
+CC         ?= cc
+CFLAGS     ?= -O2
+CARGO      ?= cargo
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+MAJOR   := $(firstword $(subst ., ,$(VERSION)))
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+LIB    := $(TARGET)/lib
+STAGE  := $(abspath $(TARGET))/stage
+SHARED := libcmempool.so.$(VERSION)
+
+WARNINGS := -std=c11 -Wall -Wextra -Wpedantic
+EXAMPLES := $(patsubst c-examples/%.c,%,$(wildcard c-examples/*.c))
+
+.PHONY: all build run test install uninstall header clean help tools
+
+all: build
+
+## build: the shared and the static library, in target/lib (the default)
+# One codegen unit of the archive is ours; the rest, Rust's own support code, ends up unused after
+# link-time optimisation and would only add its symbols to other people's programs.
+build: tools
+	$(CARGO) rustc --locked --quiet --lib --release --crate-type cdylib,staticlib
+	@mkdir -p $(LIB)
+	@install -m 755 $(TARGET)/release/libcmempool.so $(LIB)/$(SHARED)
+	@ln -sf $(SHARED) $(LIB)/libcmempool.so.$(MAJOR)
+	@ln -sf libcmempool.so.$(MAJOR) $(LIB)/libcmempool.so
+	@rm -rf $(LIB)/members $(LIB)/libcmempool.a
+	@mkdir $(LIB)/members
+	@archive=$(abspath $(TARGET))/release/libcmempool.a; cd $(LIB)/members; \
+	    ar x "$$archive" $$(ar t "$$archive" | grep '^cmempool\.')
+	@ar rcs $(LIB)/libcmempool.a $(LIB)/members/*.o
+	@rm -r $(LIB)/members
+
+## run: build and run the example programs
+run: build
+	@mkdir -p $(TARGET)/examples
+	@for example in $(EXAMPLES); do \
+	    echo "== c-examples/$$example.c"; \
+	    $(CC) $(WARNINGS) $(CFLAGS) -Iinclude c-examples/$$example.c -o $(TARGET)/examples/$$example \
+	        -L$(LIB) -lcmempool -Wl,-rpath,$(abspath $(LIB)); \
+	    $(TARGET)/examples/$$example; \
+	done
+
+## test: everything, against a tree installed under target/stage
+test: build
+	rm -rf $(STAGE)
+	$(MAKE) --no-print-directory install PREFIX=$(STAGE) LIBDIR=$(STAGE)/lib \
+	    INCLUDEDIR=$(STAGE)/include DESTDIR= >/dev/null
+	CMEMPOOL_PREFIX=$(STAGE) $(CARGO) test --locked
+	tests/c/run.sh $(STAGE)
+
+## install: header, libraries and pkg-config file into PREFIX (/usr/local), below DESTDIR if given
+install: build
+	install -d $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(LIBDIR)/pkgconfig
+	install -m 644 include/cmempool.h $(DESTDIR)$(INCLUDEDIR)/cmempool.h
+	install -m 755 $(LIB)/$(SHARED) $(DESTDIR)$(LIBDIR)/$(SHARED)
+	ln -sf $(SHARED) $(DESTDIR)$(LIBDIR)/libcmempool.so.$(MAJOR)
+	ln -sf libcmempool.so.$(MAJOR) $(DESTDIR)$(LIBDIR)/libcmempool.so
+	install -m 644 $(LIB)/libcmempool.a $(DESTDIR)$(LIBDIR)/libcmempool.a
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
+	    -e 's|@VERSION@|$(VERSION)|' cmempool.pc.in > $(LIB)/cmempool.pc
+	install -m 644 $(LIB)/cmempool.pc $(DESTDIR)$(LIBDIR)/pkgconfig/cmempool.pc
+
+## uninstall: remove what install put there
+uninstall:
+	rm -f $(DESTDIR)$(INCLUDEDIR)/cmempool.h $(DESTDIR)$(LIBDIR)/libcmempool.so \
+	    $(DESTDIR)$(LIBDIR)/libcmempool.so.$(MAJOR) $(DESTDIR)$(LIBDIR)/$(SHARED) \
+	    $(DESTDIR)$(LIBDIR)/libcmempool.a $(DESTDIR)$(LIBDIR)/pkgconfig/cmempool.pc
+
+## header: write include/cmempool.h anew from the Rust source
+header: tools
+	CMEMPOOL_WRITE_HEADER=1 $(CARGO) check --locked --quiet --lib
+
+## clean: remove everything that was built
+clean:
+	rm -rf $(TARGET)
+
+## help: this list
+help:
+	@sed -n 's/^## /  make /p' Makefile
+
+tools:
+	@for tool in $(firstword $(CARGO)) $(firstword $(CC)) ar; do \
+	    command -v "$$tool" >/dev/null || { \
+	        echo "cmempool needs '$$tool' to build, and it is not on the PATH" >&2; exit 1; }; \
+	done
