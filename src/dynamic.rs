@@ -12,6 +12,7 @@ use core::ptr::{self, NonNull};
 
 use crate::lock::Locked;
 use crate::misuse::Kind;
+use crate::secret::secret;
 use crate::slot::{Entry, MIN_ALIGN, State};
 
 /// What lies in front of a dynamic entry.
@@ -21,9 +22,12 @@ struct Block {
     previous: *mut Block,    // null: this is the list's first
     size: usize,             // usable bytes
     base: *mut libc::c_void, // what the heap gave
-    guard: usize,            // size and base once more, so that an overwrite shows
+    guard: usize,            // says that the four before were not overwritten
     word: usize,             // see `slot.rs`
 }
+
+/// 2^64 divided by the golden ratio: odd, and without a pattern.
+const GOLDEN: usize = 0x9E37_79B9_7F4A_7C15;
 
 const HEADER: usize = size_of::<Block>();
 
@@ -31,10 +35,49 @@ static_assertions::const_assert_eq!(HEADER, 48);
 static_assertions::const_assert!(HEADER.is_multiple_of(MIN_ALIGN));
 static_assertions::const_assert_eq!(core::mem::offset_of!(Block, word), HEADER - 8);
 
+/// What was found wrong, and with which entry: not always the one that a call is about.
+pub type Fault = (Kind, Entry);
+
+impl Block {
+    /// What `guard` must be. Keyed, so that data of the program's does not pass.
+    fn guard(&self) -> usize {
+        // Multiplied, since in a plain XOR one overwritten field could make up for another.
+        [self.next as usize, self.previous as usize, self.size, self.base as usize]
+            .iter()
+            .fold(secret(), |mix, field| (mix.rotate_left(29) ^ field).wrapping_mul(GOLDEN))
+    }
+
+    /// The block, if its guard holds.
+    ///
+    /// # Safety
+    /// The block is live.
+    unsafe fn intact<'a>(this: *mut Self) -> Result<&'a mut Self, Fault> {
+        // SAFETY: by this function's contract. The list is locked, or its caller is alone.
+        let block = unsafe { &mut *this };
+        if block.guard == block.guard() {
+            Ok(block)
+        } else {
+            Err((Kind::DynamicHeaderOverwritten, entry_of(this)))
+        }
+    }
+
+    /// Changes a block's links, if its guard holds, and its guard with them.
+    ///
+    /// # Safety
+    /// The block is live, and the list is locked.
+    unsafe fn relink(this: *mut Self, change: impl FnOnce(&mut Self)) -> Result<(), Fault> {
+        // SAFETY: by this function's contract.
+        let block = unsafe { Self::intact(this) }?;
+        change(block);
+        block.guard = block.guard();
+        Ok(())
+    }
+}
+
 /// A pool's dynamic entries.
 ///
-/// Invariant: `count` blocks are reachable from `first` by `next`; `b.next.previous == b`, and the
-/// word of each says that it is this pool's and out.
+/// Invariant: `count` blocks are reachable from `first` by `next`; `b.next.previous == b`; each guard
+/// holds, and each word says that the entry is this pool's and out.
 pub struct DynamicEntries {
     first: *mut Block,
     count: usize,
@@ -51,50 +94,53 @@ impl DynamicEntries {
         self.count
     }
 
-    fn insert(&mut self, block: *mut Block) {
-        // SAFETY: the new block is ours alone; `first` is live by the invariant.
+    /// Puts a new block first. Fails if the one that was first is damaged.
+    fn insert(&mut self, block: *mut Block) -> Result<(), Fault> {
+        // SAFETY: the new block is the caller's alone; `first` is live by the invariant.
         unsafe {
-            (*block).next = self.first;
-            (*block).previous = ptr::null_mut();
             if !self.first.is_null() {
-                (*self.first).previous = block;
+                Block::relink(self.first, |first| first.previous = block)?;
             }
+            (*block).next = self.first;
+            (*block).guard = (*block).guard();
         }
         self.first = block;
         self.count += 1;
+        Ok(())
     }
 
-    /// Takes a block out of the list; false if its neighbours don't know it.
-    fn remove(&mut self, block: *mut Block) -> bool {
-        // SAFETY: the block's word said that it is live, and its guard that its header was not
-        // overwritten, so its links are those of the invariant; they are compared all the same.
+    /// Takes a block out. Fails if it or one beside it is damaged.
+    fn remove(&mut self, block: *mut Block) -> Result<(), Fault> {
+        // SAFETY: the block's word said that it is live; a guard that holds says the same of the
+        // links behind it.
         unsafe {
-            let Block { next, previous, .. } = *block;
-            let from_previous =
-                if previous.is_null() { &mut self.first } else { &mut (*previous).next };
-            if *from_previous != block || (!next.is_null() && (*next).previous != block) {
-                return false;
+            let Block { next, previous, .. } = *Block::intact(block)?;
+            if previous.is_null() {
+                self.first = next;
+            } else {
+                Block::relink(previous, |previous| previous.next = next)?;
             }
-            *from_previous = next;
             if !next.is_null() {
-                (*next).previous = previous;
+                Block::relink(next, |next| next.previous = previous)?;
             }
         }
         self.count -= 1;
-        true
+        Ok(())
     }
 
     /// Gives every block back to the heap.
-    pub fn release_all(&mut self) {
-        while let Some(block) = NonNull::new(self.first) {
+    pub fn release_all(&mut self) -> Result<(), Fault> {
+        while !self.first.is_null() {
             // SAFETY: live by the invariant, and out of the list before it goes.
             unsafe {
-                self.first = block.as_ref().next;
-                entry_of(block.as_ptr()).wipe();
-                libc::free(block.as_ref().base);
+                let block = Block::intact(self.first)?;
+                entry_of(self.first).wipe();
+                self.first = block.next;
+                libc::free(block.base);
             }
         }
         self.count = 0;
+        Ok(())
     }
 
     /// Proves the invariant, in O(count).
@@ -105,7 +151,7 @@ impl DynamicEntries {
             // SAFETY: live by the invariant that is being proven.
             unsafe {
                 assert_eq!((*block).previous, previous);
-                assert_eq!((*block).guard, guard(&*block));
+                assert_eq!((*block).guard, (*block).guard());
                 assert!(matches!(
                     entry_of(block).decode_shared().owner_and_state(),
                     Some((_, State::Dynamic))
@@ -125,14 +171,15 @@ pub fn alloc(
     owner: usize,
     size: usize,
     align: usize,
-) -> Option<Entry> {
+) -> Result<Option<Entry>, Fault> {
     let lead = HEADER.next_multiple_of(align);
     let mut base = ptr::null_mut();
+    let Some(bytes) = lead.checked_add(size) else { return Ok(None) };
     // SAFETY: `base` is a place for the result; `align` is a power of two of at least 16.
-    if unsafe { libc::posix_memalign(&mut base, align, lead.checked_add(size)?) } != 0 {
-        return None;
+    if unsafe { libc::posix_memalign(&mut base, align, bytes) } != 0 {
+        return Ok(None);
     }
-    let payload = NonNull::new(base.cast::<u8>())?;
+    let Some(payload) = NonNull::new(base.cast::<u8>()) else { return Ok(None) };
     // SAFETY: `lead + size` bytes are there, and `lead` has room for the block in front.
     unsafe {
         let entry = Entry::new(payload.add(lead));
@@ -145,21 +192,21 @@ pub fn alloc(
             guard: 0,
             word: 0,
         });
-        (*block).guard = guard(&*block);
         entry.mark(owner, State::Dynamic);
-        list.lock().insert(block);
-        Some(entry)
+        list.lock().insert(block)?;
+        Ok(Some(entry))
     }
 }
 
-/// Usable bytes of a dynamic entry.
+/// Usable bytes of a dynamic entry of the pool whose list this is.
 ///
 /// # Safety
-/// The entry's word says that it is dynamic and out.
-pub unsafe fn size(entry: Entry) -> Result<usize, Kind> {
+/// The entry's word says that it is dynamic, out, and of that pool.
+pub unsafe fn size(list: &Locked<DynamicEntries>, entry: Entry) -> Result<usize, Fault> {
+    // The neighbours' calls change its links.
+    let _entries = list.lock();
     // SAFETY: the block lies in front of the word.
-    let block = unsafe { &*block_of(entry) };
-    if block.guard == guard(block) { Ok(block.size) } else { Err(Kind::DynamicHeaderOverwritten) }
+    Ok(unsafe { Block::intact(block_of(entry)) }?.size)
 }
 
 /// Gives a dynamic entry of the pool at `owner` back to the heap, zeroed first if `zero`.
@@ -172,7 +219,7 @@ pub unsafe fn free(
     owner: usize,
     entry: Entry,
     zero: bool,
-) -> Result<(), Kind> {
+) -> Result<(), Fault> {
     // SAFETY: by this contract the block is there. Of two threads that free it at once, the second
     // finds it freed, unless the heap had the memory unmapped by then.
     unsafe {
@@ -180,11 +227,9 @@ pub unsafe fn free(
         let mut entries = list.lock();
         match entry.decode_shared().owner_and_state() {
             Some((_, State::Dynamic)) => {}
-            _ => return Err(Kind::DoubleFreeDynamic),
+            _ => return Err((Kind::DoubleFreeDynamic, entry)),
         }
-        if (*block).guard != guard(&*block) || !entries.remove(block) {
-            return Err(Kind::DynamicHeaderOverwritten);
-        }
+        entries.remove(block)?;
         entry.mark(owner, State::DynamicFreed);
         drop(entries);
         if zero {
@@ -193,10 +238,6 @@ pub unsafe fn free(
         libc::free((*block).base);
         Ok(())
     }
-}
-
-fn guard(block: &Block) -> usize {
-    !(block.size ^ (block.base as usize).rotate_left(32)) ^ crate::secret::secret()
 }
 
 fn block_of(entry: Entry) -> *mut Block {

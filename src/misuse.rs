@@ -31,7 +31,7 @@ pub enum Kind {
 pub struct Subject<'a> {
     /// As given at create; may be empty.
     pub name: &'a [u8],
-    /// Of the pool.
+    /// The pool as its user knows it: for a class, the ranged pool's.
     pub address: usize,
     /// Usable bytes of its entries.
     pub elem_size: usize,

@@ -4,7 +4,7 @@ use core::ptr::NonNull;
 
 use crate::collection::{Collection, Policy};
 use crate::depot::Depot;
-use crate::dynamic::{self, DynamicEntries};
+use crate::dynamic::{self, DynamicEntries, Fault};
 use crate::layout::{Class, Cursor, SLOT_RESERVE, stride};
 use crate::lock::Locked;
 use crate::misuse::{self, Kind, Subject};
@@ -91,7 +91,7 @@ impl Pool {
         // SAFETY: the entry was out and its holder gave it up, so the slot is this call's.
         unsafe { entry.mark(self.address(), State::Free) };
         if !self.depot.lock().give(self.slot(entry)) {
-            misuse::stop(Kind::DoubleFree, entry.address(), Some(self.subject()));
+            self.stop((Kind::DoubleFree, entry));
         }
     }
 
@@ -103,11 +103,9 @@ impl Pool {
             // SAFETY: as in `free`; a pool releases its dynamic entries before it goes.
             let pool = unsafe { Self::at(owner) };
             // SAFETY: the word says that the entry is dynamic, out and of this pool.
-            let result =
+            let freed =
                 unsafe { dynamic::free(&pool.dynamic, owner, entry, pool.traits.zero_on_free) };
-            if let Err(kind) = result {
-                misuse::stop(kind, entry.address(), Some(pool.subject()));
-            }
+            freed.unwrap_or_else(|fault| pool.stop(fault));
             return;
         }
         // SAFETY: as above.
@@ -118,6 +116,21 @@ impl Pool {
     #[cold]
     pub fn alloc_dynamic(&self) -> Option<Entry> {
         dynamic::alloc(&self.dynamic, self.address(), self.elem_size, self.align)
+            .unwrap_or_else(|fault| self.stop(fault))
+    }
+
+    /// Usable bytes of one of its dynamic entries.
+    ///
+    /// # Safety
+    /// The entry's word says that it is dynamic, out, and of this pool.
+    pub unsafe fn dynamic_size(&self, entry: Entry) -> usize {
+        // SAFETY: by this function's contract.
+        unsafe { dynamic::size(&self.dynamic, entry) }.unwrap_or_else(|fault| self.stop(fault))
+    }
+
+    /// Says what was done with an entry of this pool and aborts.
+    pub fn stop(&self, (kind, entry): Fault) -> ! {
+        misuse::stop(kind, entry.address(), Some(self.subject()))
     }
 
     /// How many entries it has slots for.
@@ -159,8 +172,12 @@ impl Pool {
     /// What a report says about it.
     pub fn subject(&self) -> Subject<'_> {
         // SAFETY: the collection lives as long as its pools.
-        let name = unsafe { self.collection.as_ref() }.name();
-        Subject { name, address: self.address(), elem_size: self.elem_size }
+        let collection = unsafe { self.collection.as_ref() };
+        let handle = match collection.policy() {
+            Policy::Ordinary => self.address(),
+            _ => &raw const *collection as usize,
+        };
+        Subject { name: collection.name(), address: handle, elem_size: self.elem_size }
     }
 
     /// What is at an address that may not be freed, if it lies among this pool's slots.
@@ -267,7 +284,7 @@ impl Pool {
     /// Releases the dynamic entries and breaks the seal. `wipe_words`: the slots' memory will be
     /// used for something else, and no word of ours may stay in it.
     pub fn retire(&mut self, wipe_words: bool) {
-        self.dynamic.lock().release_all();
+        self.dynamic.lock().release_all().unwrap_or_else(|fault| self.stop(fault));
         self.seal = 0;
         if wipe_words {
             let fresh = self.depot.lock().fresh();

@@ -3,10 +3,10 @@
 use core::cmp::Ordering;
 
 use crate::collection::{Collection, Policy};
-use crate::misuse::{self, Kind};
+use crate::error::Error;
+use crate::misuse::Kind;
 use crate::pool::{Pool, refuse};
 use crate::slot::{Entry, State};
-use crate::{dynamic, error::Error};
 
 impl Collection {
     /// The number of the smallest class whose entries have `size` bytes. None for 0 and for more
@@ -64,24 +64,19 @@ impl Collection {
     /// The 8 bytes before the entry can be read.
     pub unsafe fn realloc(&self, entry: Entry, size: usize) -> Result<Entry, Error> {
         // SAFETY: by this function's contract.
-        let (pool, has) = match unsafe { entry.decode() }.owner_and_state() {
-            Some((owner, State::Out)) => {
-                // SAFETY: a word of ours names a live pool.
-                let pool = unsafe { Pool::at(owner) };
-                (pool, Ok(pool.elem_size()))
-            }
-            Some((owner, State::Dynamic)) => {
-                // SAFETY: as above, and the word says that the entry is dynamic and out.
-                unsafe { (Pool::at(owner), dynamic::size(entry)) }
-            }
+        let (pool, dynamic) = match unsafe { entry.decode() }.owner_and_state() {
+            // SAFETY: a word of ours names a live pool.
+            Some((owner, State::Out)) => (unsafe { Pool::at(owner) }, false),
+            // SAFETY: as above.
+            Some((owner, State::Dynamic)) => (unsafe { Pool::at(owner) }, true),
             // SAFETY: by this function's contract.
             _ => unsafe { refuse(entry) },
         };
-        let stop = |kind| misuse::stop(kind, entry.address(), Some(pool.subject()));
         if pool.collection().as_ptr().cast_const() != &raw const *self {
-            stop(Kind::WrongPool);
+            pool.stop((Kind::WrongPool, entry));
         }
-        let has = has.unwrap_or_else(stop);
+        // SAFETY: the word says that the entry is dynamic, out, and of this pool.
+        let has = if dynamic { unsafe { pool.dynamic_size(entry) } } else { pool.elem_size() };
         let wanted = self.class_for(size).ok_or(Error::Invalid)?;
         let wanted_size = self.pools()[wanted].elem_size();
         let new = match wanted_size.cmp(&has) {
