@@ -280,7 +280,7 @@ extern "C" {
  * @param fallback_to_dynamic_memory  when all entries are out: true takes from the heap
  *                    (`malloc`'s memory), false makes `mempool_alloc_entry` return NULL
  * @return the pool, to be destroyed with `mempool_destroy`; NULL with `errno` EINVAL (a count or
- *         size of 0) or ENOMEM (the memory can't be had, or no size_t can count it)
+ *         size of 0) or ENOMEM (the memory can't be had, or so many entries not be counted)
  *
  * Threads: any number may use the pool at once. Cost: grows with the memory, page by page.
  */
@@ -321,11 +321,12 @@ void *mempool_calloc_entry(struct mempool *mp) CMEMPOOL_MALLOC;
  * @param entry  a live entry; NULL does nothing
  *
  * Anything else is misuse: the process writes one line to stderr and aborts. Caught are an entry
- * that was freed before (at once, or after other calls, as long as it is not out again), a pointer
- * into the middle of an entry, a pointer that is no pool's, and an entry whose 8 bytes in front
- * were overwritten. To see that, the 8 bytes before the pointer are read. Two threads that free
- * the same entry at the same moment may go unseen, and so may data of the program's that looks
- * like a word of ours: with a chance of 2^-23 for random data.
+ * that was freed before (at once, or after other calls, as long as it is not out again; if it came
+ * from the heap, as long as the heap has not used its memory again), a pointer into an entry, a
+ * pointer that is no pool's, and an entry whose 8 bytes in front were overwritten. To see that, the
+ * 8 bytes before the pointer are read. Two threads that free the same entry at the same moment may
+ * go unseen, and so may data of the program's that looks like a word of ours: with a chance of
+ * 2^-23 for random data.
  *
  * Threads: safe, on any thread, also when the one that took the entry has ended. Cost: O(1), one
  * uncontended lock.

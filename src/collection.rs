@@ -67,7 +67,7 @@ pub struct Collection {
 
 // The formula of `Layout::bytes`, piece by piece. The region's start is a multiple of MIN_ALIGN.
 static_assertions::const_assert!(
-    OWNER_ALIGN - MIN_ALIGN + size_of::<Collection>() <= REGION_RESERVE
+    OWNER_ALIGN - MIN_ALIGN + OWNER_ALIGN + size_of::<Collection>() <= REGION_RESERVE
 );
 // A pool, up to 63 bytes to align its stack, up to MIN_ALIGN to align its slots (what more an
 // alignment takes is in the formula).
@@ -108,7 +108,11 @@ impl Collection {
         let classes = request.layout.classes();
         // SAFETY: the region is that long.
         let mut cursor = unsafe { Cursor::new(region.base(), request.layout.bytes()) };
-        let place = cursor.deal(size_of::<Self>(), OWNER_ALIGN, 0).expect(FITS).cast::<Self>();
+        // What lies in front of the handle can be read, should somebody free the handle.
+        let lead = OWNER_ALIGN;
+        let room = cursor.deal(lead + size_of::<Self>(), OWNER_ALIGN, 0).expect(FITS);
+        // SAFETY: the room is that long.
+        let place = unsafe { room.add(lead) }.cast::<Self>();
         let pools = cursor
             .deal(size_of::<Pool>() * classes.count(), OWNER_ALIGN, 0)
             .expect(FITS)

@@ -330,14 +330,16 @@ pub unsafe fn refuse(entry: Entry) -> ! {
         collection.pools().iter().find(|pool| pool.address() == address)
     };
     // SAFETY: by this function's contract.
-    match unsafe { entry.decode() }.owner_and_state() {
-        Some((owner, State::Out | State::Free)) => {
-            misuse::stop(Kind::DoubleFree, address, pool_at(owner).map(Pool::subject))
+    if let Some((owner, state)) = unsafe { entry.decode() }.owner_and_state() {
+        let pool = pool_at(owner);
+        // A word that names no live pool is no word of ours, or of a pool that is gone.
+        if pool.is_some() || all.is_none() {
+            let kind = match state {
+                State::Out | State::Free => Kind::DoubleFree,
+                State::Dynamic | State::DynamicFreed => Kind::DoubleFreeDynamic,
+            };
+            misuse::stop(kind, address, pool.map(Pool::subject));
         }
-        Some((owner, State::Dynamic | State::DynamicFreed)) => {
-            misuse::stop(Kind::DoubleFreeDynamic, address, pool_at(owner).map(Pool::subject))
-        }
-        None => {}
     }
     let collection = all.as_ref().and_then(|all| all.holder_of(address));
     for pool in collection.map_or(&[][..], Collection::pools) {

@@ -211,7 +211,7 @@ static void twice_with_content(struct world *world)
     give(world, blame(world, entry));
 }
 
-/* The word is again what it was while the entry was out. That more come back than were out shows. */
+/* The word is again what it was while the entry was out. More come back than were out, though. */
 static void twice_with_old_word(struct world *world)
 {
     char word[8], *entry = blame(world, take(world));
@@ -655,7 +655,7 @@ static const struct misuse misuses[] = {
     {"static, letters", 64, static_pointer, FOREIGN, NO_POOL, 0, 'A'},
     {"static, misaligned", 64, static_pointer, FOREIGN, NO_POOL, 1, 0},
     {"realloc of static", 64, realloc_of_static, FOREIGN, RANGED_ONLY | NO_POOL, 0, 0},
-    {"the pool itself", 64, the_pool_itself, FOREIGN, BUFFER_ONLY | NO_POOL, 0, 0},
+    {"the pool itself", 64, the_pool_itself, FOREIGN, NO_POOL, 0, 0},
     {"after the last pool", 64, before_any_pool, FOREIGN, NO_POOL, 0, 0},
 
     {"overwritten by zeros", 64, overflow, OVERWRITTEN, 0, 0, 0},
