@@ -24,13 +24,14 @@ SHARED := libcmempool.so.$(VERSION)
 WARNINGS := -std=c11 -Wall -Wextra -Wpedantic
 EXAMPLES := $(patsubst c-examples/%.c,%,$(wildcard c-examples/*.c))
 
-.PHONY: all build run test install uninstall header clean help tools
+.PHONY: all build run test loom install uninstall header clean help tools
 
 all: build
 
 ## build: the shared and the static library, in target/lib (the default)
-# One codegen unit of the archive is ours; the rest, Rust's own support code, ends up unused after
-# link-time optimisation and would only add its symbols to other people's programs.
+# One object of the archive is ours; the rest, Rust's own support code, ends up unused after link-time
+# optimisation and would only add its symbols to other people's programs. What is hidden in the shared
+# library is made local here.
 build: tools
 	$(CARGO) rustc --locked --quiet --lib --release --crate-type cdylib,staticlib
 	@mkdir -p $(LIB)
@@ -41,6 +42,7 @@ build: tools
 	@mkdir $(LIB)/members
 	@archive=$(abspath $(TARGET))/release/libcmempool.a; cd $(LIB)/members; \
 	    ar x "$$archive" $$(ar t "$$archive" | grep '^cmempool\.')
+	@objcopy --localize-hidden $(LIB)/members/*.o
 	@ar rcs $(LIB)/libcmempool.a $(LIB)/members/*.o
 	@rm -r $(LIB)/members
 
@@ -60,7 +62,12 @@ test: build
 	$(MAKE) --no-print-directory install PREFIX=$(STAGE) LIBDIR=$(STAGE)/lib \
 	    INCLUDEDIR=$(STAGE)/include DESTDIR= >/dev/null
 	CMEMPOOL_PREFIX=$(STAGE) $(CARGO) test --locked
+	$(MAKE) --no-print-directory loom
 	tests/c/run.sh $(STAGE)
+
+## loom: the models of the thread protocol, in every order that threads can run them
+loom: tools
+	RUSTFLAGS="--cfg loom" $(CARGO) test --locked --release --lib --target-dir $(TARGET)/loom model
 
 ## install: header, libraries and pkg-config file into PREFIX (/usr/local), below DESTDIR if given
 install: build
@@ -93,7 +100,7 @@ help:
 	@sed -n 's/^## /  make /p' Makefile
 
 tools:
-	@for tool in $(firstword $(CARGO)) $(firstword $(CC)) ar; do \
+	@for tool in $(firstword $(CARGO)) $(firstword $(CC)) ar objcopy; do \
 	    command -v "$$tool" >/dev/null || { \
 	        echo "cmempool needs '$$tool' to build, and it is not on the PATH" >&2; exit 1; }; \
 	done

@@ -101,6 +101,11 @@
 #define CMEMPOOL_PER_REGION 512
 
 /**
+ * Bytes of a buffer that a ranged pool needs beyond that.
+ */
+#define CMEMPOOL_PER_RANGED 576
+
+/**
  * Bytes of a buffer that are needed per class; an ordinary pool is one.
  */
 #define CMEMPOOL_PER_CLASS 512
@@ -595,8 +600,11 @@ size_t r_mempool_buffer_size(const struct r_mempool_options *options);
     static CMEMPOOL_ALIGNED(64) unsigned char \
         name[R_MEMPOOL_BUFFER_SIZE(smallest_size, largest_size, smallest_count)]
 
-/** Bytes that one class adds to a buffer. For an explicit list of classes, a buffer needs
- *  `CMEMPOOL_PER_REGION` and this for each class. */
+/** Bytes that a ranged pool's buffer needs beside its classes: for an explicit list of classes, it
+ *  needs this, and `R_MEMPOOL_CLASS_SIZE` for each class. */
+#define R_MEMPOOL_BUFFER_BASE ((size_t)(CMEMPOOL_PER_REGION + CMEMPOOL_PER_RANGED))
+
+/** Bytes that one class adds to a buffer, with default alignment. */
 #define R_MEMPOOL_CLASS_SIZE(elem_count, elem_size) \
     (CMEMPOOL_PER_CLASS + \
      (size_t)(elem_count) * \
@@ -605,7 +613,7 @@ size_t r_mempool_buffer_size(const struct r_mempool_options *options);
 /* Classes of 2^s to 2^l bytes, n entries in the smallest: each has n * 2^s bytes of payload, and 16
  * bytes of header and padding per slot; all slots together are 2n less those of the last class. */
 #define CMEMPOOL_RANGED_SIZE(s, l, n) \
-    (CMEMPOOL_PER_REGION + ((l) - (s) + 1) * (CMEMPOOL_PER_CLASS + ((n) << (s))) + \
+    (R_MEMPOOL_BUFFER_BASE + ((l) - (s) + 1) * (CMEMPOOL_PER_CLASS + ((n) << (s))) + \
      (2 * (n) - ((n) >> ((l) - (s)))) * (16 + CMEMPOOL_PER_SLOT))
 
 /* The smallest b, up to 47, with x <= 2^b; at least 4 for a class. */

@@ -8,12 +8,15 @@ use core::ffi::CStr;
 use core::ptr::NonNull;
 
 use crate::error::Error;
+use crate::fence;
 use crate::layout::{CLASS_RESERVE, Cursor, Layout, REGION_RESERVE};
 use crate::pool::{Pool, Traits};
+use crate::ranged::SizeTable;
 use crate::region::Region;
 use crate::registry::{self, Link};
 use crate::secret::{draw, secret};
 use crate::slot::{MIN_ALIGN, OWNER_ALIGN};
+use crate::thread_index::{self, CACHE_DISTANCE};
 
 /// Bytes of a name that are kept.
 pub const NAME_MAX: usize = 63;
@@ -51,13 +54,14 @@ pub struct Request<'a> {
 /// The pools of one region.
 ///
 /// Invariant: `pools[..pool_count]` ascend in their entries' size and lie, with all they need, in
-/// `region`.
+/// `region`; `seal` holds.
+///
+/// Behind a ranged pool's collection lies its [`SizeTable`].
 #[repr(C, align(128))]
 pub struct Collection {
-    seal: usize,          // says that this is a live collection
-    pools: NonNull<Pool>, // the first; the others follow it
+    seal: usize,                   // says that this is a live collection
+    pools: NonNull<NonNull<Pool>>, // a table of them
     pool_count: usize,
-    smallest_bits: Option<u32>, // binary logarithm of the smallest size: all are powers of two
     policy: Policy,
     link: UnsafeCell<Link>,
     region: Region,
@@ -69,9 +73,13 @@ pub struct Collection {
 static_assertions::const_assert!(
     OWNER_ALIGN - MIN_ALIGN + OWNER_ALIGN + size_of::<Collection>() <= REGION_RESERVE
 );
-// A pool, up to 63 bytes to align its stack, up to MIN_ALIGN to align its slots (what more an
-// alignment takes is in the formula).
-static_assertions::const_assert!(size_of::<Pool>() + 63 + MIN_ALIGN <= CLASS_RESERVE);
+// A pool's place in the table, a pool and up to 127 bytes to align it, the line of the closed cache,
+// up to 4 bytes to align the caches' elements, and up to MIN_ALIGN to align the slots (what more an
+// alignment takes is in the formula). The other caches' lines come out of what is set aside per slot.
+static_assertions::const_assert!(
+    size_of::<NonNull<Pool>>() + OWNER_ALIGN + size_of::<Pool>() + CACHE_DISTANCE + 4 + MIN_ALIGN
+        <= CLASS_RESERVE
+);
 
 // SAFETY: constant after create, but for `link`, which the registry's lock guards.
 unsafe impl Sync for Collection {}
@@ -83,6 +91,8 @@ impl Collection {
     /// The buffer, if any, is the collection's alone until [`destroy`](Self::destroy).
     pub unsafe fn create(request: &Request<'_>) -> Result<NonNull<Self>, Error> {
         draw();
+        thread_index::prepare();
+        fence::prepare();
         let bytes = request.layout.bytes();
         let region = match request.buffer {
             None => Region::obtain(bytes, request.prefault)?,
@@ -108,23 +118,21 @@ impl Collection {
         let classes = request.layout.classes();
         // SAFETY: the region is that long.
         let mut cursor = unsafe { Cursor::new(region.base(), request.layout.bytes()) };
+        let ranged = request.policy != Policy::Ordinary;
+        let table_bytes = if ranged { size_of::<SizeTable>() } else { 0 };
         // What lies in front of the handle can be read, should somebody free the handle.
         let lead = OWNER_ALIGN;
-        let room = cursor.deal(lead + size_of::<Self>(), OWNER_ALIGN, 0).expect(FITS);
+        let room = cursor.deal(lead + size_of::<Self>() + table_bytes, OWNER_ALIGN, 0).expect(FITS);
         // SAFETY: the room is that long.
         let place = unsafe { room.add(lead) }.cast::<Self>();
         let pools = cursor
-            .deal(size_of::<Pool>() * classes.count(), OWNER_ALIGN, 0)
+            .deal(size_of::<NonNull<Pool>>() * classes.count(), align_of::<usize>(), 0)
             .expect(FITS)
-            .cast::<Pool>();
-        let smallest = classes.get(0).elem_size;
-        let doubling = (0..classes.count())
-            .all(|i| Some(classes.get(i).elem_size) == smallest.checked_shl(i as u32));
+            .cast::<NonNull<Pool>>();
         let mut collection = Self {
             seal: seal_of(place),
             pools,
             pool_count: classes.count(),
-            smallest_bits: (smallest.is_power_of_two() && doubling).then_some(smallest.ilog2()),
             policy: request.policy,
             link: UnsafeCell::new(Link::new()),
             region,
@@ -141,11 +149,15 @@ impl Collection {
             place.write(collection);
             for i in 0..classes.count() {
                 let (class, align) = (classes.get(i), request.layout.align());
-                Pool::create(pools.add(i), &mut cursor, class, align, request.traits, place)
-                    .expect(FITS);
+                let pool = Pool::create(&mut cursor, class, align, request.traits, place);
+                pools.add(i).write(pool.expect(FITS));
             }
             for i in 0..classes.count() {
-                pools.add(i).as_mut().place_slots(&mut cursor).expect(FITS);
+                pools.add(i).read().as_mut().place_slots(&mut cursor).expect(FITS);
+            }
+            if ranged {
+                place.as_ptr().expose_provenance();
+                place.add(1).cast::<SizeTable>().write(SizeTable::of(place.as_ref().pools()));
             }
         }
         place
@@ -163,7 +175,7 @@ impl Collection {
             let collection = this.as_mut();
             let wipe_words = collection.region.outlives_pool();
             for i in 0..collection.pool_count {
-                collection.pools.add(i).as_mut().retire(wipe_words);
+                collection.pools.add(i).read().as_mut().retire(wipe_words);
             }
             collection.seal = 0;
             let region = core::ptr::read(&collection.region);
@@ -173,22 +185,24 @@ impl Collection {
 
     /// Its pools, in the order of their entries' size.
     #[inline(always)]
-    pub fn pools(&self) -> &[Pool] {
-        // SAFETY: that many lie there (invariant).
-        unsafe { core::slice::from_raw_parts(self.pools.as_ptr(), self.pool_count) }
+    pub fn pools(&self) -> &[&Pool] {
+        // SAFETY: that many live pools are in the table (invariant).
+        unsafe { core::slice::from_raw_parts(self.pools.as_ptr().cast(), self.pool_count) }
+    }
+
+    /// Which class serves which size. Of a ranged pool only.
+    #[inline(always)]
+    pub fn sizes(&self) -> &SizeTable {
+        debug_assert!(self.policy != Policy::Ordinary);
+        let address = &raw const *self as usize + size_of::<Self>();
+        // SAFETY: the table of a ranged pool lies there, and create exposed its memory.
+        unsafe { &*core::ptr::with_exposed_provenance(address) }
     }
 
     /// What to do when the class that fits is empty.
     #[inline(always)]
     pub fn policy(&self) -> Policy {
         self.policy
-    }
-
-    /// The binary logarithm of the smallest class's size, if the classes are successive powers of
-    /// two.
-    #[inline(always)]
-    pub fn smallest_bits(&self) -> Option<u32> {
-        self.smallest_bits
     }
 
     /// As given at create, cut to [`NAME_MAX`] bytes; empty without one.
@@ -224,7 +238,7 @@ impl Collection {
     pub fn check(&self) {
         assert!(self.pools().windows(2).all(|two| two[0].elem_size() < two[1].elem_size()));
         for pool in self.pools() {
-            assert!(self.region_contains(&raw const *pool as usize));
+            assert!(self.region_contains(&raw const **pool as usize));
             assert_eq!(pool.collection(), NonNull::from(self));
             pool.check();
         }
@@ -356,18 +370,5 @@ mod tests {
             // SAFETY: the buffer is still there.
             assert!(unsafe { entry.decode() }.owner_and_state().is_none());
         }
-    }
-
-    #[test]
-    fn classes_are_powers_of_two_only_if_each_doubles() {
-        let bits = |list: &[Class]| {
-            let mut bits = None;
-            let request = request(Classes::List(list), 0, Policy::Disabled);
-            with(&request, |collection| bits = collection.smallest_bits());
-            bits
-        };
-        assert_eq!(bits(&[class(8, 1), class(16, 1), class(32, 1)]), Some(3));
-        assert_eq!(bits(&[class(8, 1), class(32, 1)]), None);
-        assert_eq!(bits(&[class(24, 1), class(48, 1)]), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Which slots are free?
+//! Which slots are free, beside those in caches?
 //!
 //! Slots go by number. Those that were never handed out are the numbers from `fresh` up; those that
 //! came back are on a stack of 4-byte numbers that lies outside the slots: a write after free can
@@ -56,7 +56,53 @@ impl Depot {
         true
     }
 
-    /// How many slots are with callers.
+    /// Fills `places` with what `to` makes of slots, of which `take` would hand out the last first.
+    ///
+    /// # Panics
+    /// If there are not that many.
+    #[inline]
+    pub fn take_many<T>(&mut self, places: &mut [T], to: impl Fn(u32) -> T) {
+        assert!(places.len() <= self.free() as usize);
+        let from_stack = places.len().min(self.len as usize);
+        // Those that were never out come after those on the stack, the lowest first.
+        let (fresh, back) = places.split_at_mut(places.len() - from_stack);
+        for (place, slot) in fresh.iter_mut().rev().zip(self.fresh..) {
+            *place = to(slot);
+        }
+        self.fresh += fresh.len() as u32;
+        self.len -= from_stack as u32;
+        // SAFETY: `len + from_stack <= capacity`, the room of the stack.
+        let top = unsafe { self.stack.add(self.len as usize) };
+        for (i, place) in back.iter_mut().enumerate() {
+            // SAFETY: `i < from_stack`.
+            *place = to(unsafe { top.add(i).read() });
+        }
+    }
+
+    /// Gives the slots back that `from` makes of `items`, the last to be taken first. False, and
+    /// nothing happens, if more would be here than ever were out.
+    #[inline]
+    #[must_use]
+    pub fn give_many<T: Copy>(&mut self, items: &[T], from: impl Fn(T) -> u32) -> bool {
+        if items.len() > (self.fresh - self.len) as usize {
+            return false;
+        }
+        // SAFETY: `len + items.len() <= fresh <= capacity`, the room of the stack.
+        let top = unsafe { self.stack.add(self.len as usize) };
+        for (i, &item) in items.iter().enumerate() {
+            // SAFETY: `i < items.len()`.
+            unsafe { top.add(i).write(from(item)) };
+        }
+        self.len += items.len() as u32;
+        true
+    }
+
+    /// How many slots are here.
+    pub fn free(&self) -> u32 {
+        self.len + (self.capacity - self.fresh)
+    }
+
+    /// How many slots are not here.
     pub fn out(&self) -> u32 {
         self.fresh - self.len
     }
@@ -109,6 +155,29 @@ mod tests {
         depot.check();
         assert_eq!((depot.take(), depot.take(), depot.take()), (Some(3), Some(1), Some(4)));
         assert_eq!(depot.take(), None);
+    }
+
+    #[test]
+    fn many_come_in_the_order_of_take() {
+        for count in 0..=6 {
+            let (mut room, mut other) = ([0; 6], [0; 6]);
+            let (mut one, mut many) = (depot(&mut room), depot(&mut other));
+            for depot in [&mut one, &mut many] {
+                (0..4).for_each(|_| _ = depot.take());
+                [2, 0, 3].iter().for_each(|&slot| assert!(depot.give(slot)));
+            }
+            let count = count.min(many.free());
+            let single: Vec<_> = (0..count).map(|_| one.take().unwrap()).collect();
+            let mut bulk = vec![u32::MAX; count as usize];
+            many.take_many(&mut bulk, |slot| slot);
+            assert!(bulk.iter().rev().eq(&single));
+            assert_eq!(many.free(), one.free());
+            many.check();
+            assert!(many.give_many(&bulk, |slot| slot));
+            many.check();
+            assert!(single.iter().all(|&slot| many.take() == Some(slot)));
+            assert!(!many.give_many(&[0; 7], |slot| slot));
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What lies where in a region, and how much of it is needed?
 //!
 //! ```text
-//! | Collection | Pool | Pool .. | free stack | free stack .. | slots of class 0 | slots of class 1 ..
+//! | Collection, tables | Pool, caches, free stack | Pool, caches, free stack .. | slots | slots ..
 //! ```
 //!
 //! What the library keeps lies below all slots: an entry written past its end can reach its
@@ -13,7 +13,10 @@ use crate::slot::{MIN_ALIGN, OWNER_ALIGN, WORD};
 
 /// Bytes set aside per region: to align its start, and for the `Collection`.
 pub const REGION_RESERVE: usize = 512;
-/// Bytes set aside per class: for the `Pool`, and to align its stack and its first slot.
+/// Bytes set aside per region of a ranged pool beyond that: for its table of sizes.
+pub const RANGED_RESERVE: usize = 576;
+/// Bytes set aside per class: for the `Pool`, a cache that is closed for good, its place in a table,
+/// and to align all that and the slots.
 pub const CLASS_RESERVE: usize = 512;
 /// Bytes set aside beside each slot: 4 for its place on the free stack, 4 for thread caches.
 pub const SLOT_RESERVE: usize = 8;
@@ -148,7 +151,10 @@ pub fn stride(elem_size: usize, align: usize) -> Option<usize> {
 }
 
 fn total(classes: &Classes<'_>, align: usize) -> Option<usize> {
-    let mut bytes = REGION_RESERVE;
+    let mut bytes = match classes {
+        Classes::One(_) => REGION_RESERVE,
+        _ => REGION_RESERVE + RANGED_RESERVE,
+    };
     for i in 0..classes.count() {
         let class = classes.get(i);
         if class.elem_count > u32::MAX as usize {

@@ -11,7 +11,12 @@
 //! | `region.rs`     | where does a pool's memory come from?                                |
 //! | `layout.rs`     | what lies where in that memory, and how much of it is needed?        |
 //! | `slot.rs`       | what does the word in front of an entry say?                         |
-//! | `depot.rs`      | which slots are free?                                                |
+//! | `sync.rs`       | whose atomics: the machine's or the model checker's?                 |
+//! | `fence.rs`      | how does the common path order a store and a load for nothing?       |
+//! | `thread_index.rs` | which cache is the calling thread's?                               |
+//! | `cache.rs`      | what does a thread keep, and how do others get it back?              |
+//! | `cache_plan.rs` | how many caches does a pool have, and how large are they?            |
+//! | `depot.rs`      | which slots are free, beside those in caches?                        |
 //! | `dynamic.rs`    | what about entries that came from the heap?                          |
 //! | `pool.rs`       | how does a pool of equal slots hand out and take back?               |
 //! | `collection.rs` | which pools share a region, and how are they made and destroyed?     |
@@ -21,19 +26,26 @@
 //! | `capi/`         | the C face: checks arguments, calls the rooms above, nothing else    |
 //!
 //! The words: a *slot* is memory in a pool, a *word* and a payload; an *entry* is what the caller
-//! holds, a pointer to the payload; a *class* is one pool of a ranged pool; the *depot* keeps the
-//! free slots; a *dynamic entry* came from the heap because its pool was empty.
+//! holds, a pointer to the payload; a *class* is one pool of a ranged pool; a *cache* keeps free
+//! slots for one thread, the *depot* those for all; a *dynamic entry* came from the heap because
+//! its pool was empty.
 //!
 //! A call, all the way down (`->` the usual way, `~>` the rare one):
 //!
 //! ```text
-//! mempool_alloc_entry -> Pool::alloc -> Depot::take
-//!                                    ~> dynamic::alloc (pool empty, may fall back)
-//! mempool_free_entry  -> Pool::free  -> Depot::give
-//!                                    ~> Pool::free_unusual -> dynamic::free
-//!                                                          ~> misuse::stop
-//! r_mempool_alloc_entry -> Ranged::alloc -> Pool::alloc of the fitting class
-//!                                        ~> Ranged::alloc_elsewhere (class empty: cascade, heap)
+//! mempool_alloc_entry -> Pool::alloc_fast -> Cache::pop
+//!                     ~> Pool::alloc_slow (cache empty, closed or none)
+//!                          -> alloc_through -> Depot::take, take_many into the cache
+//!                          ~> take_back_from_caches (depot empty: closes all caches)
+//!                     ~> dynamic::alloc (all out, may fall back)
+//! mempool_free_entry  -> Pool::free -> Cache::push
+//!                                   ~> free_slow (cache full, closed or none)
+//!                                        -> free_through -> Depot::give_many from the cache
+//!                                   ~> free_unusual -> dynamic::free
+//!                                                   ~> refuse -> misuse::stop
+//! r_mempool_alloc_entry -> Collection::pool_for -> Pool::alloc_fast of the fitting class
+//!                       ~> Collection::alloc_slow -> Pool::alloc_slow
+//!                                                 ~> alloc_elsewhere (cascade, heap)
 //! ```
 //!
 //! # Safety
@@ -51,11 +63,14 @@
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
 compile_error!("cmempool supports 64-bit Linux: it relies on futexes and 48-bit addresses");
 
+mod cache;
+mod cache_plan;
 mod capi;
 mod collection;
 mod depot;
 mod dynamic;
 mod error;
+mod fence;
 mod layout;
 mod lock;
 mod misuse;
@@ -65,6 +80,8 @@ mod region;
 mod registry;
 mod secret;
 mod slot;
+mod sync;
+mod thread_index;
 
 pub use capi::*;
 

@@ -2,15 +2,19 @@
 
 use core::ptr::NonNull;
 
+use crate::cache::{Cache, Element, Pop, Push};
+use crate::cache_plan::CachePlan;
 use crate::collection::{Collection, Policy};
 use crate::depot::Depot;
 use crate::dynamic::{self, DynamicEntries, Fault};
-use crate::layout::{Class, Cursor, SLOT_RESERVE, stride};
+use crate::fence;
+use crate::layout::{Class, Cursor, stride};
 use crate::lock::Locked;
 use crate::misuse::{self, Kind, Subject};
 use crate::registry;
 use crate::secret::secret;
-use crate::slot::{Entry, OWNER_ALIGN, State, WORD};
+use crate::slot::{self, Entry, OWNER_ALIGN, State, WORD};
+use crate::thread_index::{self, CACHE_DISTANCE};
 
 /// What a caller chose beside sizes and counts.
 #[derive(Clone, Copy, Default)]
@@ -23,76 +27,362 @@ pub struct Traits {
     pub fall_back: bool,
 }
 
+/// The caches open again after a shortage once the depot was visited this often and has
+/// [`PLENTY`] of the pool's slots: closing them costs as much as some hundred visits.
+const VISITS_AFTER_SHORTAGE: u32 = 4096;
+/// One in this many.
+const PLENTY: u32 = 16;
+/// A cache of fewer entries is not worth the trouble.
+const SMALLEST_TARGET: usize = 8;
+
+/// What threads share, behind the lock.
+struct Shared {
+    depot: Depot,
+    open: bool,  // caches may be open
+    active: u32, // how many are
+    visits: u32, // since they were closed
+}
+
+impl Shared {
+    /// Counts a call that came to the depot, which after a shortage may end it.
+    fn visit(&mut self, capacity: u32) {
+        self.visits = self.visits.saturating_add(1);
+        if !self.open
+            && self.visits > VISITS_AFTER_SHORTAGE
+            && self.depot.free() > capacity / PLENTY
+        {
+            self.open = true;
+        }
+    }
+}
+
+/// The fast path had no entry. Goes to [`Pool::alloc_slow`], at once.
+#[derive(Clone, Copy)]
+pub struct Missed {
+    unsettled: bool,
+}
+
 /// Equal slots, and which of them are free.
 ///
 /// Invariant: slot `i < capacity` has its payload at `slots + i * stride`, aligned to `align`;
-/// `capacity == free in the depot + out`; a slot's word says `Out` exactly while a caller holds its
-/// entry.
+/// `capacity == free in the depot + in caches + out`; a slot's word says `Out` exactly while a
+/// caller holds its entry.
+///
+/// Behind the pool lie `cache_lines` caches. The fast path looks at the one at its thread's distance,
+/// or at `reach` if that is nearer: a cache that is closed for good, so that threads without a
+/// cache leave the fast path by the same branch as those whose cache is empty. Of a pool for a
+/// single thread it is that one's cache. Pools whose every call needs more than the fast path does
+/// (`detour`) have such a closed cache at distance 0 and a reach of 0.
 #[repr(C, align(128))]
 pub struct Pool {
     // Read by calls, written by create alone.
-    slots: NonNull<u8>,    // payload of slot 0
-    stride: usize,         // bytes from an entry to the next
-    stride_inverse: usize, // (stride >> stride_shift) * this == 1, modulo 2^64
-    stride_shift: u32,     // stride's trailing zero bits
-    capacity: u32,         // slots
-    elem_size: usize,      // usable bytes of an entry
-    align: usize,          // of every entry
+    key: usize,          // the pool's address ^ secret
+    reach: usize,        // distance of the last cache that the fast path may use
+    slots: NonNull<u8>,  // payload of slot 0
+    stride: usize,       // bytes from an entry to the next
+    stride_inverse: u32, // (stride >> stride_shift) * this == 1, modulo 2^32
+    stride_shift: u32,   // stride's trailing zero bits
+    capacity: u32,       // slots
+    caches: CachePlan,
+    elem_size: usize, // usable bytes of an entry
+    align: usize,     // of every entry
     traits: Traits,
     collection: NonNull<Collection>, // holds the name and the memory
     seal: usize,                     // says that this is a live pool
     // Written by calls.
-    depot: Locked<Depot>,
+    shared: Locked<Shared>,
     dynamic: Locked<DynamicEntries>,
 }
 
 static_assertions::const_assert_eq!(align_of::<Pool>(), OWNER_ALIGN);
-static_assertions::const_assert_eq!(core::mem::offset_of!(Pool, slots), 0);
+static_assertions::const_assert_eq!(core::mem::offset_of!(Pool, key), 0);
 
-// SAFETY: what calls write is behind `Locked`; the rest is constant. The slots are reached by who
-// holds them. (With `single_thread` the creator promised that calls don't overlap.)
+// SAFETY: what calls write is behind `Locked` or in caches; the rest is constant. The slots are
+// reached by who holds them. (With `single_thread` the creator promised that calls don't overlap.)
 unsafe impl Sync for Pool {}
 
 impl Pool {
-    /// Takes an entry of a slot, or none if all are out. O(1): one lock, one word written.
-    #[inline]
-    pub fn alloc(&self) -> Option<Entry> {
-        let slot = self.depot.lock().take()?;
-        let entry = self.entry(slot);
-        // SAFETY: the slot was free, so it is this call's.
-        unsafe { entry.mark(self.address(), State::Out) };
-        Some(entry)
+    /// Takes an entry of a slot from the thread's cache, or says why that was not all.
+    ///
+    /// About 20 instructions, no call, no lock; written are one line of the thread's own and the
+    /// slot's word.
+    #[inline(always)]
+    pub fn alloc_fast(&self) -> Result<Entry, Missed> {
+        // SAFETY: the cache is the thread's own or closed for good.
+        match unsafe { self.nearest_cache().pop(fence::light) } {
+            Pop::Entry(entry) => {
+                // SAFETY: the slot was free, so it is this call's.
+                unsafe { entry.mark_out(self.key) };
+                Ok(entry)
+            }
+            Pop::Nothing => Err(Missed { unsettled: false }),
+            Pop::Unsettled => Err(Missed { unsettled: true }),
+        }
     }
 
-    /// Takes back an entry of any pool. O(1): one lock, one word written.
+    /// Takes an entry of a slot, or none if all are out. O(1), or O(caches) in a shortage.
+    pub fn alloc(&self) -> Option<Entry> {
+        self.alloc_fast().or_else(|missed| self.alloc_slow(missed).ok_or(missed)).ok()
+    }
+
+    /// Takes back an entry of any pool. O(1).
     ///
-    /// Aborts when the entry is no entry of ours that is out.
+    /// Aborts when the entry is no entry of ours that is out. The fast path: about 25 instructions,
+    /// no call, no lock, one line of the thread's own and the slot's word written.
     ///
     /// # Safety
     /// The 8 bytes before the entry can be read.
-    #[inline]
+    #[inline(always)]
     pub unsafe fn free(entry: Entry) {
         // SAFETY: by this function's contract.
-        let Some(owner) = (unsafe { entry.decode() }).owner_if_out() else {
+        let Some(out) = (unsafe { entry.decode() }).if_out() else {
             // SAFETY: as above.
             return unsafe { Self::free_unusual(entry) };
         };
-        // SAFETY: the word was written by this process for an entry of the pool at `owner`, which
+        // SAFETY: the word was written by this process for an entry of the pool it names, which
         // lives as long as its slots.
-        unsafe { Self::at(owner) }.take_back(entry);
+        let pool = unsafe { Self::at(out.owner()) };
+        // SAFETY: the entry was out and its holder gave it up, so the slot is this call's. The
+        // cache is the thread's own or closed for good.
+        let push = unsafe {
+            out.mark_free();
+            pool.nearest_cache().push(entry, fence::light)
+        };
+        match push {
+            Push::Done => {}
+            Push::Nothing => pool.free_slow(entry, false),
+            Push::Unsettled => pool.free_slow(entry, true),
+        }
     }
 
-    #[inline]
-    fn take_back(&self, entry: Entry) {
-        if self.traits.zero_on_free {
-            // SAFETY: the payload has that many bytes, and its holder gave it up.
-            unsafe { entry.payload().write_bytes(0, self.elem_size) };
+    /// The cache that the fast path may use: see the struct.
+    #[inline(always)]
+    fn nearest_cache(&self) -> &Cache {
+        self.cache_at(thread_index::distance().min(self.reach))
+    }
+
+    #[inline(always)]
+    fn cache_at(&self, distance: usize) -> &Cache {
+        // SAFETY: the pool's caches lie behind it, `distance` is that of one of them, and create
+        // exposed their memory.
+        unsafe {
+            &*core::ptr::with_exposed_provenance(self.address() + size_of::<Self>() + distance)
         }
-        // SAFETY: the entry was out and its holder gave it up, so the slot is this call's.
-        unsafe { entry.mark(self.address(), State::Free) };
-        if !self.depot.lock().give(self.slot(entry)) {
-            self.stop((Kind::DoubleFree, entry));
+    }
+
+    /// The calling thread's cache, wherever it lies. Gives the thread an index if it has none.
+    fn own_cache(&self) -> Option<&Cache> {
+        let CachePlan { count, first, .. } = self.caches;
+        let number = if self.traits.single_thread {
+            0
+        } else if count > 0 && thread_index::claim() {
+            thread_index::distance() / CACHE_DISTANCE
+        } else {
+            return None;
+        };
+        (number < count).then(|| self.cache_at((first + number) * CACHE_DISTANCE))
+    }
+
+    fn all_caches(&self) -> impl Iterator<Item = &Cache> {
+        let CachePlan { count, first, .. } = self.caches;
+        (first..first + count).map(|line| self.cache_at(line * CACHE_DISTANCE))
+    }
+
+    /// The thread's cache is empty, closed, none, or not for the fast path.
+    #[cold]
+    #[inline(never)]
+    pub fn alloc_slow(&self, Missed { mut unsettled }: Missed) -> Option<Entry> {
+        let own = self.own_cache();
+        if self.caches.detour
+            && let Some(cache) = own
+        {
+            // SAFETY: the cache is the thread's own.
+            match unsafe { cache.pop(self.fence()) } {
+                Pop::Entry(entry) => {
+                    // SAFETY: the slot was free, so it is this call's.
+                    unsafe { entry.mark_out(self.key) };
+                    return Some(entry);
+                }
+                Pop::Nothing => {}
+                Pop::Unsettled => unsettled = true,
+            }
         }
+        let mut shared = self.shared.lock();
+        let entry = own
+            // SAFETY: the cache is the thread's own, and this call holds the lock.
+            .and_then(|cache| unsafe { self.alloc_through(cache, &mut shared, unsettled) })
+            .or_else(|| {
+                shared.visit(self.capacity);
+                if shared.depot.free() == 0 {
+                    self.take_back_from_caches(&mut shared);
+                }
+                shared.depot.take().map(|slot| self.entry(slot))
+            })?;
+        // SAFETY: the slot was free, so it is this call's.
+        unsafe { entry.mark_out(self.key) };
+        Some(entry)
+    }
+
+    /// Gets an entry from the depot, and more into the cache if there is plenty. None if the cache
+    /// is to stay closed.
+    ///
+    /// # Safety
+    /// The cache is the thread's own, `shared` is locked, and `unsettled` says that the last call on
+    /// the cache was such a pop.
+    unsafe fn alloc_through(
+        &self,
+        cache: &Cache,
+        shared: &mut Shared,
+        unsettled: bool,
+    ) -> Option<Entry> {
+        // SAFETY: by this function's contract. An open cache that is empty has room for its target.
+        unsafe {
+            if unsettled && let Some(entry) = cache.settle_pop() {
+                return Some(entry);
+            }
+            // With an index new to this thread comes a cache that may hold entries.
+            if let Pop::Entry(entry) = cache.pop(fence::light) {
+                return Some(entry);
+            }
+            let target = self.adjust(cache, shared)?;
+            let slot = shared.depot.take()?;
+            let count = (target / 2).min(shared.depot.free() as usize);
+            let (elements, _) = cache.elements();
+            shared.depot.take_many(&mut elements[..count], |slot| self.entry(slot).payload());
+            cache.set_len(count);
+            Some(self.entry(slot))
+        }
+    }
+
+    /// The thread's cache is full, closed, none, or not for the fast path.
+    #[cold]
+    #[inline(never)]
+    fn free_slow(&self, entry: Entry, mut unsettled: bool) {
+        let own = self.own_cache();
+        if self.caches.detour {
+            if self.traits.zero_on_free {
+                // SAFETY: the payload has that many bytes, and the slot is this call's.
+                unsafe { entry.payload().write_bytes(0, self.elem_size) };
+            }
+            if let Some(cache) = own {
+                // SAFETY: the cache is the thread's own, and the slot this call's.
+                match unsafe { cache.push(entry, self.fence()) } {
+                    Push::Done => return,
+                    Push::Nothing => {}
+                    Push::Unsettled => unsettled = true,
+                }
+            }
+        }
+        let mut shared = self.shared.lock();
+        shared.visit(self.capacity);
+        match own {
+            // SAFETY: the cache is the thread's own; closed, or it would not be unsettled.
+            Some(cache) if unsettled => unsafe {
+                cache.drain(|entry| self.give(&mut shared, entry));
+            },
+            // SAFETY: the cache is the thread's own, and this call holds the lock and the slot.
+            Some(cache) if unsafe { self.free_through(cache, &mut shared, entry) } => {}
+            _ => self.give(&mut shared, entry),
+        }
+    }
+
+    /// Puts an entry into the cache, after the oldest there went to the depot if it is full. False
+    /// if the cache is to stay closed.
+    ///
+    /// # Safety
+    /// The cache is the thread's own, `shared` is locked, and the entry is a free slot's that the
+    /// caller holds.
+    unsafe fn free_through(&self, cache: &Cache, shared: &mut Shared, entry: Entry) -> bool {
+        // SAFETY: by this function's contract; `adjust` left the cache open, and with `keep` below
+        // the ceiling there is room.
+        unsafe {
+            let Some(target) = self.adjust(cache, shared) else { return false };
+            let (elements, len) = cache.elements();
+            if len >= target {
+                let oldest = len - target / 2;
+                let (slots, shift, inverse) = (self.slots, self.stride_shift, self.stride_inverse);
+                if !shared.depot.give_many(&elements[..oldest], |payload| {
+                    slot_number(payload as usize, slots, shift, inverse)
+                }) {
+                    self.stop_double_free(entry);
+                }
+                elements.copy_within(oldest..len, 0);
+                cache.set_len(len - oldest);
+            }
+            cache.push(entry, fence::light) == Push::Done
+        }
+    }
+
+    /// Opens or closes the caller's own cache and sets its ceiling, by what the depot has to share
+    /// out. Returns the ceiling of an open cache.
+    ///
+    /// # Safety
+    /// The cache is the thread's own, settled, and `shared` is locked.
+    unsafe fn adjust(&self, cache: &Cache, shared: &mut Shared) -> Option<usize> {
+        if !shared.open || cache.room() == 0 {
+            return None;
+        }
+        let sharers = shared.active + u32::from(!cache.is_open());
+        let mut target = cache.room();
+        if !self.traits.single_thread {
+            target = target.min((shared.depot.free() / (4 * sharers)) as usize);
+        }
+        // SAFETY: by this function's contract. A closed cache is empty when its owner is inside no
+        // unsettled call (invariant of `Cache`).
+        unsafe {
+            match (cache.is_open(), target >= SMALLEST_TARGET) {
+                (true, true) => cache.set_ceiling(target),
+                (true, false) => {
+                    cache.close();
+                    cache.drain(|entry| self.give(shared, entry));
+                    shared.active -= 1;
+                }
+                (false, true) => {
+                    cache.open(target);
+                    shared.active += 1;
+                }
+                (false, false) => {}
+            }
+        }
+        (target >= SMALLEST_TARGET).then_some(target)
+    }
+
+    /// The depot is empty: closes every cache and takes what is in it. O(caches), once per
+    /// shortage: while they are closed, whoever frees brings the entry to the depot.
+    #[cold]
+    fn take_back_from_caches(&self, shared: &mut Shared) {
+        if !shared.open {
+            return;
+        }
+        self.all_caches().for_each(Cache::close);
+        if !self.traits.single_thread {
+            fence::heavy();
+        }
+        for cache in self.all_caches() {
+            // SAFETY: this call holds the lock, and the caches were closed before the fence.
+            unsafe { cache.drain(|entry| self.give(shared, entry)) };
+        }
+        shared.open = false;
+        shared.active = 0;
+        shared.visits = 0;
+    }
+
+    /// Gives a free slot to the depot.
+    fn give(&self, shared: &mut Shared, entry: Entry) {
+        if !shared.depot.give(self.slot(entry)) {
+            self.stop_double_free(entry);
+        }
+    }
+
+    /// More entries came back than were out.
+    #[cold]
+    fn stop_double_free(&self, entry: Entry) -> ! {
+        self.stop((Kind::DoubleFree, entry))
+    }
+
+    /// The owner's side of the protocol on a detour.
+    fn fence(&self) -> fn() {
+        if fence::available() { fence::light } else { fence::full }
     }
 
     /// A dynamic entry, or something that may not be freed.
@@ -138,9 +428,12 @@ impl Pool {
         self.capacity as usize
     }
 
-    /// How many of its slots' entries are with callers.
+    /// How many of its slots' entries are with callers: exact while nobody is inside a call, and
+    /// never below 0 or above the capacity. O(caches).
     pub fn used(&self) -> usize {
-        self.depot.lock().out() as usize
+        let shared = self.shared.lock();
+        let cached: usize = self.all_caches().map(Cache::len).sum();
+        (shared.depot.out() as usize).saturating_sub(cached)
     }
 
     /// How many of its dynamic entries are with callers.
@@ -189,7 +482,11 @@ impl Pool {
         let number = offset / self.stride;
         Some(if !offset.is_multiple_of(self.stride) {
             Kind::Interior { offset: offset % self.stride }
-        } else if self.depot.lock_unless_held().is_some_and(|d| number >= d.fresh() as usize) {
+        } else if self
+            .shared
+            .lock_unless_held()
+            .is_some_and(|shared| number >= shared.depot.fresh() as usize)
+        {
             Kind::NeverOut
         } else {
             Kind::HeaderOverwritten
@@ -227,49 +524,68 @@ impl Pool {
         Entry::new(unsafe { self.slots.add(slot as usize * self.stride) })
     }
 
-    /// The number of the slot of one of this pool's entries: an exact division by the stride,
-    /// without a division.
+    /// The number of the slot of one of this pool's entries.
     #[inline(always)]
     fn slot(&self, entry: Entry) -> u32 {
-        let offset = entry.address().wrapping_sub(self.slots.as_ptr() as usize);
-        (offset >> self.stride_shift).wrapping_mul(self.stride_inverse) as u32
+        slot_number(entry.address(), self.slots, self.stride_shift, self.stride_inverse)
     }
 
-    /// Makes a pool at `place`: its stack and its slots come from `cursor`. None if they don't fit.
+    /// Makes a pool, with its caches behind it and its stack behind those, where the cursor stands.
+    /// None if they don't fit.
     ///
     /// # Safety
-    /// `place` is room for a pool, and what the cursor deals out is unused, inside the collection's
-    /// region.
+    /// What the cursor deals out is unused, inside the collection's region.
     pub unsafe fn create(
-        place: NonNull<Self>,
-        stack: &mut Cursor,
+        cursor: &mut Cursor,
         class: Class,
         align: usize,
         traits: Traits,
         collection: NonNull<Collection>,
-    ) -> Option<()> {
+    ) -> Option<NonNull<Self>> {
         let stride = stride(class.elem_size, align)?;
         let capacity = u32::try_from(class.elem_count).ok()?;
-        let stack = stack.deal(capacity as usize * (SLOT_RESERVE / 2), 64, 0)?.cast();
+        let caches = CachePlan::new(capacity as usize, traits);
+        let place = cursor
+            .deal(size_of::<Self>() + caches.lines() * CACHE_DISTANCE, OWNER_ALIGN, 0)?
+            .cast::<Self>();
+        let stack = cursor.deal(capacity as usize * size_of::<u32>(), align_of::<u32>(), 0)?.cast();
+        let element_bytes = caches.count * caches.room * size_of::<Element>();
+        let elements = cursor.deal(element_bytes, align_of::<Element>(), 0)?.cast::<Element>();
+        // SAFETY: the stack has room for `capacity` numbers, dealt to this pool alone.
+        let depot = unsafe { Depot::new(stack, capacity) };
+        let shared = Shared { depot, open: caches.count > 0, active: 0, visits: 0 };
         let pool = Self {
+            key: slot::key(place.as_ptr().expose_provenance()),
+            reach: caches.reach(),
             slots: NonNull::dangling(),
             stride,
-            stride_inverse: inverse_of_odd(stride >> stride.trailing_zeros()),
+            stride_inverse: inverse_of_odd(stride >> stride.trailing_zeros()) as u32,
             stride_shift: stride.trailing_zeros(),
             capacity,
+            caches,
             elem_size: class.elem_size,
             align,
             traits,
             collection,
             seal: seal_of(place),
-            // SAFETY: the stack has room for `capacity` numbers, dealt to this pool alone.
-            depot: Locked::new(unsafe { Depot::new(stack, capacity) }, !traits.single_thread),
+            shared: Locked::new(shared, !traits.single_thread),
             dynamic: Locked::new(DynamicEntries::new(), !traits.single_thread),
         };
-        // SAFETY: there is room by this contract. Exposed for the words of its slots.
-        unsafe { place.write(pool) };
-        place.as_ptr().expose_provenance();
-        Some(())
+        // SAFETY: the cursor dealt room for the pool, its lines and elements, to this pool alone.
+        unsafe {
+            place.write(pool);
+            let lines = place.add(1).cast::<Cache>();
+            for line in 0..caches.lines() {
+                let number = line.wrapping_sub(caches.first);
+                let cache = if number < caches.count {
+                    Cache::new(elements.add(number * caches.room).as_ptr(), caches.room)
+                } else {
+                    Cache::new(elements.as_ptr(), 0)
+                };
+                lines.add(line).write(cache);
+            }
+        }
+        Some(place)
     }
 
     /// Deals this pool its slots. None if they don't fit.
@@ -287,7 +603,7 @@ impl Pool {
         self.dynamic.lock().release_all().unwrap_or_else(|fault| self.stop(fault));
         self.seal = 0;
         if wipe_words {
-            let fresh = self.depot.lock().fresh();
+            let fresh = self.shared.lock().depot.fresh();
             for slot in 0..fresh {
                 // SAFETY: nobody uses the pool any more; the slot is this call's.
                 unsafe { self.entry(slot).wipe() };
@@ -298,9 +614,17 @@ impl Pool {
     /// Proves the invariants while nobody is inside a call, in O(capacity).
     #[cfg(test)]
     pub fn check(&self) {
-        let depot = self.depot.lock();
+        let Shared { depot, open, active, .. } = &*self.shared.lock();
         depot.check();
         self.dynamic.lock().check();
+        let mut cached = std::collections::HashSet::new();
+        for cache in self.all_caches() {
+            // SAFETY: this call holds the lock, and nobody is inside another.
+            unsafe { cache.for_each(|entry| assert!(cached.insert(self.slot(entry)))) };
+            assert!(cache.is_open() || cache.len() == 0);
+        }
+        assert_eq!(self.all_caches().filter(|cache| cache.is_open()).count(), *active as usize);
+        assert!(*open || *active == 0);
         let out = (0..depot.fresh())
             .filter(|&slot| {
                 let entry = self.entry(slot);
@@ -310,10 +634,11 @@ impl Pool {
                 let decoded = unsafe { entry.decode_shared() };
                 let (owner, state) = decoded.owner_and_state().expect("a word of ours");
                 assert_eq!(owner, self.address());
+                assert!(!(cached.contains(&slot) && state == State::Out));
                 state == State::Out
             })
             .count();
-        assert_eq!(out as u32, depot.out());
+        assert_eq!(out + cached.len(), depot.out() as usize);
     }
 }
 
@@ -327,7 +652,7 @@ pub unsafe fn refuse(entry: Entry) -> ! {
     let all = registry::glance();
     let pool_at = |address: usize| {
         let collection = all.as_ref()?.holder_of(address)?;
-        collection.pools().iter().find(|pool| pool.address() == address)
+        collection.pools().iter().copied().find(|pool| pool.address() == address)
     };
     // SAFETY: by this function's contract.
     if let Some((owner, state)) = unsafe { entry.decode() }.owner_and_state() {
@@ -348,6 +673,14 @@ pub unsafe fn refuse(entry: Entry) -> ! {
         }
     }
     misuse::stop(Kind::Foreign, address, None)
+}
+
+/// An exact division of the payload's offset by the stride, without a division. The number has 32
+/// bits, so 32 bits of the product are enough.
+#[inline(always)]
+fn slot_number(payload: usize, slots: NonNull<u8>, shift: u32, inverse: u32) -> u32 {
+    let offset = payload.wrapping_sub(slots.as_ptr() as usize);
+    ((offset >> shift) as u32).wrapping_mul(inverse)
 }
 
 fn seal_of(pool: NonNull<Pool>) -> usize {

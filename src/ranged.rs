@@ -5,40 +5,72 @@ use core::cmp::Ordering;
 use crate::collection::{Collection, Policy};
 use crate::error::Error;
 use crate::misuse::Kind;
-use crate::pool::{Pool, refuse};
+use crate::pool::{Missed, Pool, refuse};
 use crate::slot::{Entry, State};
 
-impl Collection {
-    /// The number of the smallest class whose entries have `size` bytes. None for 0 and for more
-    /// than the largest class has. O(1), or O(log classes) for an explicit list.
-    #[inline]
-    pub fn class_for(&self, size: usize) -> Option<usize> {
-        let class = match self.smallest_bits() {
-            Some(smallest_bits) => {
-                // Of size 0 this makes the largest number there is.
-                let bits = usize::BITS - size.wrapping_sub(1).leading_zeros();
-                bits.saturating_sub(smallest_bits) as usize
+/// By the bits that the last byte's offset of a size takes, the smallest pool that may have it: for
+/// sizes of `2^(b-1) + 1` to `2^b` entry `b`. Null where no class is that large.
+///
+/// Where classes are successive powers of two this is the pool; else one that follows may be.
+pub struct SizeTable([*const Pool; usize::BITS as usize + 1]);
+
+impl SizeTable {
+    /// For pools in ascending order of their entries' size.
+    pub fn of(pools: &[&Pool]) -> Self {
+        Self(core::array::from_fn(|bits| {
+            // Size 0 is looked up as the largest there is, and no class is.
+            let smallest = if bits == 0 { 1 } else { (1usize << (bits - 1)).saturating_add(1) };
+            match pools.iter().find(|pool| pool.elem_size() >= smallest) {
+                Some(pool) if bits < usize::BITS as usize => &raw const **pool,
+                _ => core::ptr::null(),
             }
-            None => self.pools().partition_point(|pool| pool.elem_size() < size),
-        };
-        (size != 0 && class < self.pools().len()).then_some(class)
+        }))
+    }
+
+    /// The smallest pool that may have entries of `size` bytes.
+    #[inline(always)]
+    fn first_for(&self, size: usize) -> Option<&Pool> {
+        let bits = usize::BITS - size.wrapping_sub(1).leading_zeros();
+        // SAFETY: the table holds live pools of the collection that it is of.
+        unsafe { self.0[bits as usize].as_ref() }
+    }
+}
+
+impl Collection {
+    /// The pool of the smallest class whose entries have `size` bytes. None for 0 and for more than
+    /// the largest class has. O(1), or O(classes) for an explicit list.
+    #[inline(always)]
+    pub fn pool_for(&self, size: usize) -> Option<&Pool> {
+        let pool = self.sizes().first_for(size)?;
+        if size <= pool.elem_size() { Some(pool) } else { self.next_pool_for(size) }
+    }
+
+    #[cold]
+    fn next_pool_for(&self, size: usize) -> Option<&Pool> {
+        self.pools().iter().find(|pool| pool.elem_size() >= size).copied()
     }
 
     /// An entry of at least `size` bytes: from the class that fits, else as the policy says.
-    #[inline]
     pub fn alloc_sized(&self, size: usize) -> Result<Entry, Error> {
-        let class = self.class_for(size).ok_or(Error::Invalid)?;
-        match self.pools()[class].alloc() {
-            Some(entry) => Ok(entry),
-            None => self.alloc_elsewhere(class).ok_or(Error::NoMemory),
-        }
+        let pool = self.pool_for(size).ok_or(Error::Invalid)?;
+        pool.alloc_fast().or_else(|missed| self.alloc_slow(pool, missed))
+    }
+
+    /// The thread's cache of the class that fits had none.
+    #[cold]
+    pub fn alloc_slow(&self, class: &Pool, missed: Missed) -> Result<Entry, Error> {
+        let entry = class.alloc_slow(missed).or_else(|| self.alloc_elsewhere(class));
+        entry.ok_or(Error::NoMemory)
     }
 
     /// The class that fits is empty. O(classes).
     #[cold]
-    fn alloc_elsewhere(&self, class: usize) -> Option<Entry> {
-        let cascade = || self.pools()[class + 1..].iter().find_map(Pool::alloc);
-        let heap = || self.pools()[class].alloc_dynamic();
+    fn alloc_elsewhere(&self, class: &Pool) -> Option<Entry> {
+        let cascade = || {
+            let larger = self.pools().iter().filter(|pool| pool.elem_size() > class.elem_size());
+            larger.copied().find_map(Pool::alloc)
+        };
+        let heap = || class.alloc_dynamic();
         match self.policy() {
             Policy::Ordinary => None,
             Policy::Disabled => cascade(),
@@ -51,7 +83,7 @@ impl Collection {
     /// first, no class can be blamed, and all count as each one's.
     pub fn dynamic_count(&self, class: &Pool) -> usize {
         match self.policy() {
-            Policy::AtLastExhaustion => self.pools().iter().map(Pool::dynamic_count).sum(),
+            Policy::AtLastExhaustion => self.pools().iter().map(|pool| pool.dynamic_count()).sum(),
             _ => class.dynamic_count(),
         }
     }
@@ -77,16 +109,17 @@ impl Collection {
         }
         // SAFETY: the word says that the entry is dynamic, out, and of this pool.
         let has = if dynamic { unsafe { pool.dynamic_size(entry) } } else { pool.elem_size() };
-        let wanted = self.class_for(size).ok_or(Error::Invalid)?;
-        let wanted_size = self.pools()[wanted].elem_size();
+        let wanted_size = self.pool_for(size).ok_or(Error::Invalid)?.elem_size();
         let new = match wanted_size.cmp(&has) {
             Ordering::Equal => return Ok(entry),
             Ordering::Greater => self.alloc_sized(size)?,
             Ordering::Less => {
                 // With no slot free in a smaller class, the entry stays where it fits.
-                let mut smaller =
-                    self.pools()[wanted..].iter().take_while(|pool| pool.elem_size() < has);
-                match smaller.find_map(Pool::alloc) {
+                let mut smaller = self
+                    .pools()
+                    .iter()
+                    .filter(|pool| (wanted_size..has).contains(&pool.elem_size()));
+                match smaller.find_map(|pool| pool.alloc()) {
                     Some(new) => new,
                     None => return Ok(entry),
                 }

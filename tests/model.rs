@@ -695,7 +695,8 @@ impl<'a> Run<'a> {
                 c::CMEMPOOL_PER_CLASS + class.capacity * per_slot
             };
             let classes = self.model.classes.iter().enumerate().map(per_class).sum::<usize>();
-            assert_eq!(bytes, c::CMEMPOOL_PER_REGION + classes);
+            let ranged = self.setup.shape.policy().map_or(0, |_| c::CMEMPOOL_PER_RANGED);
+            assert_eq!(bytes, c::CMEMPOOL_PER_REGION + ranged + classes);
         }
     }
 

@@ -13,6 +13,7 @@ pub use options::*;
 pub use ordinary::*;
 pub use ranged::*;
 
+use core::ffi::c_void;
 use core::ptr::NonNull;
 
 use crate::error::Error;
@@ -31,16 +32,23 @@ fn answer<T>(result: Result<NonNull<T>, Error>) -> *mut T {
     }
 }
 
-/// As [`answer`], for entries.
-#[inline(always)]
-fn answer_entry(result: Result<Entry, Error>) -> *mut core::ffi::c_void {
+/// As [`answer`], for entries. Cold: the fast paths have theirs in hand.
+#[cold]
+fn answer_entry(result: Result<Entry, Error>) -> *mut c_void {
     match result {
         Ok(entry) => entry.payload().cast(),
-        Err(error) => {
-            error.set_errno();
-            core::ptr::null_mut()
-        }
+        Err(error) => refuse(error),
     }
+}
+
+/// NULL with `errno` set.
+#[cold]
+#[inline(never)]
+fn refuse(error: Error) -> *mut c_void {
+    error.set_errno();
+    // The optimiser is not to know that this is NULL: with the result at hand it would have its
+    // callers come back from here, and save registers for that on their fast path.
+    core::hint::black_box(core::ptr::null_mut())
 }
 
 #[cold]

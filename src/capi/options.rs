@@ -23,12 +23,15 @@ pub const MEMPOOL_ZERO_ON_FREE: u64 = 8;
 
 /// Bytes of a buffer that are needed once, whatever is in it.
 pub const CMEMPOOL_PER_REGION: usize = 512;
+/// Bytes of a buffer that a ranged pool needs beyond that.
+pub const CMEMPOOL_PER_RANGED: usize = 576;
 /// Bytes of a buffer that are needed per class; an ordinary pool is one.
 pub const CMEMPOOL_PER_CLASS: usize = 512;
 /// Bytes of a buffer that are needed beside each slot.
 pub const CMEMPOOL_PER_SLOT: usize = 8;
 
 static_assertions::const_assert_eq!(CMEMPOOL_PER_REGION, layout::REGION_RESERVE);
+static_assertions::const_assert_eq!(CMEMPOOL_PER_RANGED, layout::RANGED_RESERVE);
 static_assertions::const_assert_eq!(CMEMPOOL_PER_CLASS, layout::CLASS_RESERVE);
 static_assertions::const_assert_eq!(CMEMPOOL_PER_SLOT, layout::SLOT_RESERVE);
 

@@ -3,11 +3,11 @@
 use core::ffi::c_void;
 use core::ptr::NonNull;
 
-use super::{answer, answer_entry, stop_not_a_pool};
+use super::{answer, answer_entry, refuse, stop_not_a_pool};
 use crate::collection::{Collection, Policy, Request};
 use crate::error::Error;
 use crate::layout::{Class, Classes, Layout};
-use crate::pool::{Pool, Traits};
+use crate::pool::{Missed, Pool, Traits};
 use crate::slot::Entry;
 
 /// A pool of entries of one size. Only the library looks inside.
@@ -28,7 +28,7 @@ unsafe fn pool<'a>(mp: *const mempool) -> Option<&'a Pool> {
 /// The handle of the only pool of a new collection.
 pub(super) fn handle(collection: NonNull<Collection>) -> NonNull<mempool> {
     // SAFETY: the collection is live and has at least one pool.
-    NonNull::from(&unsafe { collection.as_ref() }.pools()[0]).cast()
+    NonNull::from(unsafe { collection.as_ref() }.pools()[0]).cast()
 }
 
 /// Makes a pool of `elem_count` entries of `elem_size` bytes each.
@@ -69,13 +69,15 @@ pub extern "C" fn mempool_create(
     }))
 }
 
-#[inline(always)]
-fn alloc(pool: &Pool) -> Result<Entry, Error> {
-    match pool.alloc() {
+/// The thread's cache had none.
+#[cold]
+#[inline(never)]
+fn alloc_slow(pool: &Pool, missed: Missed) -> *mut c_void {
+    answer_entry(match pool.alloc_slow(missed) {
         Some(entry) => Ok(entry),
         None if pool.falls_back() => pool.alloc_dynamic().ok_or(Error::NoMemory),
         None => Err(Error::NoMemory),
-    }
+    })
 }
 
 /// Takes an entry.
@@ -97,7 +99,11 @@ fn alloc(pool: &Pool) -> Result<Entry, Error> {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mempool_alloc_entry(mp: *mut mempool) -> *mut c_void {
     // SAFETY: by this function's contract.
-    answer_entry(unsafe { pool(mp) }.ok_or(Error::Invalid).and_then(alloc))
+    let Some(pool) = (unsafe { pool(mp) }) else { return refuse(Error::Invalid) };
+    match pool.alloc_fast() {
+        Ok(entry) => entry.payload().cast(),
+        Err(missed) => alloc_slow(pool, missed),
+    }
 }
 
 /// Takes an entry whose bytes are all zero.
@@ -111,13 +117,12 @@ pub unsafe extern "C" fn mempool_alloc_entry(mp: *mut mempool) -> *mut c_void {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mempool_calloc_entry(mp: *mut mempool) -> *mut c_void {
     // SAFETY: by this function's contract.
-    let pool = unsafe { pool(mp) };
-    answer_entry(pool.ok_or(Error::Invalid).and_then(|pool| {
-        let entry = alloc(pool)?;
-        // SAFETY: the entry is new and has that many bytes.
-        unsafe { entry.payload().write_bytes(0, pool.elem_size()) };
-        Ok(entry)
-    }))
+    let entry = unsafe { mempool_alloc_entry(mp) };
+    if !entry.is_null() {
+        // SAFETY: with an entry there is a pool, and the entry is new and has that many bytes.
+        unsafe { entry.write_bytes(0, pool(mp).map_or(0, Pool::elem_size)) };
+    }
+    entry
 }
 
 /// Gives an entry back, to whatever pool it came from, ordinary or ranged, or to the heap.

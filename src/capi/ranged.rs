@@ -3,11 +3,11 @@
 use core::ffi::{c_uint, c_void};
 use core::ptr::NonNull;
 
-use super::{answer, answer_entry, stop_not_a_pool};
+use super::{answer, answer_entry, refuse, stop_not_a_pool};
 use crate::collection::{Collection, Policy, Request};
 use crate::error::Error;
 use crate::layout::{Classes, Layout};
-use crate::pool::{Pool, Traits};
+use crate::pool::{Missed, Pool, Traits};
 use crate::slot::Entry;
 
 /// A collection of pools, called classes, each with entries of one size. Only the library looks
@@ -116,8 +116,19 @@ pub extern "C" fn r_mempool_create(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn r_mempool_alloc_entry(rmp: *mut r_mempool, size: usize) -> *mut c_void {
     // SAFETY: by this function's contract.
-    let collection = unsafe { collection(rmp) };
-    answer_entry(collection.ok_or(Error::Invalid).and_then(|c| c.alloc_sized(size)))
+    let Some(collection) = (unsafe { collection(rmp) }) else { return refuse(Error::Invalid) };
+    let Some(class) = collection.pool_for(size) else { return refuse(Error::Invalid) };
+    match class.alloc_fast() {
+        Ok(entry) => entry.payload().cast(),
+        Err(missed) => alloc_slow(collection, class, missed),
+    }
+}
+
+/// The thread's cache of the class that fits had none.
+#[cold]
+#[inline(never)]
+fn alloc_slow(collection: &Collection, class: &Pool, missed: Missed) -> *mut c_void {
+    answer_entry(collection.alloc_slow(class, missed))
 }
 
 /// Takes an entry of at least `size` bytes, the first `size` of which are zero.
@@ -131,13 +142,12 @@ pub unsafe extern "C" fn r_mempool_alloc_entry(rmp: *mut r_mempool, size: usize)
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn r_mempool_calloc_entry(rmp: *mut r_mempool, size: usize) -> *mut c_void {
     // SAFETY: by this function's contract.
-    let collection = unsafe { collection(rmp) };
-    answer_entry(collection.ok_or(Error::Invalid).and_then(|c| {
-        let entry = c.alloc_sized(size)?;
+    let entry = unsafe { r_mempool_alloc_entry(rmp, size) };
+    if !entry.is_null() {
         // SAFETY: the entry is new and has that many bytes.
-        unsafe { entry.payload().write_bytes(0, size) };
-        Ok(entry)
-    }))
+        unsafe { entry.write_bytes(0, size) };
+    }
+    entry
 }
 
 /// Makes an entry larger or smaller, as `realloc` does.
@@ -213,8 +223,7 @@ pub unsafe extern "C" fn r_mempool_destroy(rmp: *mut r_mempool) {
 /// `rmp` is NULL or a live ranged pool.
 unsafe fn fitting<'a>(rmp: *const r_mempool, size: usize) -> Option<&'a Pool> {
     // SAFETY: by this function's contract.
-    let collection = unsafe { collection(rmp) }?;
-    Some(&collection.pools()[collection.class_for(size)?])
+    unsafe { collection(rmp) }?.pool_for(size)
 }
 
 /// How many entries the class was made for that fits `size`. 0 for a size of 0 or above the largest

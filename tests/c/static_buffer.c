@@ -414,7 +414,7 @@ static void exact_sizes(void)
         size_t bytes = options.buffer_size = r_mempool_buffer_size(&options), sum = 0;
         for (size_t c = 0; c < LENGTH(classes); c++)
             sum += R_MEMPOOL_CLASS_SIZE(classes[c].elem_count, classes[c].elem_size);
-        CHECK(bytes == CMEMPOOL_PER_REGION + sum);
+        CHECK(bytes == R_MEMPOOL_BUFFER_BASE + sum);
         CHECK(r_live(&options) == 0);
         CHECK(all_bytes(arena, 0xa5, GUARD + offset));
         CHECK(all_bytes(start + bytes, 0xa5, GUARD));

@@ -1,0 +1,294 @@
+//! What does a thread keep for itself, and how do others get it back?
+//!
+//! A cache is a stack of entries that one thread, its owner, pushes and pops without a lock and
+//! without an atomic read-modify-write. Any thread that holds the depot's lock can close it and
+//! take what is in it, without waiting for the owner.
+//!
+//! # The protocol
+//!
+//! The valid elements are `[bottom, sp)`. The owner alone writes `sp`; who holds the lock writes
+//! `floor` and `ceiling` (the limits) and `bottom`. While a cache is open, `floor == bottom`; while
+//! it is closed, `floor` is above and `ceiling` below every `sp`.
+//!
+//! ```text
+//! owner, pop                      owner, push                    thief, with the lock
+//! P1  sp > floor, or give up      Q1  sp < ceiling, or give up   T1  close the limits
+//! P2  store sp - 1                Q2  store the element at sp    T2  heavy fence
+//!     light fence                 Q3  store sp + 1               T3  load sp
+//! P3  load floor: closed?             light fence                T4  take [bottom, sp)
+//! P4  load the element at sp      Q4  load ceiling: closed?      T5  bottom = sp
+//! ```
+//!
+//! The two fences make P2 before P3, Q3 before Q4 and T1 before T3 a Dekker pattern (`fence.rs`):
+//! either the owner's second look (P3, Q4) sees the limits closed, or the thief's T3 sees the
+//! owner's new `sp`. Both may happen; never neither. Hence:
+//!
+//! * A pop that finds the cache open at P3 has lowered the `sp` that the thief reads: the thief
+//!   does not take that element.
+//! * A pop that finds it closed at P3 does not know. It takes the lock and compares with `bottom`
+//!   ([`Cache::settle_pop`]): if the thief saw P2 the element is above `bottom` and the owner's,
+//!   otherwise it was taken.
+//! * A push that finds the cache open at Q4 is seen by the thief. One that finds it closed takes
+//!   the lock and gives back whatever the thief did not take ([`Cache::drain`]). So nothing is ever
+//!   left in a closed cache by a call that has returned.
+//!
+//! The elements that the thief reads at T4 are not written meanwhile: the owner writes at `sp` or
+//! above, and gets below the `sp` of T3 only with a pop that P3 lets through. T3 (Acquire) pairs
+//! with P2 and Q3 (Release): the elements below are seen.
+//!
+//! The owner never waits, and the thief waits for nobody: an owner that the scheduler stopped
+//! between P2 and P3 holds one entry, the one that its call will return.
+
+use core::ptr;
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use crate::slot::Entry;
+use crate::sync::AtomicPtr;
+
+/// A place for an entry.
+pub type Element = AtomicPtr<u8>;
+
+/// One thread's free entries of one pool. The owner writes this line and nobody reads it, in the
+/// usual case.
+///
+/// Invariant: `base <= bottom <= sp <= base + room`; the elements in `[bottom, sp)` are free slots
+/// of the pool, in no other place; `open => floor == bottom && ceiling <= base + room`;
+/// `!open && no call of the owner's under way => bottom == sp`.
+#[cfg_attr(not(loom), repr(C, align(64)))]
+pub struct Cache {
+    sp: AtomicPtr<Element>,      // one past the top element; the owner's
+    floor: AtomicPtr<Element>,   // pop stops here; the lock's
+    ceiling: AtomicPtr<Element>, // push stops here; the lock's
+    bottom: AtomicPtr<Element>,  // lowest valid element; the lock's
+    base: *mut Element,          // constant, as is `room`
+    room: usize,
+}
+
+#[cfg(not(loom))]
+static_assertions::const_assert_eq!(size_of::<Cache>(), crate::thread_index::CACHE_DISTANCE);
+
+/// What a pop came to.
+#[derive(Clone, Copy)]
+pub enum Pop {
+    /// The entry on top.
+    Entry(Entry),
+    /// Empty, or closed. Nothing happened.
+    Nothing,
+    /// Closed between the two looks: see [`Cache::settle_pop`].
+    Unsettled,
+}
+
+/// What a push came to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Push {
+    /// The entry is on top.
+    Done,
+    /// Full, or closed. Nothing happened.
+    Nothing,
+    /// The entry is on top, or taken from there already, but the cache was closed between the two
+    /// looks: see [`Cache::drain`].
+    Unsettled,
+}
+
+// SAFETY: `base` points to elements, which are atomic; who may do what is said above.
+unsafe impl Send for Cache {}
+// SAFETY: as above.
+unsafe impl Sync for Cache {}
+
+fn above_all() -> *mut Element {
+    ptr::without_provenance_mut(usize::MAX)
+}
+
+fn below_all() -> *mut Element {
+    ptr::null_mut()
+}
+
+impl Cache {
+    /// A closed, empty cache of `room` elements at `base`; with no room, it stays closed for good.
+    ///
+    /// # Safety
+    /// The elements are this cache's alone, as long as it exists.
+    pub unsafe fn new(base: *mut Element, room: usize) -> Self {
+        Self {
+            sp: AtomicPtr::new(base),
+            floor: AtomicPtr::new(above_all()),
+            ceiling: AtomicPtr::new(below_all()),
+            bottom: AtomicPtr::new(base),
+            base,
+            room,
+        }
+    }
+
+    // ---- The owner, without the lock -----------------------------------------------------------
+
+    /// Takes the top entry. Four loads, one store, two predictable branches.
+    ///
+    /// # Safety
+    /// The caller is the owner. (Any thread may call it on a cache that has no room.)
+    #[inline(always)]
+    pub unsafe fn pop(&self, fence: impl Fn()) -> Pop {
+        let sp = self.sp.load(Relaxed);
+        if sp <= self.floor.load(Relaxed) {
+            return Pop::Nothing; // P1
+        }
+        let sp = sp.wrapping_sub(1);
+        self.sp.store(sp, Release); // P2
+        fence();
+        if sp < self.floor.load(Relaxed) {
+            return Pop::Unsettled; // P3
+        }
+        // SAFETY: `bottom <= sp`, so the element is valid, and it is the owner's now.
+        Pop::Entry(unsafe { entry_at(sp) }) // P4
+    }
+
+    /// Puts an entry on top. Three loads, two stores, two predictable branches.
+    ///
+    /// # Safety
+    /// As [`pop`](Self::pop); and the entry is a free slot's that the caller holds.
+    #[inline(always)]
+    pub unsafe fn push(&self, entry: Entry, fence: impl Fn()) -> Push {
+        let sp = self.sp.load(Relaxed);
+        if sp >= self.ceiling.load(Relaxed) {
+            return Push::Nothing; // Q1
+        }
+        // SAFETY: `sp < ceiling <= base + room`.
+        unsafe { (*sp).store(entry.payload(), Relaxed) }; // Q2
+        self.sp.store(sp.wrapping_add(1), Release); // Q3
+        fence();
+        if sp >= self.ceiling.load(Relaxed) {
+            return Push::Unsettled; // Q4
+        }
+        Push::Done
+    }
+
+    // ---- The owner, with the lock --------------------------------------------------------------
+
+    /// After [`Pop::Unsettled`]: the entry, if the thief left it.
+    ///
+    /// # Safety
+    /// The caller is the owner and holds the lock, and its last call was that pop.
+    pub unsafe fn settle_pop(&self) -> Option<Entry> {
+        let sp = self.sp.load(Relaxed);
+        if sp < self.bottom.load(Relaxed) {
+            // The thief read the `sp` from before P2. The lock makes its `bottom` ours to lower.
+            self.bottom.store(sp, Relaxed);
+            return None;
+        }
+        // SAFETY: `bottom <= sp`, and P2 took the element out.
+        Some(unsafe { entry_at(sp) })
+    }
+
+    /// How many elements there is room for between here and the ceiling.
+    ///
+    /// # Safety
+    /// The caller is the owner and holds the lock.
+    pub unsafe fn set_ceiling(&self, target: usize) {
+        let ceiling = self.base.wrapping_add(target.min(self.room));
+        self.ceiling.store(ceiling, Relaxed);
+    }
+
+    /// Opens it, empty.
+    ///
+    /// # Safety
+    /// The caller is the owner and holds the lock; the cache is empty, and no call of the owner's
+    /// is unsettled.
+    pub unsafe fn open(&self, target: usize) {
+        debug_assert!(self.len() == 0);
+        self.sp.store(self.base, Release);
+        self.bottom.store(self.base, Relaxed);
+        self.floor.store(self.base, Relaxed);
+        // SAFETY: by this function's contract.
+        unsafe { self.set_ceiling(target) };
+    }
+
+    /// The memory of its elements as plain pointers, and how many of them, from the first, are
+    /// valid. [`set_len`](Self::set_len) makes a change known.
+    ///
+    /// # Safety
+    /// The caller is the owner and holds the lock, and calls nothing else on the cache meanwhile;
+    /// the cache is open.
+    #[expect(clippy::mut_from_ref, reason = "the elements are the caller's alone, by contract")]
+    pub unsafe fn elements(&self) -> (&mut [*mut u8], usize) {
+        // SAFETY: nobody else looks at the elements of a cache of which the lock is held, its owner
+        // apart. An atomic pointer is laid out like a plain one.
+        let all = unsafe { core::slice::from_raw_parts_mut(self.base.cast(), self.room) };
+        (all, self.len())
+    }
+
+    /// Says that the first `len` elements are valid.
+    ///
+    /// # Safety
+    /// The caller is the owner and holds the lock, and the first `len` elements are free slots in
+    /// no other place; the cache is open.
+    pub unsafe fn set_len(&self, len: usize) {
+        self.sp.store(self.base.wrapping_add(len), Release);
+    }
+
+    // ---- Anyone with the lock ------------------------------------------------------------------
+
+    /// T1. What the owner begins after the heavy fence that must follow, it begins on a closed
+    /// cache.
+    pub fn close(&self) {
+        // Relaxed: the fence that follows orders them before T3.
+        self.floor.store(above_all(), Relaxed);
+        self.ceiling.store(below_all(), Relaxed);
+    }
+
+    /// T3 to T5: hands every entry that is in it to `give`.
+    ///
+    /// # Safety
+    /// The caller holds the lock, and the cache was closed, with a heavy fence in between; or the
+    /// caller is the owner too.
+    pub unsafe fn drain(&self, mut give: impl FnMut(Entry)) {
+        let sp = self.sp.load(Acquire); // T3, pairs with P2 and Q3
+        let mut at = self.bottom.load(Relaxed);
+        while at < sp {
+            // SAFETY: valid, since `bottom <= at < sp`.
+            give(unsafe { entry_at(at) }); // T4
+            at = at.wrapping_add(1);
+        }
+        self.bottom.store(at, Relaxed); // T5
+    }
+
+    /// Whether the limits are open.
+    pub fn is_open(&self) -> bool {
+        self.ceiling.load(Relaxed) != below_all()
+    }
+
+    /// How many elements there are; while the owner is inside a call, one more or less.
+    pub fn len(&self) -> usize {
+        // Acquire pairs with Q3. The two are pointers into one array, and `sp` may be one below.
+        let sp = self.sp.load(Acquire) as usize;
+        sp.saturating_sub(self.bottom.load(Relaxed) as usize) / size_of::<Element>()
+    }
+
+    /// How many elements it can have.
+    pub fn room(&self) -> usize {
+        self.room
+    }
+
+    /// Calls `visit` with every entry in it.
+    ///
+    /// # Safety
+    /// The caller holds the lock, and the owner is inside no call.
+    #[cfg(test)]
+    pub unsafe fn for_each(&self, mut visit: impl FnMut(Entry)) {
+        let mut at = self.bottom.load(Relaxed);
+        while at < self.sp.load(Acquire) {
+            // SAFETY: valid, since `bottom <= at < sp`.
+            visit(unsafe { entry_at(at) });
+            at = at.wrapping_add(1);
+        }
+    }
+}
+
+/// # Safety
+/// The element is valid.
+#[inline(always)]
+unsafe fn entry_at(element: *mut Element) -> Entry {
+    // SAFETY: by this function's contract it is there, and holds an entry, which is not NULL.
+    Entry::new(unsafe { ptr::NonNull::new_unchecked((*element).load(Relaxed)) })
+}
+
+#[cfg(all(test, loom))]
+mod model;

@@ -1,0 +1,261 @@
+//! Is the protocol right, in every order in which threads can run it?
+//!
+//! loom tries them all, with what each load may see. The pool around the caches is the smallest
+//! that has all the steps: a locked list for a depot, `alloc` and `free` as in `pool.rs`. Each entry
+//! has a cell that its holder writes to: two holders at a time are found as a data race.
+
+use core::ptr::{NonNull, without_provenance_mut};
+use std::sync::Arc;
+
+use loom::cell::UnsafeCell;
+use loom::sync::{Mutex, MutexGuard};
+use loom::thread;
+
+use super::{Cache, Element, Pop, Push};
+use crate::fence;
+use crate::slot::Entry;
+
+const ROOM: usize = 3;
+const ENTRY: usize = 64;
+
+struct Shared {
+    depot: Vec<Entry>,
+    open: bool,
+}
+
+struct Pool {
+    caches: Vec<Cache>,
+    shared: Mutex<Shared>,
+    contents: Vec<UnsafeCell<usize>>,
+}
+
+// SAFETY: that no two threads use a cell at once is what the models prove.
+unsafe impl Sync for Pool {}
+// SAFETY: as above.
+unsafe impl Send for Pool {}
+
+impl Pool {
+    /// `cached` entries in the first cache, which is open as are the others, and the rest in the
+    /// depot.
+    fn new(entries: usize, caches: usize, cached: usize) -> Arc<Self> {
+        let entry =
+            |i: usize| Entry::new(NonNull::new(without_provenance_mut((i + 1) * ENTRY)).unwrap());
+        let pool = Self {
+            caches: (0..caches)
+                .map(|_| {
+                    let room: Vec<_> =
+                        (0..ROOM).map(|_| Element::new(without_provenance_mut(0))).collect();
+                    // SAFETY: leaked, so that the elements outlive the cache.
+                    unsafe { Cache::new(room.leak().as_mut_ptr(), ROOM) }
+                })
+                .collect(),
+            shared: Mutex::new(Shared {
+                depot: (cached..entries).map(entry).collect(),
+                open: true,
+            }),
+            contents: (0..entries).map(|_| UnsafeCell::new(0)).collect(),
+        };
+        for (number, cache) in pool.caches.iter().enumerate() {
+            // SAFETY: no other thread knows the pool yet.
+            unsafe {
+                cache.open(ROOM);
+                for i in 0..if number == 0 { cached } else { 0 } {
+                    assert!(cache.push(entry(i), fence::light) == Push::Done);
+                }
+            }
+        }
+        Arc::new(pool)
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap()
+    }
+
+    fn write_to(&self, entry: Entry) {
+        // SAFETY: the holder alone does; loom says if it is not alone.
+        self.contents[entry.address() / ENTRY - 1].with_mut(|content| unsafe { *content += 1 });
+    }
+
+    fn alloc(&self, index: usize) -> Option<Entry> {
+        let entry = self.alloc_unwritten(index)?;
+        self.write_to(entry);
+        Some(entry)
+    }
+
+    fn alloc_unwritten(&self, index: usize) -> Option<Entry> {
+        let own = &self.caches[index];
+        // SAFETY: the models give each index to one thread at a time.
+        let unsettled = match unsafe { own.pop(fence::light) } {
+            Pop::Entry(entry) => return Some(entry),
+            Pop::Nothing => false,
+            Pop::Unsettled => true,
+        };
+        let mut shared = self.shared();
+        if unsettled {
+            // SAFETY: as above, with the lock.
+            if let Some(entry) = unsafe { own.settle_pop() } {
+                return Some(entry);
+            }
+        }
+        if shared.depot.is_empty() && shared.open {
+            self.caches.iter().for_each(Cache::close);
+            fence::heavy();
+            for cache in &self.caches {
+                // SAFETY: closed, then a heavy fence, with the lock.
+                unsafe { cache.drain(|entry| shared.depot.push(entry)) };
+            }
+            shared.open = false;
+        }
+        shared.depot.pop()
+    }
+
+    fn free(&self, index: usize, entry: Entry) {
+        self.write_to(entry);
+        let own = &self.caches[index];
+        // SAFETY: as in `alloc_unwritten`.
+        match unsafe { own.push(entry, fence::light) } {
+            Push::Done => {}
+            Push::Nothing => self.shared().depot.push(entry),
+            Push::Unsettled => {
+                let mut shared = self.shared();
+                // SAFETY: as above, with the lock.
+                unsafe { own.drain(|entry| shared.depot.push(entry)) };
+            }
+        }
+    }
+
+    /// Opens the index's own cache again, as its owner does when there is plenty.
+    fn reopen(&self, index: usize) {
+        let mut shared = self.shared();
+        shared.open = true;
+        if !self.caches[index].is_open() {
+            // SAFETY: as above, with the lock.
+            unsafe { self.caches[index].open(ROOM) };
+        }
+    }
+
+    /// With all threads done and `held` entries out, one thread gets each other entry once.
+    fn verify(&self, index: usize, held: usize) {
+        let mut rest = Vec::new();
+        while let Some(entry) = self.alloc(index) {
+            assert!(!rest.contains(&entry), "handed out twice");
+            rest.push(entry);
+        }
+        assert_eq!(rest.len() + held, self.contents.len(), "lost or out of reach");
+    }
+}
+
+fn check(model: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(5);
+    builder.check(model);
+}
+
+#[test]
+fn owner_and_thief() {
+    check(|| {
+        let pool = Pool::new(2, 2, 2);
+        let owner = {
+            let pool = pool.clone();
+            thread::spawn(move || {
+                let entry = pool.alloc(0);
+                if let Some(entry) = entry {
+                    pool.free(0, entry);
+                }
+                pool.alloc(0)
+            })
+        };
+        let stolen = pool.alloc(1);
+        let kept = owner.join().unwrap();
+        // Two entries, and never more than two calls at a time that want one.
+        assert!(stolen.is_some() && kept.is_some() && stolen != kept);
+        pool.verify(1, 2);
+    });
+}
+
+#[test]
+fn owner_that_frees_and_thief_that_wants_all() {
+    check(|| {
+        let pool = Pool::new(2, 2, 1);
+        let first = pool.alloc(1).unwrap();
+        let owner = {
+            let pool = pool.clone();
+            thread::spawn(move || {
+                pool.free(0, first);
+                let entry = pool.alloc(0);
+                if let Some(entry) = entry {
+                    pool.free(0, entry);
+                }
+            })
+        };
+        let stolen = [pool.alloc(1), pool.alloc(1)];
+        owner.join().unwrap();
+        pool.verify(1, stolen.iter().flatten().count());
+    });
+}
+
+#[test]
+fn two_owners_and_a_thief() {
+    check(|| {
+        let pool = Pool::new(2, 3, 1);
+        // One entry in each of the first two caches.
+        let entry = pool.alloc(2).unwrap();
+        pool.free(1, entry);
+        let owners = [0, 1].map(|index| {
+            let pool = pool.clone();
+            thread::spawn(move || {
+                if let Some(entry) = pool.alloc(index) {
+                    pool.free(index, entry);
+                }
+            })
+        });
+        let stolen = pool.alloc(2);
+        owners.into_iter().for_each(|owner| owner.join().unwrap());
+        pool.verify(2, stolen.iter().count());
+    });
+}
+
+#[test]
+fn thread_that_ends_during_a_steal() {
+    check(|| {
+        let pool = Pool::new(2, 2, 2);
+        let first = {
+            let pool = pool.clone();
+            thread::spawn(move || pool.alloc(0))
+        };
+        let second = {
+            let pool = pool.clone();
+            thread::spawn(move || {
+                // The index is given back and taken again: joining orders the two as that does.
+                let held = first.join().unwrap();
+                if let Some(entry) = held {
+                    pool.free(0, entry);
+                }
+                pool.alloc(0)
+            })
+        };
+        let stolen = pool.alloc(1);
+        let kept = second.join().unwrap();
+        pool.verify(1, stolen.iter().chain(&kept).count());
+    });
+}
+
+#[test]
+fn cache_that_opens_again_between_steals() {
+    check(|| {
+        let pool = Pool::new(2, 2, 2);
+        let owner = {
+            let pool = pool.clone();
+            thread::spawn(move || {
+                let entry = pool.alloc(0);
+                pool.reopen(0);
+                if let Some(entry) = entry {
+                    pool.free(0, entry);
+                }
+            })
+        };
+        let stolen = [pool.alloc(1), pool.alloc(1)];
+        owner.join().unwrap();
+        pool.verify(1, stolen.iter().flatten().count());
+    });
+}

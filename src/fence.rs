@@ -1,0 +1,76 @@
+//! How does the common path order a store before a load without paying for it?
+//!
+//! By having the rare path pay for both. The common path keeps the compiler from moving its load
+//! up ([`light`]); the rare path has the kernel run a full barrier on every core that runs a thread
+//! of this process ([`heavy`]). Then of two threads, one that stores X and, after `light`, loads Y,
+//! and one that stores Y and, after `heavy`, loads X, at least one sees the other's store: as if
+//! both had run a full barrier in between.
+//!
+//! Where the kernel has no such call (before 4.14, or a filter refuses it), `light` is not enough,
+//! and [`available`] says so: pools then keep every thread off the common path.
+
+use core::sync::atomic::{AtomicU32, Ordering, compiler_fence};
+
+use crate::sync::fence;
+
+const UNKNOWN: u32 = 0;
+const AVAILABLE: u32 = 1;
+const ABSENT: u32 = 2;
+
+static STATE: AtomicU32 = AtomicU32::new(UNKNOWN);
+
+/// Asks the kernel once. Every create function calls this first.
+pub fn prepare() {
+    if STATE.load(Ordering::Relaxed) == UNKNOWN {
+        let query = membarrier(libc::MEMBARRIER_CMD_QUERY);
+        let wanted = libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED
+            | libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED;
+        let available = query >= 0
+            && query as libc::c_int & wanted == wanted
+            && membarrier(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0;
+        // Relaxed: the registration is the kernel's, and all who ask get the same answer.
+        STATE.store(if available { AVAILABLE } else { ABSENT }, Ordering::Relaxed);
+    }
+}
+
+/// Whether `heavy` can make up for `light`.
+pub fn available() -> bool {
+    STATE.load(Ordering::Relaxed) == AVAILABLE
+}
+
+/// The common path's side: free.
+#[inline(always)]
+pub fn light() {
+    if cfg!(loom) {
+        // No kernel there to do it from the other side.
+        fence(Ordering::SeqCst);
+    } else {
+        compiler_fence(Ordering::SeqCst);
+    }
+}
+
+/// The common path's side where `heavy` is not available.
+pub fn full() {
+    fence(Ordering::SeqCst);
+}
+
+/// The rare path's side: a full barrier on every core that runs a thread of this process. Some
+/// hundred nanoseconds, microseconds where it has to interrupt other cores.
+pub fn heavy() {
+    fence(Ordering::SeqCst);
+    if available() && !cfg!(loom) {
+        // It can't fail once registered; if it did all the same, a promise would be broken.
+        assert!(membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0);
+        fence(Ordering::SeqCst);
+    }
+}
+
+fn membarrier(command: libc::c_int) -> libc::c_long {
+    // SAFETY: a system call without memory arguments. `errno` is the calling thread's own.
+    unsafe {
+        let errno = *libc::__errno_location();
+        let result = libc::syscall(libc::SYS_membarrier, command, 0, 0);
+        *libc::__errno_location() = errno;
+        result
+    }
+}

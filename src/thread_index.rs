@@ -1,0 +1,242 @@
+//! Which cache is the calling thread's?
+//!
+//! A thread takes the lowest free index on its first slow path and gives it back when it ends; the
+//! next thread with that index inherits its caches. What a thread keeps is not the index but its
+//! cache's distance from the first, so that finding a cache is one addition.
+
+use core::ffi::c_void;
+use core::ptr;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use crate::lock::Locked;
+
+/// How many threads at once can have an index. Those beyond work without a cache.
+pub const MAX_THREADS: usize = 64;
+
+/// Bytes from one thread's cache to the next one's.
+pub const CACHE_DISTANCE: usize = 64;
+
+/// The thread gave its index back and must not take another: nobody would give that back.
+///
+/// Above every distance, as is -1, what a thread starts with.
+const ENDED: usize = usize::MAX - 1;
+
+/// Bit `i` is set while a thread has index `i`.
+static TAKEN: AtomicU64 = AtomicU64::new(0);
+
+static_assertions::const_assert_eq!(MAX_THREADS, u64::BITS as usize);
+
+/// The key whose destructor gives an index back, plus one; 0 while there is none.
+static KEY: AtomicU32 = AtomicU32::new(0);
+
+/// The distance of the calling thread's cache, or a number above all distances.
+///
+/// Two loads: thread-local data of the initial-exec model, which an executable's linker turns into
+/// one. Stable Rust without `std` has no other way to it than assembly.
+#[inline(always)]
+pub fn distance() -> usize {
+    local::get()
+}
+
+/// Sets up what gives indices back. Every create function calls this first: early, so that the
+/// key is one of the few that need no memory of their own per thread.
+pub fn prepare() {
+    static MAKING: Locked<()> = Locked::new((), true);
+    // Acquire pairs with the Release below: the key exists.
+    if KEY.load(Ordering::Acquire) == 0 {
+        let _one_at_a_time = MAKING.lock();
+        let mut key = 0;
+        if KEY.load(Ordering::Acquire) != 0 {
+            return;
+        }
+        // SAFETY: `key` is a place for the result; the destructor is a function that stays loaded
+        // (the shared library is never unloaded).
+        if unsafe { libc::pthread_key_create(&mut key, Some(thread_ends)) } == 0 {
+            KEY.store(key + 1, Ordering::Release);
+        }
+    }
+}
+
+/// Takes an index for the calling thread. False if it has none and gets none: all are taken, or
+/// nothing would give it back.
+#[cold]
+pub fn claim() -> bool {
+    if local::get() < ENDED {
+        return true;
+    }
+    // Acquire: see `prepare`.
+    let key = KEY.load(Ordering::Acquire);
+    if local::get() == ENDED || key == 0 {
+        return false;
+    }
+    let Some(index) = take_bit() else { return false };
+    // SAFETY: the key exists. The value says no more than that the destructor is to run.
+    if unsafe { libc::pthread_setspecific(key - 1, ptr::without_provenance(index + 1)) } != 0 {
+        give_bit(index);
+        return false;
+    }
+    local::set(index * CACHE_DISTANCE);
+    true
+}
+
+fn take_bit() -> Option<usize> {
+    let mut taken = TAKEN.load(Ordering::Relaxed);
+    while taken != u64::MAX {
+        let bit = !taken & taken.wrapping_add(1);
+        // Acquire pairs with the Release in `give_bit`: the new owner of a cache sees all that the
+        // last one did to it.
+        match TAKEN.compare_exchange_weak(taken, taken | bit, Ordering::Acquire, Ordering::Relaxed)
+        {
+            Ok(_) => return Some(bit.trailing_zeros() as usize),
+            Err(now) => taken = now,
+        }
+    }
+    None
+}
+
+fn give_bit(index: usize) {
+    // Release pairs with the Acquire in `take_bit`.
+    TAKEN.fetch_and(!(1 << index), Ordering::Release);
+}
+
+/// The destructor of the key: the last thing the thread's index sees of it.
+unsafe extern "C" fn thread_ends(value: *mut c_void) {
+    local::set(ENDED);
+    give_bit(value as usize - 1);
+}
+
+#[cfg(target_arch = "x86_64")]
+mod local {
+    use core::arch::{asm, global_asm};
+
+    global_asm!(
+        ".pushsection .tdata,\"awT\",@progbits",
+        ".p2align 3",
+        ".globl cmempool_thread_cache",
+        ".hidden cmempool_thread_cache",
+        ".type cmempool_thread_cache, @object",
+        ".size cmempool_thread_cache, 8",
+        "cmempool_thread_cache: .quad -1",
+        ".popsection",
+    );
+
+    #[inline(always)]
+    pub fn get() -> usize {
+        let value;
+        // SAFETY: reads the calling thread's own variable.
+        unsafe {
+            asm!(
+                "mov {0}, qword ptr [rip + cmempool_thread_cache@GOTTPOFF]",
+                "mov {0}, qword ptr fs:[{0}]",
+                out(reg) value,
+                options(pure, readonly, nostack, preserves_flags)
+            );
+        }
+        value
+    }
+
+    pub fn set(value: usize) {
+        // SAFETY: writes the calling thread's own variable.
+        unsafe {
+            asm!(
+                "mov {0}, qword ptr [rip + cmempool_thread_cache@GOTTPOFF]",
+                "mov qword ptr fs:[{0}], {1}",
+                out(reg) _,
+                in(reg) value,
+                options(nostack, preserves_flags)
+            );
+        }
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+mod local {
+    use core::arch::{asm, global_asm};
+
+    global_asm!(
+        ".pushsection .tdata,\"awT\",@progbits",
+        ".p2align 3",
+        ".globl cmempool_thread_cache",
+        ".hidden cmempool_thread_cache",
+        ".type cmempool_thread_cache, @object",
+        ".size cmempool_thread_cache, 8",
+        "cmempool_thread_cache: .quad -1",
+        ".popsection",
+    );
+
+    #[inline(always)]
+    fn place() -> *mut usize {
+        let offset: usize;
+        let thread: usize;
+        // SAFETY: reads the thread register and a constant of the loader's.
+        unsafe {
+            asm!(
+                "mrs {1}, tpidr_el0",
+                "adrp {0}, :gottprel:cmempool_thread_cache",
+                "ldr {0}, [{0}, :gottprel_lo12:cmempool_thread_cache]",
+                out(reg) offset,
+                out(reg) thread,
+                options(pure, readonly, nostack, preserves_flags)
+            );
+        }
+        core::ptr::with_exposed_provenance_mut(thread.wrapping_add(offset))
+    }
+
+    #[inline(always)]
+    pub fn get() -> usize {
+        // SAFETY: the calling thread's own variable.
+        unsafe { place().read() }
+    }
+
+    pub fn set(value: usize) {
+        // SAFETY: the calling thread's own variable.
+        unsafe { place().write(value) }
+    }
+}
+
+/// Elsewhere the key itself keeps the value: a call per access.
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod local {
+    compile_error!("cmempool knows thread-local data on x86_64 and aarch64 only");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn indices_are_dense_and_come_back() {
+        prepare();
+        let one = || {
+            assert!(claim() && claim());
+            distance() / CACHE_DISTANCE
+        };
+        // Other tests' threads take indices too, so only what must hold with them is asserted.
+        for _ in 0..3 * MAX_THREADS {
+            let index = std::thread::spawn(one).join().unwrap();
+            assert!(index < MAX_THREADS);
+        }
+    }
+
+    #[test]
+    fn two_threads_never_share_an_index() {
+        prepare();
+        let held = std::sync::Mutex::new(0u64);
+        std::thread::scope(|s| {
+            for _ in 0..100 {
+                s.spawn(|| {
+                    if claim() {
+                        let bit = 1u64 << (distance() / CACHE_DISTANCE);
+                        {
+                            let mut held = held.lock().unwrap();
+                            assert_eq!(*held & bit, 0);
+                            *held |= bit;
+                        }
+                        std::thread::yield_now();
+                        *held.lock().unwrap() &= !bit;
+                    }
+                });
+            }
+        });
+    }
+}
