@@ -104,7 +104,7 @@ fn below_all() -> *mut Element {
 }
 
 impl Cache {
-    /// A closed, empty cache of `room` elements at `base`; with no room, it stays closed for good.
+    /// A closed, empty cache of `room` elements at `base`.
     ///
     /// # Safety
     /// The elements are this cache's alone, as long as it exists.
@@ -124,7 +124,7 @@ impl Cache {
     /// Takes the top entry. Four loads, one store, two predictable branches.
     ///
     /// # Safety
-    /// The caller is the owner. (Any thread may call it on a cache that has no room.)
+    /// The caller is the owner.
     #[inline(always)]
     pub unsafe fn pop(&self, fence: impl Fn()) -> Pop {
         let sp = self.sp.load(Relaxed);

@@ -18,38 +18,50 @@ const BUDGET: usize = 4;
 
 /// The caches behind a pool.
 ///
-/// Invariant: `count * (CACHE_DISTANCE + room * 8) <= BUDGET * capacity`, but for a single cache's
-/// line, which takes the place of the one that is closed for good.
+/// Invariant: `count * (CACHE_DISTANCE + room * 8) <= BUDGET * capacity`, but for the line of an only
+/// cache, which is in the pool's own budget.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CachePlan {
     /// How many threads have one: those with an index below.
     pub count: usize,
     /// Entries of each, at most.
     pub room: usize,
-    /// The line of the first. A line is [`CACHE_DISTANCE`] bytes.
-    pub first: usize,
-    /// Calls need more than the fast path does, so that it must find a closed cache.
-    pub detour: bool,
+    /// Who finds a cache on the fast path.
+    pub fast_for: FastFor,
+}
+
+/// Who finds a cache on the fast path.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FastFor {
+    /// Each thread its own, if it has one.
+    Each,
+    /// The single thread the only one.
+    One,
+    /// Nobody: every call needs more than the fast path does, and looks for its cache later.
+    Nobody,
 }
 
 impl CachePlan {
     /// For a pool of that many entries.
     pub fn new(capacity: usize, traits: Traits) -> Self {
-        let detour = traits.zero_on_free || !(traits.single_thread || fence::available());
         let (count, room) =
             if traits.single_thread { one(capacity) } else { many(capacity, most_caches()) };
-        Self { count, room, first: usize::from(detour), detour }
+        let fast_for = if traits.zero_on_free || !(traits.single_thread || fence::available()) {
+            FastFor::Nobody
+        } else if traits.single_thread && count > 0 {
+            FastFor::One
+        } else {
+            FastFor::Each
+        };
+        Self { count, room, fast_for }
     }
 
-    /// How many lines: the caches', and that of one closed for good, unless the only cache may
-    /// always be used.
-    pub fn lines(&self) -> usize {
-        self.count + usize::from(self.detour || self.reach() > 0 || self.count == 0)
-    }
-
-    /// Distance of the last line that the fast path may look at.
-    pub fn reach(&self) -> usize {
-        if self.detour || self.count <= 1 { 0 } else { self.count * CACHE_DISTANCE }
+    /// The distance behind those at which a thread finds its own cache on the fast path.
+    pub fn fast_end(&self) -> usize {
+        match self.fast_for {
+            FastFor::Each => self.count * CACHE_DISTANCE,
+            FastFor::One | FastFor::Nobody => 0,
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::slot::{MIN_ALIGN, OWNER_ALIGN, WORD};
 pub const REGION_RESERVE: usize = 512;
 /// Bytes set aside per region of a ranged pool beyond that: for its table of sizes.
 pub const RANGED_RESERVE: usize = 576;
-/// Bytes set aside per class: for the `Pool`, a cache that is closed for good, its place in a table,
+/// Bytes set aside per class: for the `Pool`, the line of an only cache, its place in a table,
 /// and to align all that and the slots.
 pub const CLASS_RESERVE: usize = 512;
 /// Bytes set aside beside each slot: 4 for its place on the free stack, 4 for thread caches.

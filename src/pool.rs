@@ -3,7 +3,7 @@
 use core::ptr::NonNull;
 
 use crate::cache::{Cache, Element, Pop, Push};
-use crate::cache_plan::CachePlan;
+use crate::cache_plan::{CachePlan, FastFor};
 use crate::collection::{Collection, Policy};
 use crate::depot::Depot;
 use crate::dynamic::{self, DynamicEntries, Fault};
@@ -56,7 +56,7 @@ impl Shared {
     }
 }
 
-/// The fast path had no entry. Goes to [`Pool::alloc_slow`], at once.
+/// The fast path had no entry. Goes to [`Pool::alloc_missed`], at once.
 #[derive(Clone, Copy)]
 pub struct Missed {
     unsettled: bool,
@@ -68,16 +68,13 @@ pub struct Missed {
 /// `capacity == free in the depot + in caches + out`; a slot's word says `Out` exactly while a
 /// caller holds its entry.
 ///
-/// Behind the pool lie `cache_lines` caches. The fast path looks at the one at its thread's distance,
-/// or at `reach` if that is nearer: a cache that is closed for good, so that threads without a
-/// cache leave the fast path by the same branch as those whose cache is empty. Of a pool for a
-/// single thread it is that one's cache. Pools whose every call needs more than the fast path does
-/// (`detour`) have such a closed cache at distance 0 and a reach of 0.
+/// Behind the pool lie its caches, each [`CACHE_DISTANCE`] bytes.
 #[repr(C, align(128))]
 pub struct Pool {
     // Read by calls, written by create alone.
     key: usize,          // the pool's address ^ secret
-    reach: usize,        // distance of the last cache that the fast path may use
+    fast_end: usize,     // distance behind the last cache that is for the fast path
+    fast_for_one: bool,  // the only cache is for the fast path, whatever the distance
     slots: NonNull<u8>,  // payload of slot 0
     stride: usize,       // bytes from an entry to the next
     stride_inverse: u32, // (stride >> stride_shift) * this == 1, modulo 2^32
@@ -102,14 +99,16 @@ static_assertions::const_assert_eq!(core::mem::offset_of!(Pool, key), 0);
 unsafe impl Sync for Pool {}
 
 impl Pool {
-    /// Takes an entry of a slot from the thread's cache, or says why that was not all.
+    /// Takes an entry of a slot from the thread's cache, or says why not: then
+    /// [`alloc_missed`](Self::alloc_missed) goes on.
     ///
     /// About 20 instructions, no call, no lock; written are one line of the thread's own and the
     /// slot's word.
     #[inline(always)]
     pub fn alloc_fast(&self) -> Result<Entry, Missed> {
-        // SAFETY: the cache is the thread's own or closed for good.
-        match unsafe { self.nearest_cache().pop(fence::light) } {
+        let Some(cache) = self.fast_cache() else { return Err(Missed { unsettled: false }) };
+        // SAFETY: the cache is the thread's own.
+        match unsafe { cache.pop(fence::light) } {
             Pop::Entry(entry) => {
                 // SAFETY: the slot was free, so it is this call's.
                 unsafe { entry.mark_out(self.key) };
@@ -120,9 +119,24 @@ impl Pool {
         }
     }
 
+    /// What is left of an alloc: the fast path of a pool for a single thread, or the slow path.
+    /// None if all entries are out.
+    #[inline(always)]
+    pub fn alloc_missed(&self, missed: Missed) -> Option<Entry> {
+        if let Some(cache) = self.only_cache()
+            // SAFETY: there is one thread, and so one owner.
+            && let Pop::Entry(entry) = unsafe { cache.pop(|| ()) }
+        {
+            // SAFETY: the slot was free, so it is this call's.
+            unsafe { entry.mark_out(self.key) };
+            return Some(entry);
+        }
+        self.alloc_slow(missed)
+    }
+
     /// Takes an entry of a slot, or none if all are out. O(1), or O(caches) in a shortage.
     pub fn alloc(&self) -> Option<Entry> {
-        self.alloc_fast().or_else(|missed| self.alloc_slow(missed).ok_or(missed)).ok()
+        self.alloc_fast().or_else(|missed| self.alloc_missed(missed).ok_or(missed)).ok()
     }
 
     /// Takes back an entry of any pool. O(1).
@@ -142,12 +156,11 @@ impl Pool {
         // SAFETY: the word was written by this process for an entry of the pool it names, which
         // lives as long as its slots.
         let pool = unsafe { Self::at(out.owner()) };
-        // SAFETY: the entry was out and its holder gave it up, so the slot is this call's. The
-        // cache is the thread's own or closed for good.
-        let push = unsafe {
-            out.mark_free();
-            pool.nearest_cache().push(entry, fence::light)
-        };
+        // SAFETY: the entry was out and its holder gave it up, so the slot is this call's.
+        unsafe { out.mark_free() };
+        let Some(cache) = pool.fast_cache() else { return pool.free_missed(entry) };
+        // SAFETY: as above, and the cache is the thread's own.
+        let push = unsafe { cache.push(entry, fence::light) };
         match push {
             Push::Done => {}
             Push::Nothing => pool.free_slow(entry, false),
@@ -155,10 +168,31 @@ impl Pool {
         }
     }
 
-    /// The cache that the fast path may use: see the struct.
+    /// What is left of a free when the thread has no cache on the fast path.
+    #[inline(never)]
+    fn free_missed(&self, entry: Entry) {
+        if let Some(cache) = self.only_cache()
+            // SAFETY: there is one thread, and so one owner; the slot is this call's.
+            && unsafe { cache.push(entry, || ()) } == Push::Done
+        {
+            return;
+        }
+        self.free_slow(entry, false);
+    }
+
+    /// The calling thread's cache, if it is for the fast path. A comparison and a predictable branch:
+    /// the address does not wait for what is compared.
     #[inline(always)]
-    fn nearest_cache(&self) -> &Cache {
-        self.cache_at(thread_index::distance().min(self.reach))
+    fn fast_cache(&self) -> Option<&Cache> {
+        let distance = thread_index::distance();
+        (distance < self.fast_end).then(|| self.cache_at(distance))
+    }
+
+    /// The cache of a pool for a single thread. Its thread may have any index, so the fast path of
+    /// the others would look for it in the wrong place.
+    #[inline(always)]
+    fn only_cache(&self) -> Option<&Cache> {
+        self.fast_for_one.then(|| self.cache_at(0))
     }
 
     #[inline(always)]
@@ -172,7 +206,7 @@ impl Pool {
 
     /// The calling thread's cache, wherever it lies. Gives the thread an index if it has none.
     fn own_cache(&self) -> Option<&Cache> {
-        let CachePlan { count, first, .. } = self.caches;
+        let CachePlan { count, .. } = self.caches;
         let number = if self.traits.single_thread {
             0
         } else if count > 0 && thread_index::claim() {
@@ -180,20 +214,19 @@ impl Pool {
         } else {
             return None;
         };
-        (number < count).then(|| self.cache_at((first + number) * CACHE_DISTANCE))
+        (number < count).then(|| self.cache_at(number * CACHE_DISTANCE))
     }
 
     fn all_caches(&self) -> impl Iterator<Item = &Cache> {
-        let CachePlan { count, first, .. } = self.caches;
-        (first..first + count).map(|line| self.cache_at(line * CACHE_DISTANCE))
+        (0..self.caches.count).map(|number| self.cache_at(number * CACHE_DISTANCE))
     }
 
     /// The thread's cache is empty, closed, none, or not for the fast path.
     #[cold]
     #[inline(never)]
-    pub fn alloc_slow(&self, Missed { mut unsettled }: Missed) -> Option<Entry> {
+    fn alloc_slow(&self, Missed { mut unsettled }: Missed) -> Option<Entry> {
         let own = self.own_cache();
-        if self.caches.detour
+        if self.caches.fast_for == FastFor::Nobody
             && let Some(cache) = own
         {
             // SAFETY: the cache is the thread's own.
@@ -259,7 +292,7 @@ impl Pool {
     #[inline(never)]
     fn free_slow(&self, entry: Entry, mut unsettled: bool) {
         let own = self.own_cache();
-        if self.caches.detour {
+        if self.caches.fast_for == FastFor::Nobody {
             if self.traits.zero_on_free {
                 // SAFETY: the payload has that many bytes, and the slot is this call's.
                 unsafe { entry.payload().write_bytes(0, self.elem_size) };
@@ -546,7 +579,7 @@ impl Pool {
         let capacity = u32::try_from(class.elem_count).ok()?;
         let caches = CachePlan::new(capacity as usize, traits);
         let place = cursor
-            .deal(size_of::<Self>() + caches.lines() * CACHE_DISTANCE, OWNER_ALIGN, 0)?
+            .deal(size_of::<Self>() + caches.count * CACHE_DISTANCE, OWNER_ALIGN, 0)?
             .cast::<Self>();
         let stack = cursor.deal(capacity as usize * size_of::<u32>(), align_of::<u32>(), 0)?.cast();
         let element_bytes = caches.count * caches.room * size_of::<Element>();
@@ -556,7 +589,8 @@ impl Pool {
         let shared = Shared { depot, open: caches.count > 0, active: 0, visits: 0 };
         let pool = Self {
             key: slot::key(place.as_ptr().expose_provenance()),
-            reach: caches.reach(),
+            fast_end: caches.fast_end(),
+            fast_for_one: caches.fast_for == FastFor::One,
             slots: NonNull::dangling(),
             stride,
             stride_inverse: inverse_of_odd(stride >> stride.trailing_zeros()) as u32,
@@ -574,15 +608,10 @@ impl Pool {
         // SAFETY: the cursor dealt room for the pool, its lines and elements, to this pool alone.
         unsafe {
             place.write(pool);
-            let lines = place.add(1).cast::<Cache>();
-            for line in 0..caches.lines() {
-                let number = line.wrapping_sub(caches.first);
-                let cache = if number < caches.count {
-                    Cache::new(elements.add(number * caches.room).as_ptr(), caches.room)
-                } else {
-                    Cache::new(elements.as_ptr(), 0)
-                };
-                lines.add(line).write(cache);
+            let first = place.add(1).cast::<Cache>();
+            for number in 0..caches.count {
+                let base = elements.add(number * caches.room).as_ptr();
+                first.add(number).write(Cache::new(base, caches.room));
             }
         }
         Some(place)

@@ -53,18 +53,21 @@ impl Collection {
     /// An entry of at least `size` bytes: from the class that fits, else as the policy says.
     pub fn alloc_sized(&self, size: usize) -> Result<Entry, Error> {
         let pool = self.pool_for(size).ok_or(Error::Invalid)?;
-        pool.alloc_fast().or_else(|missed| self.alloc_slow(pool, missed))
+        pool.alloc_fast().or_else(|missed| self.alloc_missed(pool, missed))
     }
 
     /// The thread's cache of the class that fits had none.
-    #[cold]
-    pub fn alloc_slow(&self, class: &Pool, missed: Missed) -> Result<Entry, Error> {
-        let entry = class.alloc_slow(missed).or_else(|| self.alloc_elsewhere(class));
-        entry.ok_or(Error::NoMemory)
+    #[inline(always)]
+    pub fn alloc_missed(&self, class: &Pool, missed: Missed) -> Result<Entry, Error> {
+        match class.alloc_missed(missed) {
+            Some(entry) => Ok(entry),
+            None => self.alloc_elsewhere(class).ok_or(Error::NoMemory),
+        }
     }
 
     /// The class that fits is empty. O(classes).
     #[cold]
+    #[inline(never)]
     fn alloc_elsewhere(&self, class: &Pool) -> Option<Entry> {
         let cascade = || {
             let larger = self.pools().iter().filter(|pool| pool.elem_size() > class.elem_size());

@@ -207,15 +207,12 @@ mod tests {
     #[test]
     fn indices_are_dense_and_come_back() {
         prepare();
-        let one = || {
-            assert!(claim() && claim());
-            distance() / CACHE_DISTANCE
-        };
-        // Other tests' threads take indices too, so only what must hold with them is asserted.
-        for _ in 0..3 * MAX_THREADS {
-            let index = std::thread::spawn(one).join().unwrap();
-            assert!(index < MAX_THREADS);
-        }
+        let one = || (claim() && claim()).then(|| distance() / CACHE_DISTANCE);
+        // Other tests' threads have indices too, for a short time: of more threads than there are
+        // indices, one after the other, some find the lowest free again.
+        let indices = (0..3 * MAX_THREADS).map(|_| std::thread::spawn(one).join().unwrap());
+        let low = indices.flatten().inspect(|&i| assert!(i < MAX_THREADS)).filter(|&i| i < 16);
+        assert!(low.count() > MAX_THREADS);
     }
 
     #[test]

@@ -70,14 +70,19 @@ pub extern "C" fn mempool_create(
 }
 
 /// The thread's cache had none.
+#[inline(never)]
+fn alloc_missed(pool: &Pool, missed: Missed) -> *mut c_void {
+    match pool.alloc_missed(missed) {
+        Some(entry) => entry.payload().cast(),
+        None => alloc_exhausted(pool),
+    }
+}
+
 #[cold]
 #[inline(never)]
-fn alloc_slow(pool: &Pool, missed: Missed) -> *mut c_void {
-    answer_entry(match pool.alloc_slow(missed) {
-        Some(entry) => Ok(entry),
-        None if pool.falls_back() => pool.alloc_dynamic().ok_or(Error::NoMemory),
-        None => Err(Error::NoMemory),
-    })
+fn alloc_exhausted(pool: &Pool) -> *mut c_void {
+    let entry = if pool.falls_back() { pool.alloc_dynamic() } else { None };
+    answer_entry(entry.ok_or(Error::NoMemory))
 }
 
 /// Takes an entry.
@@ -102,7 +107,7 @@ pub unsafe extern "C" fn mempool_alloc_entry(mp: *mut mempool) -> *mut c_void {
     let Some(pool) = (unsafe { pool(mp) }) else { return refuse(Error::Invalid) };
     match pool.alloc_fast() {
         Ok(entry) => entry.payload().cast(),
-        Err(missed) => alloc_slow(pool, missed),
+        Err(missed) => alloc_missed(pool, missed),
     }
 }
 

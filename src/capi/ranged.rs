@@ -120,15 +120,17 @@ pub unsafe extern "C" fn r_mempool_alloc_entry(rmp: *mut r_mempool, size: usize)
     let Some(class) = collection.pool_for(size) else { return refuse(Error::Invalid) };
     match class.alloc_fast() {
         Ok(entry) => entry.payload().cast(),
-        Err(missed) => alloc_slow(collection, class, missed),
+        Err(missed) => alloc_missed(collection, class, missed),
     }
 }
 
 /// The thread's cache of the class that fits had none.
-#[cold]
 #[inline(never)]
-fn alloc_slow(collection: &Collection, class: &Pool, missed: Missed) -> *mut c_void {
-    answer_entry(collection.alloc_slow(class, missed))
+fn alloc_missed(collection: &Collection, class: &Pool, missed: Missed) -> *mut c_void {
+    match collection.alloc_missed(class, missed) {
+        Ok(entry) => entry.payload().cast(),
+        Err(error) => refuse(error),
+    }
 }
 
 /// Takes an entry of at least `size` bytes, the first `size` of which are zero.
