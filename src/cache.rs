@@ -11,33 +11,37 @@
 //! it is closed, `floor` is above and `ceiling` below every `sp`.
 //!
 //! ```text
-//! owner, pop                      owner, push                    thief, with the lock
-//! P1  sp > floor, or give up      Q1  sp < ceiling, or give up   T1  close the limits
-//! P2  store sp - 1                Q2  store the element at sp    T2  heavy fence
-//!     light fence                 Q3  store sp + 1               T3  load sp
-//! P3  load floor: closed?             light fence                T4  take [bottom, sp)
-//! P4  load the element at sp      Q4  load ceiling: closed?      T5  bottom = sp
+//! owner, pop                   owner, push                    thief, with the lock
+//! P1  store sp - 1             Q1  store the element at sp    T1  close the limits
+//!     light fence              Q2  store sp + 1               T2  heavy fence
+//! P2  sp - 1 < floor: settle       light fence                T3  load sp
+//! P3  load the element         Q3  sp >= ceiling: settle      T4  take [bottom, sp)
+//!                                                             T5  bottom = sp
 //! ```
 //!
-//! The two fences make P2 before P3, Q3 before Q4 and T1 before T3 a Dekker pattern (`fence.rs`):
-//! either the owner's second look (P3, Q4) sees the limits closed, or the thief's T3 sees the
-//! owner's new `sp`. Both may happen; never neither. Hence:
+//! The owner first does it and then looks whether it may: one comparison finds the cache empty (or
+//! full) and closed. What it may not have done it settles with the lock, before its next call.
 //!
-//! * A pop that finds the cache open at P3 has lowered the `sp` that the thief reads: the thief
-//!   does not take that element.
-//! * A pop that finds it closed at P3 does not know. It takes the lock and compares with `bottom`
-//!   ([`Cache::settle_pop`]): if the thief saw P2 the element is above `bottom` and the owner's,
-//!   otherwise it was taken.
-//! * A push that finds the cache open at Q4 is seen by the thief. One that finds it closed takes
-//!   the lock and gives back whatever the thief did not take ([`Cache::drain`]). So nothing is ever
-//!   left in a closed cache by a call that has returned.
+//! The two fences make P1 before P2, Q2 before Q3 and T1 before T3 a Dekker pattern (`fence.rs`):
+//! either the owner's look (P2, Q3) sees the limits closed, or the thief's T3 sees the owner's new
+//! `sp`. Both may happen; never neither. Hence:
+//!
+//! * A pop that P2 lets through has lowered the `sp` that the thief reads: the thief does not take
+//!   that element.
+//! * A pop that P2 stops does not know. With the lock, [`Cache::settle_pop`] compares with `bottom`:
+//!   if the thief saw P1, the element is not below `bottom` and the owner's; else it was taken, or
+//!   the cache was empty.
+//! * A push that Q3 lets through is seen by the thief. One that Q3 stops gives back, with the lock,
+//!   what is in the cache and the thief did not take
+//!   ([`Cache::settle_push_on_closed`]; if it is only full, a part). So nothing is ever left in a closed cache by a call that has returned.
 //!
 //! The elements that the thief reads at T4 are not written meanwhile: the owner writes at `sp` or
-//! above, and gets below the `sp` of T3 only with a pop that P3 lets through. T3 (Acquire) pairs
-//! with P2 and Q3 (Release): the elements below are seen.
+//! above, and gets below the `sp` of T3 only with a pop that P2 lets through. T3 (Acquire) pairs
+//! with P1 and Q2 (Release): the elements below are seen. A full cache has one element more than
+//! room, for Q1.
 //!
 //! The owner never waits, and the thief waits for nobody: an owner that the scheduler stopped
-//! between P2 and P3 holds one entry, the one that its call will return.
+//! between P1 and P2 holds one entry, the one that its call will return.
 
 use core::ptr;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -51,9 +55,10 @@ pub type Element = AtomicPtr<u8>;
 /// One thread's free entries of one pool. The owner writes this line and nobody reads it, in the
 /// usual case.
 ///
-/// Invariant: `base <= bottom <= sp <= base + room`; the elements in `[bottom, sp)` are free slots
-/// of the pool, in no other place; `open => floor == bottom && ceiling <= base + room`;
-/// `!open && no call of the owner's under way => bottom == sp`.
+/// Invariant, while the owner is inside no call: `base <= bottom <= sp <= base + room`; the elements
+/// in `[bottom, sp)` are free slots of the pool, in no other place;
+/// `open => floor == bottom == base && ceiling <= base + room`; `!open => bottom == sp`.
+/// Inside a call `sp` may be one lower or higher.
 #[cfg_attr(not(loom), repr(C, align(64)))]
 pub struct Cache {
     sp: AtomicPtr<Element>,      // one past the top element; the owner's
@@ -67,28 +72,9 @@ pub struct Cache {
 #[cfg(not(loom))]
 static_assertions::const_assert_eq!(size_of::<Cache>(), crate::thread_index::CACHE_DISTANCE);
 
-/// What a pop came to.
-#[derive(Clone, Copy)]
-pub enum Pop {
-    /// The entry on top.
-    Entry(Entry),
-    /// Empty, or closed. Nothing happened.
-    Nothing,
-    /// Closed between the two looks: see [`Cache::settle_pop`].
-    Unsettled,
-}
-
-/// What a push came to.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Push {
-    /// The entry is on top.
-    Done,
-    /// Full, or closed. Nothing happened.
-    Nothing,
-    /// The entry is on top, or taken from there already, but the cache was closed between the two
-    /// looks: see [`Cache::drain`].
-    Unsettled,
-}
+/// A pop or a push was stopped by the limits. The owner settles it before its next call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Unsettled;
 
 // SAFETY: `base` points to elements, which are atomic; who may do what is said above.
 unsafe impl Send for Cache {}
@@ -104,7 +90,7 @@ fn below_all() -> *mut Element {
 }
 
 impl Cache {
-    /// A closed, empty cache of `room` elements at `base`.
+    /// A closed, empty cache of `room` elements at `base`, where there is one more.
     ///
     /// # Safety
     /// The elements are this cache's alone, as long as it exists.
@@ -121,60 +107,52 @@ impl Cache {
 
     // ---- The owner, without the lock -----------------------------------------------------------
 
-    /// Takes the top entry. Four loads, one store, two predictable branches.
+    /// Takes the top entry. Three loads, one store, one predictable branch.
     ///
     /// # Safety
-    /// The caller is the owner.
+    /// The caller is the owner, and all is settled.
     #[inline(always)]
-    pub unsafe fn pop(&self, fence: impl Fn()) -> Pop {
-        let sp = self.sp.load(Relaxed);
-        if sp <= self.floor.load(Relaxed) {
-            return Pop::Nothing; // P1
-        }
-        let sp = sp.wrapping_sub(1);
-        self.sp.store(sp, Release); // P2
+    pub unsafe fn pop(&self, fence: impl Fn()) -> Result<Entry, Unsettled> {
+        let sp = self.sp.load(Relaxed).wrapping_sub(1);
+        self.sp.store(sp, Release); // P1
         fence();
         if sp < self.floor.load(Relaxed) {
-            return Pop::Unsettled; // P3
+            return Err(Unsettled); // P2
         }
-        // SAFETY: `bottom <= sp`, so the element is valid, and it is the owner's now.
-        Pop::Entry(unsafe { entry_at(sp) }) // P4
+        // SAFETY: `bottom <= sp`, so the element was valid, and it is the owner's now.
+        Ok(unsafe { entry_at(sp) }) // P3
     }
 
-    /// Puts an entry on top. Three loads, two stores, two predictable branches.
+    /// Puts an entry on top. Two loads, two stores, one predictable branch.
     ///
     /// # Safety
-    /// As [`pop`](Self::pop); and the entry is a free slot's that the caller holds.
+    /// The caller is the owner, and all is settled; the entry is a free slot's that the caller
+    /// holds.
     #[inline(always)]
-    pub unsafe fn push(&self, entry: Entry, fence: impl Fn()) -> Push {
+    pub unsafe fn push(&self, entry: Entry, fence: impl Fn()) -> Result<(), Unsettled> {
         let sp = self.sp.load(Relaxed);
-        if sp >= self.ceiling.load(Relaxed) {
-            return Push::Nothing; // Q1
-        }
-        // SAFETY: `sp < ceiling <= base + room`.
-        unsafe { (*sp).store(entry.payload(), Relaxed) }; // Q2
-        self.sp.store(sp.wrapping_add(1), Release); // Q3
+        debug_assert!(sp <= self.base.wrapping_add(self.room));
+        // SAFETY: `sp <= base + room`, and there is one element more.
+        unsafe { (*sp).store(entry.payload(), Relaxed) }; // Q1
+        self.sp.store(sp.wrapping_add(1), Release); // Q2
         fence();
-        if sp >= self.ceiling.load(Relaxed) {
-            return Push::Unsettled; // Q4
-        }
-        Push::Done
+        if sp >= self.ceiling.load(Relaxed) { Err(Unsettled) } else { Ok(()) } // Q3
     }
 
     // ---- The owner, with the lock --------------------------------------------------------------
 
-    /// After [`Pop::Unsettled`]: the entry, if the thief left it.
+    /// Settles a pop: the entry, if the thief left it and there was one.
     ///
     /// # Safety
-    /// The caller is the owner and holds the lock, and its last call was that pop.
+    /// The caller is the owner and holds the lock, and its last call was a pop that was stopped.
     pub unsafe fn settle_pop(&self) -> Option<Entry> {
-        let sp = self.sp.load(Relaxed);
-        if sp < self.bottom.load(Relaxed) {
-            // The thief read the `sp` from before P2. The lock makes its `bottom` ours to lower.
-            self.bottom.store(sp, Relaxed);
+        let (sp, bottom) = (self.sp.load(Relaxed), self.bottom.load(Relaxed));
+        if sp < bottom {
+            // Empty, or taken: the thief read the `sp` from before P1.
+            self.sp.store(bottom, Release);
             return None;
         }
-        // SAFETY: `bottom <= sp`, and P2 took the element out.
+        // SAFETY: `bottom <= sp`, and P1 took the element out.
         Some(unsafe { entry_at(sp) })
     }
 
@@ -185,6 +163,19 @@ impl Cache {
     pub unsafe fn set_ceiling(&self, target: usize) {
         let ceiling = self.base.wrapping_add(target.min(self.room));
         self.ceiling.store(ceiling, Relaxed);
+    }
+
+    /// After a push that was stopped because the cache is closed: hands every entry that is still in
+    /// it to `give`.
+    ///
+    /// # Safety
+    /// The caller is the owner and holds the lock, and the cache is closed.
+    pub unsafe fn settle_push_on_closed(&self, give: impl FnMut(Entry)) {
+        // SAFETY: the caller is the owner.
+        unsafe { self.drain(give) };
+        // Back to the start, or each such push would go one further.
+        self.bottom.store(self.base, Relaxed);
+        self.sp.store(self.base, Release);
     }
 
     /// Opens it, empty.
@@ -210,8 +201,8 @@ impl Cache {
     #[expect(clippy::mut_from_ref, reason = "the elements are the caller's alone, by contract")]
     pub unsafe fn elements(&self) -> (&mut [*mut u8], usize) {
         // SAFETY: nobody else looks at the elements of a cache of which the lock is held, its owner
-        // apart. An atomic pointer is laid out like a plain one.
-        let all = unsafe { core::slice::from_raw_parts_mut(self.base.cast(), self.room) };
+        // apart. An atomic pointer is laid out like a plain one. One more than room: see Q1.
+        let all = unsafe { core::slice::from_raw_parts_mut(self.base.cast(), self.room + 1) };
         (all, self.len())
     }
 
@@ -240,7 +231,7 @@ impl Cache {
     /// The caller holds the lock, and the cache was closed, with a heavy fence in between; or the
     /// caller is the owner too.
     pub unsafe fn drain(&self, mut give: impl FnMut(Entry)) {
-        let sp = self.sp.load(Acquire); // T3, pairs with P2 and Q3
+        let sp = self.sp.load(Acquire); // T3, pairs with P1 and Q2
         let mut at = self.bottom.load(Relaxed);
         while at < sp {
             // SAFETY: valid, since `bottom <= at < sp`.
@@ -257,7 +248,7 @@ impl Cache {
 
     /// How many elements there are; while the owner is inside a call, one more or less.
     pub fn len(&self) -> usize {
-        // Acquire pairs with Q3. The two are pointers into one array, and `sp` may be one below.
+        // Acquire pairs with Q2. The two are pointers into one array, and `sp` may be one below.
         let sp = self.sp.load(Acquire) as usize;
         sp.saturating_sub(self.bottom.load(Relaxed) as usize) / size_of::<Element>()
     }

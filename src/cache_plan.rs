@@ -10,7 +10,7 @@ use crate::pool::Traits;
 use crate::thread_index::{CACHE_DISTANCE, MAX_THREADS};
 
 /// No cache is larger, in entries: with more, a thread would hold much and gain nothing.
-const LARGEST_ROOM: usize = 512;
+const LARGEST_ROOM: usize = 1024;
 /// Nor is it worth having caches of fewer.
 const SMALLEST_ROOM: usize = 16;
 /// Bytes for caches per entry of the pool.
@@ -18,8 +18,8 @@ const BUDGET: usize = 4;
 
 /// The caches behind a pool.
 ///
-/// Invariant: `count * (CACHE_DISTANCE + room * 8) <= BUDGET * capacity`, but for the line of an only
-/// cache, which is in the pool's own budget.
+/// Invariant: `count * (CACHE_DISTANCE + elements() * 8) <= BUDGET * capacity`, but for the line of an
+/// only cache, which is in the pool's own budget.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CachePlan {
     /// How many threads have one: those with an index below.
@@ -56,6 +56,11 @@ impl CachePlan {
         Self { count, room, fast_for }
     }
 
+    /// How many elements each takes: one more than it keeps, see `cache.rs`.
+    pub fn elements(&self) -> usize {
+        self.room + 1
+    }
+
     /// The distance behind those at which a thread finds its own cache on the fast path.
     pub fn fast_end(&self) -> usize {
         match self.fast_for {
@@ -66,7 +71,7 @@ impl CachePlan {
 }
 
 fn one(capacity: usize) -> (usize, usize) {
-    let room = (capacity * BUDGET / size_of::<usize>()).min(LARGEST_ROOM);
+    let room = (capacity * BUDGET / size_of::<usize>()).saturating_sub(1).min(LARGEST_ROOM);
     if room < SMALLEST_ROOM { (0, 0) } else { (1, room) }
 }
 
@@ -75,7 +80,8 @@ fn many(capacity: usize, most: usize) -> (usize, usize) {
     let budget = capacity * BUDGET;
     let mut count = most;
     while count >= 2 {
-        let room = (budget / count).saturating_sub(CACHE_DISTANCE) / size_of::<usize>();
+        let bytes = (budget / count).saturating_sub(CACHE_DISTANCE);
+        let room = (bytes / size_of::<usize>()).saturating_sub(1);
         // More caches than sixteen must not make them too small for those who have one.
         if room >= SMALLEST_ROOM && room >= 4 * count {
             return (count, room.min(LARGEST_ROOM));
@@ -109,16 +115,16 @@ mod tests {
         let cases = [
             (1, (0, 0)),
             (16, (0, 0)),
-            (100, (2, 17)),
-            (1000, (8, 54)),
-            (10_000, (16, 304)),
-            (1_000_000, (16, 512)),
+            (100, (2, 16)),
+            (1000, (8, 53)),
+            (10_000, (16, 303)),
+            (1_000_000, (16, 1024)),
         ];
         for (capacity, plan) in cases {
             assert_eq!(many(capacity, 16), plan, "{capacity} entries");
         }
-        assert_eq!((many(100_000, 64), many(10_000, 64)), ((64, 512), (32, 148)));
-        assert_eq!((one(10), one(100), one(10_000)), ((0, 0), (1, 50), (1, 512)));
+        assert_eq!((many(100_000, 64), many(10_000, 64)), ((64, 772), (32, 147)));
+        assert_eq!((one(10), one(100), one(10_000)), ((0, 0), (1, 49), (1, 1024)));
     }
 
     #[test]
@@ -126,7 +132,10 @@ mod tests {
         for capacity in 0..20_000 {
             for most in [16, 64] {
                 let (count, room) = many(capacity, most);
-                assert!(count * (CACHE_DISTANCE + 8 * room) <= BUDGET * capacity);
+                if count == 0 {
+                    continue;
+                }
+                assert!(count * (CACHE_DISTANCE + 8 * (room + 1)) <= BUDGET * capacity);
             }
         }
     }

@@ -315,6 +315,28 @@ mod tests {
     }
 
     #[test]
+    fn invariants_hold_through_shortages() {
+        for (count, zero_on_free, single_thread) in
+            [(100, false, false), (1000, false, false), (1000, true, false), (1000, false, true)]
+        {
+            let mut request = request(Classes::One(class(8, count)), 0, Policy::Ordinary);
+            request.traits = Traits { zero_on_free, single_thread, ..Traits::default() };
+            with(&request, |collection| {
+                let pool = &collection.pools()[0];
+                // Often enough for the caches to open again in between.
+                for _ in 0..20 {
+                    let held: Vec<_> = core::iter::from_fn(|| pool.alloc()).collect();
+                    assert_eq!(held.len(), count);
+                    collection.check();
+                    // SAFETY: the entries are live.
+                    held.into_iter().for_each(|entry| unsafe { Pool::free(entry) });
+                    collection.check();
+                }
+            });
+        }
+    }
+
+    #[test]
     fn invariants_hold_with_dynamic_entries() {
         let request = request(Classes::One(class(40, 1)), 0, Policy::Ordinary);
         with(&request, |collection| {

@@ -2,7 +2,7 @@
 
 use core::ptr::NonNull;
 
-use crate::cache::{Cache, Element, Pop, Push};
+use crate::cache::{Cache, Element, Unsettled};
 use crate::cache_plan::{CachePlan, FastFor};
 use crate::collection::{Collection, Policy};
 use crate::depot::Depot;
@@ -71,19 +71,19 @@ pub struct Missed {
 /// Behind the pool lie its caches, each [`CACHE_DISTANCE`] bytes.
 #[repr(C, align(128))]
 pub struct Pool {
-    // Read by calls, written by create alone.
+    // Read by calls, written by create alone. The first line is all that the fast paths need.
     key: usize,          // the pool's address ^ secret
     fast_end: usize,     // distance behind the last cache that is for the fast path
-    fast_for_one: bool,  // the only cache is for the fast path, whatever the distance
+    elem_size: usize,    // usable bytes of an entry
     slots: NonNull<u8>,  // payload of slot 0
     stride: usize,       // bytes from an entry to the next
     stride_inverse: u32, // (stride >> stride_shift) * this == 1, modulo 2^32
     stride_shift: u32,   // stride's trailing zero bits
     capacity: u32,       // slots
-    caches: CachePlan,
-    elem_size: usize, // usable bytes of an entry
-    align: usize,     // of every entry
+    fast_for_one: bool,  // the only cache is for the fast path, whatever the distance
     traits: Traits,
+    caches: CachePlan,
+    align: usize,                    // of every entry
     collection: NonNull<Collection>, // holds the name and the memory
     seal: usize,                     // says that this is a live pool
     // Written by calls.
@@ -92,7 +92,8 @@ pub struct Pool {
 }
 
 static_assertions::const_assert_eq!(align_of::<Pool>(), OWNER_ALIGN);
-static_assertions::const_assert_eq!(core::mem::offset_of!(Pool, key), 0);
+static_assertions::const_assert!(core::mem::offset_of!(Pool, caches) <= 64);
+static_assertions::const_assert!(core::mem::offset_of!(Pool, shared) >= 64);
 
 // SAFETY: what calls write is behind `Locked` or in caches; the rest is constant. The slots are
 // reached by who holds them. (With `single_thread` the creator promised that calls don't overlap.)
@@ -106,30 +107,32 @@ impl Pool {
     /// slot's word.
     #[inline(always)]
     pub fn alloc_fast(&self) -> Result<Entry, Missed> {
-        let Some(cache) = self.fast_cache() else { return Err(Missed { unsettled: false }) };
+        let Some(cache) = self.fast_cache() else {
+            unlikely();
+            return Err(Missed { unsettled: false });
+        };
         // SAFETY: the cache is the thread's own.
-        match unsafe { cache.pop(fence::light) } {
-            Pop::Entry(entry) => {
-                // SAFETY: the slot was free, so it is this call's.
-                unsafe { entry.mark_out(self.key) };
-                Ok(entry)
-            }
-            Pop::Nothing => Err(Missed { unsettled: false }),
-            Pop::Unsettled => Err(Missed { unsettled: true }),
-        }
+        let Ok(entry) = (unsafe { cache.pop(fence::light) }) else {
+            unlikely();
+            return Err(Missed { unsettled: true });
+        };
+        // SAFETY: the slot was free, so it is this call's.
+        unsafe { entry.mark_out(self.key) };
+        Ok(entry)
     }
 
     /// What is left of an alloc: the fast path of a pool for a single thread, or the slow path.
     /// None if all entries are out.
     #[inline(always)]
-    pub fn alloc_missed(&self, missed: Missed) -> Option<Entry> {
-        if let Some(cache) = self.only_cache()
+    pub fn alloc_missed(&self, mut missed: Missed) -> Option<Entry> {
+        if let Some(cache) = self.only_cache() {
             // SAFETY: there is one thread, and so one owner.
-            && let Pop::Entry(entry) = unsafe { cache.pop(|| ()) }
-        {
-            // SAFETY: the slot was free, so it is this call's.
-            unsafe { entry.mark_out(self.key) };
-            return Some(entry);
+            if let Ok(entry) = unsafe { cache.pop(|| ()) } {
+                // SAFETY: the slot was free, so it is this call's.
+                unsafe { entry.mark_out(self.key) };
+                return Some(entry);
+            }
+            missed.unsettled = true;
         }
         self.alloc_slow(missed)
     }
@@ -160,24 +163,22 @@ impl Pool {
         unsafe { out.mark_free() };
         let Some(cache) = pool.fast_cache() else { return pool.free_missed(entry) };
         // SAFETY: as above, and the cache is the thread's own.
-        let push = unsafe { cache.push(entry, fence::light) };
-        match push {
-            Push::Done => {}
-            Push::Nothing => pool.free_slow(entry, false),
-            Push::Unsettled => pool.free_slow(entry, true),
+        if unsafe { cache.push(entry, fence::light) } == Err(Unsettled) {
+            pool.settle_push(cache);
         }
     }
 
     /// What is left of a free when the thread has no cache on the fast path.
     #[inline(never)]
     fn free_missed(&self, entry: Entry) {
-        if let Some(cache) = self.only_cache()
+        match self.only_cache() {
             // SAFETY: there is one thread, and so one owner; the slot is this call's.
-            && unsafe { cache.push(entry, || ()) } == Push::Done
-        {
-            return;
+            Some(cache) => match unsafe { cache.push(entry, || ()) } {
+                Ok(()) => {}
+                Err(Unsettled) => self.settle_push(cache),
+            },
+            None => self.free_slow(entry),
         }
-        self.free_slow(entry, false);
     }
 
     /// The calling thread's cache, if it is for the fast path. A comparison and a predictable branch:
@@ -230,15 +231,12 @@ impl Pool {
             && let Some(cache) = own
         {
             // SAFETY: the cache is the thread's own.
-            match unsafe { cache.pop(self.fence()) } {
-                Pop::Entry(entry) => {
-                    // SAFETY: the slot was free, so it is this call's.
-                    unsafe { entry.mark_out(self.key) };
-                    return Some(entry);
-                }
-                Pop::Nothing => {}
-                Pop::Unsettled => unsettled = true,
+            if let Ok(entry) = unsafe { cache.pop(self.fence()) } {
+                // SAFETY: the slot was free, so it is this call's.
+                unsafe { entry.mark_out(self.key) };
+                return Some(entry);
             }
+            unsettled = true;
         }
         let mut shared = self.shared.lock();
         let entry = own
@@ -270,66 +268,62 @@ impl Pool {
     ) -> Option<Entry> {
         // SAFETY: by this function's contract. An open cache that is empty has room for its target.
         unsafe {
-            if unsettled && let Some(entry) = cache.settle_pop() {
+            // With an index new to this thread comes a cache that may hold entries.
+            if !unsettled && let Ok(entry) = cache.pop(fence::light) {
                 return Some(entry);
             }
-            // With an index new to this thread comes a cache that may hold entries.
-            if let Pop::Entry(entry) = cache.pop(fence::light) {
+            if let Some(entry) = cache.settle_pop() {
                 return Some(entry);
             }
             let target = self.adjust(cache, shared)?;
             let slot = shared.depot.take()?;
             let count = (target / 2).min(shared.depot.free() as usize);
             let (elements, _) = cache.elements();
-            shared.depot.take_many(&mut elements[..count], |slot| self.entry(slot).payload());
+            let (slots, stride) = (self.slots, self.stride);
+            shared.depot.take_many(&mut elements[..count], |slot| {
+                slots.add(slot as usize * stride).as_ptr()
+            });
             cache.set_len(count);
             Some(self.entry(slot))
         }
     }
 
-    /// The thread's cache is full, closed, none, or not for the fast path.
+    /// The thread has no cache, or none for the fast path, or did not know yet that it has one.
     #[cold]
     #[inline(never)]
-    fn free_slow(&self, entry: Entry, mut unsettled: bool) {
-        let own = self.own_cache();
-        if self.caches.fast_for == FastFor::Nobody {
-            if self.traits.zero_on_free {
-                // SAFETY: the payload has that many bytes, and the slot is this call's.
-                unsafe { entry.payload().write_bytes(0, self.elem_size) };
-            }
-            if let Some(cache) = own {
-                // SAFETY: the cache is the thread's own, and the slot this call's.
-                match unsafe { cache.push(entry, self.fence()) } {
-                    Push::Done => return,
-                    Push::Nothing => {}
-                    Push::Unsettled => unsettled = true,
-                }
-            }
+    fn free_slow(&self, entry: Entry) {
+        if self.traits.zero_on_free {
+            // SAFETY: the payload has that many bytes, and the slot is this call's.
+            unsafe { entry.payload().write_bytes(0, self.elem_size) };
         }
-        let mut shared = self.shared.lock();
-        shared.visit(self.capacity);
-        match own {
-            // SAFETY: the cache is the thread's own; closed, or it would not be unsettled.
-            Some(cache) if unsettled => unsafe {
-                cache.drain(|entry| self.give(&mut shared, entry));
+        match self.own_cache() {
+            // SAFETY: the cache is the thread's own, and the slot this call's.
+            Some(cache) => match unsafe { cache.push(entry, self.fence()) } {
+                Ok(()) => {}
+                Err(Unsettled) => self.settle_push(cache),
             },
-            // SAFETY: the cache is the thread's own, and this call holds the lock and the slot.
-            Some(cache) if unsafe { self.free_through(cache, &mut shared, entry) } => {}
-            _ => self.give(&mut shared, entry),
+            None => {
+                let mut shared = self.shared.lock();
+                shared.visit(self.capacity);
+                self.give(&mut shared, entry);
+            }
         }
     }
 
-    /// Puts an entry into the cache, after the oldest there went to the depot if it is full. False
-    /// if the cache is to stay closed.
-    ///
-    /// # Safety
-    /// The cache is the thread's own, `shared` is locked, and the entry is a free slot's that the
-    /// caller holds.
-    unsafe fn free_through(&self, cache: &Cache, shared: &mut Shared, entry: Entry) -> bool {
-        // SAFETY: by this function's contract; `adjust` left the cache open, and with `keep` below
-        // the ceiling there is room.
+    /// The thread's own cache is full or closed, and has one entry more: brings some to the depot,
+    /// or all.
+    #[cold]
+    #[inline(never)]
+    fn settle_push(&self, cache: &Cache) {
+        let mut shared = self.shared.lock();
+        shared.visit(self.capacity);
+        // SAFETY: the cache is the caller's own, and this call holds the lock. What it has when it is
+        // open are its first `len` elements.
         unsafe {
-            let Some(target) = self.adjust(cache, shared) else { return false };
+            if !cache.is_open() {
+                cache.settle_push_on_closed(|entry| self.give(&mut shared, entry));
+            }
+            let Some(target) = self.adjust(cache, &mut shared) else { return };
             let (elements, len) = cache.elements();
             if len >= target {
                 let oldest = len - target / 2;
@@ -337,12 +331,14 @@ impl Pool {
                 if !shared.depot.give_many(&elements[..oldest], |payload| {
                     slot_number(payload as usize, slots, shift, inverse)
                 }) {
-                    self.stop_double_free(entry);
+                    self.stop((
+                        Kind::DoubleFree,
+                        Entry::new(NonNull::new_unchecked(elements[len - 1])),
+                    ));
                 }
                 elements.copy_within(oldest..len, 0);
                 cache.set_len(len - oldest);
             }
-            cache.push(entry, fence::light) == Push::Done
         }
     }
 
@@ -402,15 +398,10 @@ impl Pool {
 
     /// Gives a free slot to the depot.
     fn give(&self, shared: &mut Shared, entry: Entry) {
+        // More entries came back than were out.
         if !shared.depot.give(self.slot(entry)) {
-            self.stop_double_free(entry);
+            self.stop((Kind::DoubleFree, entry));
         }
-    }
-
-    /// More entries came back than were out.
-    #[cold]
-    fn stop_double_free(&self, entry: Entry) -> ! {
-        self.stop((Kind::DoubleFree, entry))
     }
 
     /// The owner's side of the protocol on a detour.
@@ -582,7 +573,7 @@ impl Pool {
             .deal(size_of::<Self>() + caches.count * CACHE_DISTANCE, OWNER_ALIGN, 0)?
             .cast::<Self>();
         let stack = cursor.deal(capacity as usize * size_of::<u32>(), align_of::<u32>(), 0)?.cast();
-        let element_bytes = caches.count * caches.room * size_of::<Element>();
+        let element_bytes = caches.count * caches.elements() * size_of::<Element>();
         let elements = cursor.deal(element_bytes, align_of::<Element>(), 0)?.cast::<Element>();
         // SAFETY: the stack has room for `capacity` numbers, dealt to this pool alone.
         let depot = unsafe { Depot::new(stack, capacity) };
@@ -610,7 +601,7 @@ impl Pool {
             place.write(pool);
             let first = place.add(1).cast::<Cache>();
             for number in 0..caches.count {
-                let base = elements.add(number * caches.room).as_ptr();
+                let base = elements.add(number * caches.elements()).as_ptr();
                 first.add(number).write(Cache::new(base, caches.room));
             }
         }
@@ -711,6 +702,11 @@ fn slot_number(payload: usize, slots: NonNull<u8>, shift: u32, inverse: u32) -> 
     let offset = payload.wrapping_sub(slots.as_ptr() as usize);
     ((offset >> shift) as u32).wrapping_mul(inverse)
 }
+
+/// Has the compiler lay out the path that this is on behind the others.
+#[cold]
+#[inline(always)]
+fn unlikely() {}
 
 fn seal_of(pool: NonNull<Pool>) -> usize {
     !(pool.as_ptr() as usize ^ secret())

@@ -11,7 +11,7 @@ use loom::cell::UnsafeCell;
 use loom::sync::{Mutex, MutexGuard};
 use loom::thread;
 
-use super::{Cache, Element, Pop, Push};
+use super::{Cache, Element, Unsettled};
 use crate::fence;
 use crate::slot::Entry;
 
@@ -44,7 +44,7 @@ impl Pool {
             caches: (0..caches)
                 .map(|_| {
                     let room: Vec<_> =
-                        (0..ROOM).map(|_| Element::new(without_provenance_mut(0))).collect();
+                        (0..=ROOM).map(|_| Element::new(without_provenance_mut(0))).collect();
                     // SAFETY: leaked, so that the elements outlive the cache.
                     unsafe { Cache::new(room.leak().as_mut_ptr(), ROOM) }
                 })
@@ -60,7 +60,7 @@ impl Pool {
             unsafe {
                 cache.open(ROOM);
                 for i in 0..if number == 0 { cached } else { 0 } {
-                    assert!(cache.push(entry(i), fence::light) == Push::Done);
+                    cache.push(entry(i), fence::light).unwrap();
                 }
             }
         }
@@ -85,17 +85,13 @@ impl Pool {
     fn alloc_unwritten(&self, index: usize) -> Option<Entry> {
         let own = &self.caches[index];
         // SAFETY: the models give each index to one thread at a time.
-        let unsettled = match unsafe { own.pop(fence::light) } {
-            Pop::Entry(entry) => return Some(entry),
-            Pop::Nothing => false,
-            Pop::Unsettled => true,
-        };
+        if let Ok(entry) = unsafe { own.pop(fence::light) } {
+            return Some(entry);
+        }
         let mut shared = self.shared();
-        if unsettled {
-            // SAFETY: as above, with the lock.
-            if let Some(entry) = unsafe { own.settle_pop() } {
-                return Some(entry);
-            }
+        // SAFETY: as above, with the lock.
+        if let Some(entry) = unsafe { own.settle_pop() } {
+            return Some(entry);
         }
         if shared.depot.is_empty() && shared.open {
             self.caches.iter().for_each(Cache::close);
@@ -113,14 +109,11 @@ impl Pool {
         self.write_to(entry);
         let own = &self.caches[index];
         // SAFETY: as in `alloc_unwritten`.
-        match unsafe { own.push(entry, fence::light) } {
-            Push::Done => {}
-            Push::Nothing => self.shared().depot.push(entry),
-            Push::Unsettled => {
-                let mut shared = self.shared();
-                // SAFETY: as above, with the lock.
-                unsafe { own.drain(|entry| shared.depot.push(entry)) };
-            }
+        if unsafe { own.push(entry, fence::light) } == Err(Unsettled) {
+            let mut shared = self.shared();
+            assert!(!own.is_open(), "the models never fill a cache");
+            // SAFETY: as above, with the lock.
+            unsafe { own.settle_push_on_closed(|entry| shared.depot.push(entry)) };
         }
     }
 

@@ -18,7 +18,8 @@ pub const MEMPOOL_SINGLE_THREAD: u64 = 2;
 /// Flag: don't have the memory provided at create. Create is fast, the first use of each page
 /// costs a page fault, and where memory is overcommitted it may end the process.
 pub const MEMPOOL_NO_PREFAULT: u64 = 4;
-/// Flag: overwrite an entry with zeros when it is freed. Costs the writes.
+/// Flag: overwrite an entry with zeros when it is freed. Costs the writes, and keeps the pool's calls
+/// off the shortest path.
 pub const MEMPOOL_ZERO_ON_FREE: u64 = 8;
 
 /// Bytes of a buffer that are needed once, whatever is in it.

@@ -106,8 +106,8 @@ pub extern "C" fn r_mempool_create(
 /// @return the entry, aligned like `max_align_t` or as chosen at create; NULL with `errno` EINVAL
 ///         (a size of 0 or above the largest class's) or ENOMEM (no entry to be had)
 ///
-/// Threads: safe. Cost: O(1), one uncontended lock; O(classes) when the class that fits is empty;
-/// with an explicit list of classes O(log classes) more.
+/// Threads: safe. Cost: O(1), as `mempool_alloc_entry`; O(classes) when the class that fits is empty;
+/// with an explicit list, O(classes) where several have sizes between two powers of two.
 ///
 /// # Safety
 /// `rmp` is NULL or a live ranged pool.
@@ -231,7 +231,7 @@ unsafe fn fitting<'a>(rmp: *const r_mempool, size: usize) -> Option<&'a Pool> {
 /// How many entries the class was made for that fits `size`. 0 for a size of 0 or above the largest
 /// class's, and for NULL.
 ///
-/// Threads: safe. Cost: as `r_mempool_alloc_entry`.
+/// Threads: safe. Cost: O(1), or as for the class in `r_mempool_alloc_entry`.
 ///
 /// # Safety
 /// `rmp` is NULL or a live ranged pool.
@@ -246,7 +246,7 @@ pub unsafe extern "C" fn r_mempool_total_capacity(rmp: *const r_mempool, size: u
 ///
 /// Exact when no other thread is inside a call on the pool, and never above the capacity.
 ///
-/// Threads: safe. Cost: as `r_mempool_alloc_entry`.
+/// Threads: safe. Cost: as `mempool_used_count`.
 ///
 /// # Safety
 /// `rmp` is NULL or a live ranged pool.

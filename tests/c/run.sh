@@ -30,14 +30,16 @@ static_flags=${static_flags//-lcmempool/-l:libcmempool.a}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/results"
-export here work shared_flags static_flags
+# Seconds for one program: some take ten under valgrind, on a machine with nothing else to do.
+limit=240
+export here work limit shared_flags static_flags
 
 # Notes how a job ended: nothing for success, else one line.
 conclude() { # job status output-file
     if [ "$2" -eq 0 ]; then
         : >"$work/results/$1"
     else
-        [ "$2" -ne 124 ] || echo "(stopped after 60 seconds)" >>"$3"
+        [ "$2" -ne 124 ] || echo "(stopped after $limit seconds)" >>"$3"
         echo "FAILED $1 (status $2): $(head -c 2000 "$3" | tr '\n' '|' | sed 's/|$//; s/|/ | /g')" |
             tee "$work/results/$1"
     fi
@@ -50,7 +52,7 @@ build_and_run() { # program compiler linkage optimisation
     # shellcheck disable=SC2086
     {
         "$2" -std=c11 -Wall -Wextra -Wpedantic -Werror "$4" -g "$here/$1.c" -o "$work/$job" \
-            $flags -pthread && timeout 60 "$work/$job"
+            $flags -pthread && timeout "$limit" "$work/$job"
     } >"$work/$job.out" 2>&1 || status=$?
     if [ $status -eq 0 ] && ! grep -qx 'ok [1-9][0-9]*' "$work/$job.out"; then
         status=1
@@ -61,7 +63,7 @@ build_and_run() { # program compiler linkage optimisation
 run_under_valgrind() { # program
     local job=$1-valgrind status=0
     # Children that abort on purpose are of no interest to it.
-    CMEMPOOL_TEST_VALGRIND=1 timeout 60 valgrind -q --error-exitcode=1 --leak-check=full \
+    CMEMPOOL_TEST_VALGRIND=1 timeout "$limit" valgrind -q --error-exitcode=1 --leak-check=full \
         --child-silent-after-fork=yes "$work/$1-gcc-shared-O2" >"$work/$job.out" 2>&1 || status=$?
     conclude "$job" $status "$work/$job.out"
 }
