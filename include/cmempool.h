@@ -20,7 +20,7 @@
  *   - Misuse (a double free, a pointer that is no entry, an overwritten header) writes one line to
  *     stderr and aborts.
  *   - All functions may be called from any thread, unless their comment says otherwise. None may be
- *     called from a signal handler.
+ *     called from a signal handler, nor in a child forked while other threads were inside calls.
  *
  * Sizes are in bytes. C99 and C++11 onwards, 64-bit Linux.
  *
