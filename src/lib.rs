@@ -16,6 +16,7 @@
 //! | `thread_index.rs` | which cache is the calling thread's?                               |
 //! | `cache.rs`      | what does a thread keep, and how do others get it back?              |
 //! | `cache_plan.rs` | how many caches does a pool have, and how large are they?            |
+//! | `zero.rs`       | how is an entry made all zero?                                       |
 //! | `depot.rs`      | which slots are free, beside those in caches?                        |
 //! | `dynamic.rs`    | what about entries that came from the heap?                          |
 //! | `pool.rs`       | how does a pool of equal slots hand out and take back?               |
@@ -82,6 +83,7 @@ mod secret;
 mod slot;
 mod sync;
 mod thread_index;
+mod zero;
 
 pub use capi::*;
 

@@ -15,6 +15,7 @@ use crate::registry;
 use crate::secret::secret;
 use crate::slot::{self, Entry, OWNER_ALIGN, State, WORD};
 use crate::thread_index::{self, CACHE_DISTANCE};
+use crate::zero::zero;
 
 /// What a caller chose beside sizes and counts.
 #[derive(Clone, Copy, Default)]
@@ -294,7 +295,7 @@ impl Pool {
     fn free_slow(&self, entry: Entry) {
         if self.traits.zero_on_free {
             // SAFETY: the payload has that many bytes, and the slot is this call's.
-            unsafe { entry.payload().write_bytes(0, self.elem_size) };
+            unsafe { zero(entry.payload(), self.elem_size) };
         }
         match self.own_cache() {
             // SAFETY: the cache is the thread's own, and the slot this call's.

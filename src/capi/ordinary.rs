@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::layout::{Class, Classes, Layout};
 use crate::pool::{Missed, Pool, Traits};
 use crate::slot::Entry;
+use crate::zero::zero;
 
 /// A pool of entries of one size. Only the library looks inside.
 pub struct mempool {
@@ -128,10 +129,14 @@ pub unsafe extern "C" fn mempool_alloc_entry(mp: *mut mempool) -> *mut c_void {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mempool_calloc_entry(mp: *mut mempool) -> *mut c_void {
     // SAFETY: by this function's contract.
-    let entry = unsafe { mempool_alloc_entry(mp) };
+    let Some(pool) = (unsafe { pool(mp) }) else { return refuse(Error::Invalid) };
+    let entry = match pool.alloc_fast() {
+        Ok(entry) => entry.payload().cast(),
+        Err(missed) => alloc_missed(pool, missed),
+    };
     if !entry.is_null() {
-        // SAFETY: with an entry there is a pool, and the entry is new and has that many bytes.
-        unsafe { entry.write_bytes(0, pool(mp).map_or(0, Pool::elem_size)) };
+        // SAFETY: the entry is new and has that many bytes.
+        unsafe { zero(entry.cast(), pool.elem_size()) };
     }
     entry
 }

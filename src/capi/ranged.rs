@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::layout::{Classes, Layout};
 use crate::pool::{Missed, Pool, Traits};
 use crate::slot::Entry;
+use crate::zero::zero;
 
 /// A collection of pools, called classes, each with entries of one size. Only the library looks
 /// inside.
@@ -147,7 +148,7 @@ pub unsafe extern "C" fn r_mempool_calloc_entry(rmp: *mut r_mempool, size: usize
     let entry = unsafe { r_mempool_alloc_entry(rmp, size) };
     if !entry.is_null() {
         // SAFETY: the entry is new and has that many bytes.
-        unsafe { entry.write_bytes(0, size) };
+        unsafe { zero(entry.cast(), size) };
     }
     entry
 }
