@@ -429,7 +429,7 @@ CMEMPOOL_MUST_USE;
  *         (a size of 0 or above the largest class's) or ENOMEM (no entry to be had)
  *
  * Threads: safe. Cost: O(1), as `mempool_alloc_entry`; O(classes) when the class that fits is empty;
- * with an explicit list, O(classes) where several have sizes between two powers of two.
+ * with an explicit list, a step more for each class between the same two powers of two.
  */
 void *r_mempool_alloc_entry(struct r_mempool *rmp,
                             size_t size)

@@ -153,7 +153,8 @@ impl Collection {
                 pools.add(i).write(pool.expect(FITS));
             }
             for i in 0..classes.count() {
-                pools.add(i).read().as_mut().place_slots(&mut cursor).expect(FITS);
+                let larger = (i + 1 < classes.count()).then(|| pools.add(i + 1).read());
+                pools.add(i).read().as_mut().finish(&mut cursor, larger).expect(FITS);
             }
             if ranged {
                 place.as_ptr().expose_provenance();

@@ -73,15 +73,16 @@ pub struct Missed {
 #[repr(C, align(128))]
 pub struct Pool {
     // Read by calls, written by create alone. The first line is all that the fast paths need.
-    key: usize,          // the pool's address ^ secret
-    fast_end: usize,     // distance behind the last cache that is for the fast path
-    elem_size: usize,    // usable bytes of an entry
-    slots: NonNull<u8>,  // payload of slot 0
-    stride: usize,       // bytes from an entry to the next
-    stride_inverse: u32, // (stride >> stride_shift) * this == 1, modulo 2^32
-    stride_shift: u32,   // stride's trailing zero bits
-    capacity: u32,       // slots
-    fast_for_one: bool,  // the only cache is for the fast path, whatever the distance
+    key: usize,                    // the pool's address ^ secret
+    fast_end: usize,               // distance behind the last cache that is for the fast path
+    elem_size: usize,              // usable bytes of an entry
+    slots: NonNull<u8>,            // payload of slot 0
+    stride: usize,                 // bytes from an entry to the next
+    stride_inverse: u32,           // (stride >> stride_shift) * this == 1, modulo 2^32
+    stride_shift: u32,             // stride's trailing zero bits
+    capacity: u32,                 // slots
+    fast_for_one: bool,            // the only cache is for the fast path, whatever the distance
+    larger: Option<NonNull<Pool>>, // the collection's pool of the next larger entries
     traits: Traits,
     caches: CachePlan,
     align: usize,                    // of every entry
@@ -93,7 +94,7 @@ pub struct Pool {
 }
 
 static_assertions::const_assert_eq!(align_of::<Pool>(), OWNER_ALIGN);
-static_assertions::const_assert!(core::mem::offset_of!(Pool, caches) <= 64);
+static_assertions::const_assert!(core::mem::offset_of!(Pool, traits) <= 64);
 static_assertions::const_assert!(core::mem::offset_of!(Pool, shared) >= 64);
 
 // SAFETY: what calls write is behind `Locked` or in caches; the rest is constant. The slots are
@@ -471,6 +472,13 @@ impl Pool {
         self.elem_size
     }
 
+    /// The collection's pool of the next larger entries.
+    #[inline(always)]
+    pub fn larger(&self) -> Option<&Pool> {
+        // SAFETY: a collection's pools live as long as each other.
+        self.larger.map(|pool| unsafe { pool.as_ref() })
+    }
+
     /// Whether it takes from the heap when it is empty.
     pub fn falls_back(&self) -> bool {
         self.traits.fall_back
@@ -583,6 +591,7 @@ impl Pool {
             key: slot::key(place.as_ptr().expose_provenance()),
             fast_end: caches.fast_end(),
             fast_for_one: caches.fast_for == FastFor::One,
+            larger: None,
             slots: NonNull::dangling(),
             stride,
             stride_inverse: inverse_of_odd(stride >> stride.trailing_zeros()) as u32,
@@ -609,8 +618,9 @@ impl Pool {
         Some(place)
     }
 
-    /// Deals this pool its slots. None if they don't fit.
-    pub fn place_slots(&mut self, cursor: &mut Cursor) -> Option<()> {
+    /// Deals this pool its slots and tells it which pool is next. None if they don't fit.
+    pub fn finish(&mut self, cursor: &mut Cursor, larger: Option<NonNull<Pool>>) -> Option<()> {
+        self.larger = larger;
         let first = cursor.deal(self.stride * self.capacity as usize, self.align, WORD)?;
         // SAFETY: the first slot begins there, with its word.
         self.slots = unsafe { first.add(WORD) };

@@ -38,16 +38,15 @@ impl SizeTable {
 
 impl Collection {
     /// The pool of the smallest class whose entries have `size` bytes. None for 0 and for more than
-    /// the largest class has. O(1), or O(classes) for an explicit list.
+    /// the largest class has. O(1); in an explicit list, one step for each class that lies between
+    /// the same two powers of two.
     #[inline(always)]
     pub fn pool_for(&self, size: usize) -> Option<&Pool> {
-        let pool = self.sizes().first_for(size)?;
-        if size <= pool.elem_size() { Some(pool) } else { self.next_pool_for(size) }
-    }
-
-    #[cold]
-    fn next_pool_for(&self, size: usize) -> Option<&Pool> {
-        self.pools().iter().find(|pool| pool.elem_size() >= size).copied()
+        let mut pool = self.sizes().first_for(size)?;
+        while size > pool.elem_size() {
+            pool = pool.larger()?;
+        }
+        Some(pool)
     }
 
     /// An entry of at least `size` bytes: from the class that fits, else as the policy says.
@@ -69,10 +68,8 @@ impl Collection {
     #[cold]
     #[inline(never)]
     fn alloc_elsewhere(&self, class: &Pool) -> Option<Entry> {
-        let cascade = || {
-            let larger = self.pools().iter().filter(|pool| pool.elem_size() > class.elem_size());
-            larger.copied().find_map(Pool::alloc)
-        };
+        let cascade =
+            || core::iter::successors(class.larger(), |pool| pool.larger()).find_map(Pool::alloc);
         let heap = || class.alloc_dynamic();
         match self.policy() {
             Policy::Ordinary => None,

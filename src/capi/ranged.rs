@@ -108,7 +108,7 @@ pub extern "C" fn r_mempool_create(
 ///         (a size of 0 or above the largest class's) or ENOMEM (no entry to be had)
 ///
 /// Threads: safe. Cost: O(1), as `mempool_alloc_entry`; O(classes) when the class that fits is empty;
-/// with an explicit list, O(classes) where several have sizes between two powers of two.
+/// with an explicit list, a step more for each class between the same two powers of two.
 ///
 /// # Safety
 /// `rmp` is NULL or a live ranged pool.
