@@ -33,7 +33,7 @@
 //!   the cache was empty.
 //! * A push that Q3 lets through is seen by the thief. One that Q3 stops gives back, with the lock,
 //!   what is in the cache and the thief did not take
-//!   ([`Cache::settle_push_on_closed`]; if it is only full, a part). So nothing is ever left in a closed cache by a call that has returned.
+//!   ([`Cache::clear`]; if it is only full, a part). So nothing is ever left in a closed cache by a call that has returned.
 //!
 //! The elements that the thief reads at T4 are not written meanwhile: the owner writes at `sp` or
 //! above, and gets below the `sp` of T3 only with a pop that P2 lets through. T3 (Acquire) pairs
@@ -165,15 +165,15 @@ impl Cache {
         self.ceiling.store(ceiling, Relaxed);
     }
 
-    /// After a push that was stopped because the cache is closed: hands every entry that is still in
-    /// it to `give`.
+    /// Hands every entry that is still in it to `give`, and goes back to the start. Settles a push that
+    /// was stopped because the cache is closed.
     ///
     /// # Safety
     /// The caller is the owner and holds the lock, and the cache is closed.
-    pub unsafe fn settle_push_on_closed(&self, give: impl FnMut(Entry)) {
+    pub unsafe fn clear(&self, give: impl FnMut(Entry)) {
         // SAFETY: the caller is the owner.
         unsafe { self.drain(give) };
-        // Back to the start, or each such push would go one further.
+        // From where the elements ended, the next push would write behind the last.
         self.bottom.store(self.base, Relaxed);
         self.sp.store(self.base, Release);
     }
@@ -258,12 +258,15 @@ impl Cache {
         self.room
     }
 
-    /// Calls `visit` with every entry in it.
+    /// Proves the invariant, and calls `visit` with every entry in it.
     ///
     /// # Safety
     /// The caller holds the lock, and the owner is inside no call.
     #[cfg(test)]
-    pub unsafe fn for_each(&self, mut visit: impl FnMut(Entry)) {
+    pub unsafe fn check(&self, mut visit: impl FnMut(Entry)) {
+        let (sp, bottom) = (self.sp.load(Acquire), self.bottom.load(Relaxed));
+        assert!(self.base <= bottom && bottom <= sp && sp <= self.base.wrapping_add(self.room));
+        assert!(if self.is_open() { bottom == self.base } else { bottom == sp });
         let mut at = self.bottom.load(Relaxed);
         while at < self.sp.load(Acquire) {
             // SAFETY: valid, since `bottom <= at < sp`.

@@ -338,6 +338,22 @@ mod tests {
     }
 
     #[test]
+    fn invariants_hold_with_few_left() {
+        with(&request(Classes::One(class(8, 1000)), 0, Policy::Ordinary), |collection| {
+            let pool = &collection.pools()[0];
+            for count in (0..1000).step_by(3) {
+                let held: Vec<_> = (0..count).map(|_| pool.alloc().unwrap()).collect();
+                collection.check();
+                for entry in held {
+                    // SAFETY: the entry is live.
+                    unsafe { Pool::free(entry) };
+                }
+                collection.check();
+            }
+        });
+    }
+
+    #[test]
     fn invariants_hold_with_dynamic_entries() {
         let request = request(Classes::One(class(40, 1)), 0, Policy::Ordinary);
         with(&request, |collection| {

@@ -113,7 +113,7 @@ impl Pool {
             let mut shared = self.shared();
             assert!(!own.is_open(), "the models never fill a cache");
             // SAFETY: as above, with the lock.
-            unsafe { own.settle_push_on_closed(|entry| shared.depot.push(entry)) };
+            unsafe { own.clear(|entry| shared.depot.push(entry)) };
         }
     }
 
