@@ -5,7 +5,7 @@
  * Times every take and every give on its own, with the processor's time stamp counter, and sorts the
  * times into buckets that are 1/32 of a power of two wide. Prints one line of JSON: for each kind of
  * call, the buckets' middles in ticks with their counts, and the longest time; what timing nothing
- * says; how many ticks a nanosecond has. */
+ * says; the smallest step of the counter; how many ticks a nanosecond has. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -190,12 +190,19 @@ int main(int argc, char **argv)
     workload(calls);
     ticks = ticks_after() - ticks;
     ns = now_ns() - ns;
+    uint64_t step = UINT64_MAX;
+    uint64_t previous = 0;
     for (int i = 0; i < 100000; ++i) {
         uint64_t before = ticks_before();
-        note(&nothing, ticks_after() - before);
+        uint64_t took = ticks_after() - before;
+        note(&nothing, took);
+        uint64_t apart = took > previous ? took - previous : previous - took;
+        step = apart > 0 && apart < step ? apart : step;
+        previous = took;
     }
-    printf("{\"ticks_per_ns\": %.6f, \"timer_ticks\": %llu, ", (double)ticks / (double)ns,
-           (unsigned long long)median_of(&nothing));
+    printf("{\"ticks_per_ns\": %.6f, \"timer_ticks\": %llu, \"step_ticks\": %llu, ",
+           (double)ticks / (double)ns, (unsigned long long)median_of(&nothing),
+           (unsigned long long)step);
     print_histogram("take", &takes);
     printf(", ");
     print_histogram("give", &gives);

@@ -18,12 +18,12 @@
 
 #include <cmempool.h>
 
-/* Enough of each size for the workload; SQLite asks for many small blocks and for pages of 4 KiB with
- * some bytes of its own beside. What does not fit falls back. */
+/* Enough of each size for the workload: SQLite asks for small blocks, for the pieces of a journal (1 KiB
+ * and a pointer) and for pages (4 KiB and what it knows of them). What does not fit falls back. */
 static const r_mempool_class classes[] = {
-    {16, 4096},  {32, 4096},  {48, 4096},  {64, 4096},   {96, 4096},    {128, 4096},  {192, 2048},
-    {256, 2048}, {384, 1024}, {512, 1024}, {1024, 1024}, {2048, 512},   {4096, 256},  {4608, 6144},
-    {8192, 64},  {16384, 32}, {32768, 16}, {65536, 16},
+    {16, 1024}, {32, 1024}, {48, 1024}, {64, 1024},  {96, 1024},  {128, 1024},
+    {192, 512}, {256, 512}, {384, 512}, {512, 256},  {1040, 4096}, {2048, 128},
+    {4096, 64}, {4608, 1024}, {8192, 32}, {16384, 16}, {32768, 8}, {65536, 8},
 };
 
 enum { CLASS_COUNT = sizeof classes / sizeof classes[0], LARGEST = 65536 };

@@ -45,9 +45,8 @@ pub struct Field {
 }
 
 /// Allocators whose source a crate bundles, and that crate.
-const BUNDLED: [(&str, &str); 5] = [
+const BUNDLED: [(&str, &str); 4] = [
     ("jemalloc", "tikv-jemalloc-sys"),
-    ("tcmalloc", "libtcmalloc-sys"),
     ("mimalloc", "libmimalloc-sys"),
     ("rpmalloc", "rpmalloc-sys"),
     ("snmalloc", "snmalloc-sys"),
@@ -56,7 +55,7 @@ const BUNDLED: [(&str, &str); 5] = [
 /// Allocators that distributions package: the name of the library, and that of Debian's package.
 /// Those that are bundled too are taken from there if they can be, since that is newer.
 const PACKAGED: [(&str, &str, &str); 3] = [
-    ("gperftools", "libtcmalloc_minimal.so.4", "libtcmalloc-minimal4"),
+    ("tcmalloc", "libtcmalloc_minimal.so.4", "libtcmalloc-minimal4"),
     ("jemalloc", "libjemalloc.so.2", "libjemalloc2"),
     ("mimalloc", "libmimalloc.so.2", "libmimalloc2.0"),
 ];

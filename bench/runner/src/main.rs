@@ -99,7 +99,9 @@ fn main() -> Result<()> {
         std::fs::create_dir_all(&places.results)?;
         std::fs::write(&json, serde_json::to_string_pretty(&results)? + "\n")?;
         println!("Wrote {}", places.shown(&json));
-        pictures::draw(&results, &places.results)?;
+        if !arguments.quick {
+            pictures::draw(&results, &places.results)?;
+        }
     }
     Ok(())
 }

@@ -35,11 +35,11 @@ impl Effort {
     pub fn full() -> Effort {
         Effort {
             milliseconds: 60,
-            runs: 7,
-            long_runs: 5,
-            scaling_runs: 3,
-            latency_runs: 3,
-            latency_calls: 2_000_000,
+            runs: 9,
+            long_runs: 7,
+            scaling_runs: 5,
+            latency_runs: 5,
+            latency_calls: 1_000_000,
         }
     }
 
@@ -96,7 +96,7 @@ impl<'a> Runner<'a> {
         }
         if whole && effort.latency_runs > 0 {
             plan += &format!(
-                "\nThen {} runs that time {} single calls each.",
+                "\nThen {} runs of each that time {} single calls.",
                 effort.latency_runs, effort.latency_calls
             );
         }

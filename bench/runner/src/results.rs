@@ -47,6 +47,8 @@ pub struct Skipped {
 pub struct Measured {
     pub name: String,
     pub median: f64,
+    /// A quarter of the runs are below the lower one, and a quarter above the upper one.
+    pub quartiles: (f64, f64),
     pub lowest: f64,
     pub highest: f64,
     pub runs: Vec<f64>,
@@ -54,7 +56,14 @@ pub struct Measured {
 
 impl Measured {
     pub fn new(name: &str) -> Measured {
-        Measured { name: name.to_owned(), median: 0.0, lowest: 0.0, highest: 0.0, runs: Vec::new() }
+        Measured {
+            name: name.to_owned(),
+            median: 0.0,
+            quartiles: (0.0, 0.0),
+            lowest: 0.0,
+            highest: 0.0,
+            runs: Vec::new(),
+        }
     }
 
     /// Works out what the runs say together.
@@ -64,9 +73,17 @@ impl Measured {
         if let (Some(&lowest), Some(&highest)) = (sorted.first(), sorted.last()) {
             self.lowest = lowest;
             self.highest = highest;
-            self.median = (sorted[(sorted.len() - 1) / 2] + sorted[sorted.len() / 2]) / 2.0;
+            self.median = between(&sorted, 0.5);
+            self.quartiles = (between(&sorted, 0.25), between(&sorted, 0.75));
         }
     }
+}
+
+/// The value below which this part of the sorted values is.
+fn between(sorted: &[f64], part: f64) -> f64 {
+    let place = part * (sorted.len() - 1) as f64;
+    let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
+    below + (above - below) * place.fract()
 }
 
 #[derive(Serialize, Deserialize)]
@@ -141,6 +158,8 @@ pub struct LatencyOf {
     pub name: String,
     /// What timing nothing says.
     pub timer: f64,
+    /// The smallest difference that it can see.
+    pub step: f64,
     pub alloc: Percentiles,
     pub free: Percentiles,
 }
@@ -150,6 +169,7 @@ pub struct Percentiles {
     pub calls: u64,
     /// Percentile and nanoseconds, rising.
     pub curve: Vec<(f64, f64)>,
+    /// The longest time of a run; the median of the runs.
     pub longest: f64,
 }
 
@@ -164,27 +184,29 @@ pub struct Curve {
     name: String,
     ticks_per_ns: f64,
     timer_ticks: f64,
+    step_ticks: f64,
     alloc: Histogram,
     free: Histogram,
 }
 
 struct Histogram {
     buckets: BTreeMap<u64, u64>,
-    longest: u64,
+    /// Of each run.
+    longest: Vec<f64>,
 }
 
 impl Histogram {
     fn read(said: &Value) -> Result<Histogram> {
         let buckets: Vec<(u64, u64)> = serde_json::from_value(said["buckets"].clone())?;
-        let longest = said["longest"].as_u64().context("no longest time")?;
-        Ok(Histogram { buckets: buckets.into_iter().collect(), longest })
+        let longest = said["longest"].as_f64().context("no longest time")?;
+        Ok(Histogram { buckets: buckets.into_iter().collect(), longest: vec![longest] })
     }
 
     fn add(&mut self, other: &Histogram) {
         for (&ticks, &count) in &other.buckets {
             *self.buckets.entry(ticks).or_default() += count;
         }
-        self.longest = self.longest.max(other.longest);
+        self.longest.extend_from_slice(&other.longest);
     }
 
     fn settle(&self, ticks_per_ns: f64) -> Percentiles {
@@ -197,11 +219,12 @@ impl Histogram {
             while let Some(&percentile) =
                 wanted.next_if(|&&p| seen as f64 >= p / 100.0 * calls as f64)
             {
-                // A middle may lie above the longest time, which is in the same bucket.
-                curve.push((percentile, ticks.min(self.longest) as f64 / ticks_per_ns));
+                curve.push((percentile, ticks as f64 / ticks_per_ns));
             }
         }
-        Percentiles { calls, curve, longest: self.longest as f64 / ticks_per_ns }
+        let mut longest = self.longest.clone();
+        longest.sort_by(f64::total_cmp);
+        Percentiles { calls, curve, longest: between(&longest, 0.5) / ticks_per_ns }
     }
 }
 
@@ -211,6 +234,7 @@ impl Curve {
             name: name.to_owned(),
             ticks_per_ns: said["ticks_per_ns"].as_f64().context("no ticks_per_ns")?,
             timer_ticks: said["timer_ticks"].as_f64().context("no timer_ticks")?,
+            step_ticks: said["step_ticks"].as_f64().context("no step_ticks")?,
             alloc: Histogram::read(&said["take"])?,
             free: Histogram::read(&said["give"])?,
         })
@@ -225,6 +249,7 @@ impl Curve {
         LatencyOf {
             name: self.name.clone(),
             timer: self.timer_ticks / self.ticks_per_ns,
+            step: self.step_ticks / self.ticks_per_ns,
             alloc: self.alloc.settle(self.ticks_per_ns),
             free: self.free.settle(self.ticks_per_ns),
         }
@@ -323,7 +348,7 @@ impl Results {
                     }
                     let _ = write!(table, "{:>10.0}    ", side.longest);
                 }
-                let _ = writeln!(table, "  timer {:.0}", member.timer);
+                let _ = writeln!(table, "  timer {:.0}, steps of {:.0}", member.timer, member.step);
             }
         }
         table
