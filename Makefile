@@ -73,7 +73,7 @@ loom: tools
 RUN_BENCH := $(CARGO) run --locked --quiet --release --manifest-path bench/runner/Cargo.toml \
     --target-dir $(TARGET)/bench/runner -- --target $(TARGET)
 
-## bench: measure against other allocators; table, JSON and pictures in bench/results (5 minutes)
+## bench: measure against other allocators; table, JSON and pictures in bench/results (3 minutes)
 bench: build
 	@$(RUN_BENCH) $(BENCH_FLAGS)
 

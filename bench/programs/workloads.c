@@ -12,8 +12,8 @@
 
 enum { ENTRY = 64 };
 
-/* Long enough that no branch predictor learns it. */
-enum { DRAWS = 1 << 17 };
+/* Long enough that no branch predictor learns it, and that 500,000 entries have their turn. */
+enum { DRAWS = 1 << 20 };
 
 static source pool;
 static void **live;
@@ -64,9 +64,10 @@ static uint64_t bursts(uint64_t *pairs)
     return now_ns() - start;
 }
 
-/* ---- A random one of 10,000 live entries is given back, and another taken in its place -------- */
+/* ---- A random one of many live entries is given back, and another taken in its place: of 10,000,
+ *      or of more than the caches of the processor hold. ---------------------------------------- */
 
-enum { CHURN_LIVE = 10000 };
+enum { CHURN_LIVE = 10000, COLD_LIVE = 500000 };
 
 static uint32_t *which;
 
@@ -84,10 +85,7 @@ static uint64_t churn(uint64_t *pairs)
     return now_ns() - start;
 }
 
-/* ---- 500,000 entries, more than the caches of the processor hold: all are given back in random
- *      order, then all are taken again. ---------------------------------------------------------- */
-
-enum { COLD_LIVE = 500000 };
+/* ---- 500,000 entries: all are given back in random order, then all are taken again ------------- */
 
 static uint64_t cold_seed = RANDOM_SEED;
 
@@ -248,6 +246,9 @@ int main(int argc, char **argv)
         run = bursts;
     } else if (strcmp(name, "churn") == 0) {
         prepare(2 * CHURN_LIVE, ENTRY, single_thread, CHURN_LIVE);
+        run = churn;
+    } else if (strcmp(name, "cold_churn") == 0) {
+        prepare(2 * COLD_LIVE, ENTRY, single_thread, COLD_LIVE);
         run = churn;
     } else if (strcmp(name, "cold") == 0) {
         prepare(COLD_LIVE, ENTRY, single_thread, COLD_LIVE);

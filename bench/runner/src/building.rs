@@ -76,6 +76,10 @@ fn run(places: &Places, name: &str, command: &mut Command) -> Result<()> {
 /// bundles.
 pub fn peer(places: &Places, name: &str, bundled_by: &str) -> Result<(PathBuf, String)> {
     let package = places.bench.join("peers").join(name);
+    let library = places.built.join(format!("peers/release/libpeer_{name}.so"));
+    if !library.exists() {
+        println!("  building {name}");
+    }
     let mut cargo = Command::new("cargo");
     cargo
         .args(["build", "--release", "--locked", "--manifest-path"])
@@ -87,7 +91,6 @@ pub fn peer(places: &Places, name: &str, bundled_by: &str) -> Result<(PathBuf, S
         cargo.env("CC", "clang").env("CXX", "clang++");
     }
     run(places, &format!("peer-{name}"), &mut cargo)?;
-    let library = places.built.join(format!("peers/release/libpeer_{name}.so"));
     Ok((library, version_in_lock(&package.join("Cargo.lock"), bundled_by)?))
 }
 
@@ -142,8 +145,8 @@ pub fn program(places: &Places, program: &str, build: &str, extra: &[String]) ->
     run(places, &format!("program-{program}-{build}"), &mut compiler)
 }
 
-/// Where cargo keeps the source of a package of `bench/sources`.
-pub fn source_of(places: &Places, package: &str) -> Result<PathBuf> {
+/// Where cargo keeps the source of a package of `bench/sources`, and what it is.
+pub fn source_of(places: &Places, package: &str) -> Result<(PathBuf, String)> {
     let output = Command::new("cargo")
         .args(["metadata", "--format-version", "1", "--locked", "--manifest-path"])
         .arg(places.bench.join("sources/Cargo.toml"))
@@ -151,19 +154,24 @@ pub fn source_of(places: &Places, package: &str) -> Result<PathBuf> {
         .context("can't run cargo")?;
     let metadata: Value = serde_json::from_slice(&output.stdout)
         .map_err(|_| anyhow!("cargo can't get the source of {package}: no network?"))?;
-    let manifest = metadata["packages"]
+    let found = metadata["packages"]
         .as_array()
         .into_iter()
         .flatten()
         .find(|p| p["name"] == package)
-        .and_then(|p| p["manifest_path"].as_str());
-    let directory = manifest.and_then(|path| Path::new(path).parent());
-    directory.map(Path::to_owned).ok_or_else(|| anyhow!("{package} is not in bench/sources"))
+        .and_then(|p| Some((Path::new(p["manifest_path"].as_str()?).parent()?, &p["version"])));
+    let (directory, version) =
+        found.ok_or_else(|| anyhow!("{package} is not in bench/sources/Cargo.toml"))?;
+    let version = version.as_str().unwrap_or_default();
+    Ok((directory.to_owned(), format!("source of crate {package} {version}")))
 }
 
 /// Compiles a C file once, into an object file that programs link.
 pub fn object(places: &Places, source: &Path, flags: &[&str]) -> Result<PathBuf> {
-    let name = source.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let last = |path: &Path| path.file_name().unwrap_or_default().display().to_string();
+    // With the package's name and version: another version's object is another file.
+    let package = source.parent().and_then(Path::parent).map_or(String::new(), last);
+    let name = format!("{package}-{}", last(source));
     let object = places.built.join("programs").join(format!("{name}.o"));
     let newer = |a: &Path, b: &Path| -> Option<bool> {
         Some(a.metadata().ok()?.modified().ok()? > b.metadata().ok()?.modified().ok()?)

@@ -38,10 +38,17 @@ pub struct Absent {
     pub why: String,
 }
 
+/// A real program that takes part.
+pub struct Program {
+    pub name: &'static str,
+    /// Its version, and where it comes from.
+    pub what: String,
+}
+
 pub struct Field {
     pub members: Vec<Member>,
+    pub programs: Vec<Program>,
     pub absent: Vec<Absent>,
-    programs_absent: Vec<&'static str>,
 }
 
 /// Allocators whose source a crate bundles, and that crate.
@@ -63,8 +70,7 @@ const PACKAGED: [(&str, &str, &str); 3] = [
 impl Field {
     /// Builds and finds all there is.
     pub fn gather(places: &Places) -> Result<Field> {
-        let mut field =
-            Field { members: Vec::new(), absent: Vec::new(), programs_absent: Vec::new() };
+        let mut field = Field { members: Vec::new(), programs: Vec::new(), absent: Vec::new() };
         field.add(OURS, "this library, shared".to_owned(), "pool", None, Kind::Ours);
         for program in ["workloads", "threads", "create", "latency"] {
             for build in ["pool", "malloc"] {
@@ -146,16 +152,16 @@ impl Field {
     }
 
     fn real_programs(&mut self, places: &Places) {
-        for (program, build) in [("sqlite", sqlite as fn(&Places) -> Result<()>), ("lua", lua)] {
-            if let Err(why) = build(places) {
-                self.leave_out(program, why);
-                self.programs_absent.push(program);
+        for (name, build) in [("sqlite", sqlite as fn(&Places) -> Result<String>), ("lua", lua)] {
+            match build(places) {
+                Ok(what) => self.programs.push(Program { name, what }),
+                Err(why) => self.leave_out(name, why),
             }
         }
     }
 
     pub fn has_program(&self, program: &str) -> bool {
-        !self.programs_absent.contains(&program)
+        !self.absent.iter().any(|absent| absent.name == program)
     }
 
     /// Who takes part in a row, cmempool first.
@@ -179,8 +185,9 @@ impl Field {
 
 /// SQLite's one file of source, compiled once for all: without its own locks and statistics, as its
 /// documentation recommends for speed.
-fn sqlite(places: &Places) -> Result<()> {
-    let source = building::source_of(places, "libsqlite3-sys")?.join("sqlite3");
+fn sqlite(places: &Places) -> Result<String> {
+    let (package, what) = building::source_of(places, "libsqlite3-sys")?;
+    let source = package.join("sqlite3");
     let flags = [
         "-DSQLITE_THREADSAFE=0",
         "-DSQLITE_DEFAULT_MEMSTATUS=0",
@@ -192,12 +199,12 @@ fn sqlite(places: &Places) -> Result<()> {
     for build in ["pool", "malloc"] {
         building::program(places, "sqlite", build, &extra)?;
     }
-    Ok(())
+    Ok(what)
 }
 
 /// Lua's library, compiled once for all.
-fn lua(places: &Places) -> Result<()> {
-    let package = building::source_of(places, "lua-src")?;
+fn lua(places: &Places) -> Result<String> {
+    let (package, what) = building::source_of(places, "lua-src")?;
     let source = subdirectory(&package, "lua-5.4")?;
     let mut extra = vec!["-I".to_owned(), source.display().to_string()];
     for entry in read_dir(&source)? {
@@ -215,7 +222,7 @@ fn lua(places: &Places) -> Result<()> {
     for build in ["pool", "malloc"] {
         building::program(places, "lua", build, &extra)?;
     }
-    Ok(())
+    Ok(what)
 }
 
 fn subdirectory(of: &Path, prefix: &str) -> Result<PathBuf> {

@@ -19,6 +19,7 @@ mod results;
 mod rows;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -53,8 +54,17 @@ struct Arguments {
     target: PathBuf,
 }
 
-fn main() -> Result<()> {
-    let arguments = Arguments::parse();
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<()> {
     if arguments.list {
         for row in rows::rows() {
             println!("{:<16} {}", row.id, row.title);
@@ -78,6 +88,9 @@ fn main() -> Result<()> {
     let field = Field::gather(&places)?;
     for member in &field.members {
         println!("  {:<12} {}", member.name, member.what);
+    }
+    for program in &field.programs {
+        println!("  {:<12} {}", program.name, program.what);
     }
     for absent in &field.absent {
         println!("  {:<12} skipped: {}", absent.name, absent.why);

@@ -35,7 +35,7 @@ impl Effort {
     pub fn full() -> Effort {
         Effort {
             milliseconds: 60,
-            runs: 9,
+            runs: 11,
             long_runs: 7,
             scaling_runs: 5,
             latency_runs: 5,

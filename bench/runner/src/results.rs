@@ -16,6 +16,7 @@ pub struct Results {
     pub mode: String,
     pub machine: MachineFacts,
     pub field: Vec<FieldEntry>,
+    pub programs: Vec<FieldEntry>,
     pub skipped: Vec<Skipped>,
     pub rows: Vec<RowResult>,
     pub scaling: Vec<ScalingResult>,
@@ -295,6 +296,11 @@ impl Results {
                 .members
                 .iter()
                 .map(|m| FieldEntry { name: m.name.to_owned(), what: m.what.clone() })
+                .collect(),
+            programs: field
+                .programs
+                .iter()
+                .map(|p| FieldEntry { name: p.name.to_owned(), what: p.what.clone() })
                 .collect(),
             skipped: field
                 .absent
