@@ -24,7 +24,7 @@ SHARED := libcmempool.so.$(VERSION)
 WARNINGS := -std=c11 -Wall -Wextra -Wpedantic
 EXAMPLES := $(patsubst c-examples/%.c,%,$(wildcard c-examples/*.c))
 
-.PHONY: all build run test loom install uninstall header clean help tools
+.PHONY: all build run test loom bench bench-quick install uninstall header clean help tools
 
 all: build
 
@@ -68,6 +68,18 @@ test: build
 ## loom: the models of the thread protocol, in every order that threads can run them
 loom: tools
 	RUSTFLAGS="--cfg loom" $(CARGO) test --locked --release --lib --target-dir $(TARGET)/loom model
+
+# Not a member of the library's package: its dependencies are nothing that a user of it needs.
+RUN_BENCH := $(CARGO) run --locked --quiet --release --manifest-path bench/runner/Cargo.toml \
+    --target-dir $(TARGET)/bench/runner -- --target $(TARGET)
+
+## bench: measure against other allocators; table, JSON and pictures in bench/results (3 minutes)
+bench: build
+	@$(RUN_BENCH) $(BENCH_FLAGS)
+
+## bench-quick: the same in under 40 seconds, and noisier
+bench-quick: build
+	@$(RUN_BENCH) --quick $(BENCH_FLAGS)
 
 ## install: header, libraries and pkg-config file into PREFIX (/usr/local), below DESTDIR if given
 install: build

@@ -1,0 +1,258 @@
+//! How is a number made?
+//!
+//! A program measures one workload several times in a run and says the median. Runs of the members
+//! of the field alternate, so that what changes on the machine changes for all. What counts is the
+//! median of the runs.
+
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde_json::Value;
+use wait_timeout::ChildExt;
+
+use crate::building::Places;
+use crate::field::{Field, Member, OURS};
+use crate::machine::Machine;
+use crate::results::{Curve, LatencyResult, Measured, Results, RowResult, ScalingResult};
+use crate::rows::{Placement, Row};
+
+/// How much of everything.
+#[derive(Clone, Copy)]
+pub struct Effort {
+    /// How long a program measures.
+    milliseconds: u32,
+    runs: usize,
+    /// Runs of a whole program like SQLite.
+    long_runs: usize,
+    scaling_runs: usize,
+    latency_runs: usize,
+    latency_calls: u32,
+}
+
+impl Effort {
+    pub fn full() -> Effort {
+        Effort {
+            milliseconds: 60,
+            runs: 11,
+            long_runs: 7,
+            scaling_runs: 5,
+            latency_runs: 5,
+            latency_calls: 1_000_000,
+        }
+    }
+
+    pub fn quick() -> Effort {
+        Effort {
+            milliseconds: 20,
+            runs: 3,
+            long_runs: 1,
+            scaling_runs: 0,
+            latency_runs: 1,
+            latency_calls: 200_000,
+        }
+    }
+}
+
+/// A program that runs longer hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What calls are timed in.
+pub const LATENCY_WORKLOADS: [(&str, &str); 2] =
+    [("churn", "random churn, 10,000 live"), ("bursts", "bursts of 1000")];
+
+pub const SCALING_THREADS: [usize; 8] = [1, 2, 3, 4, 5, 6, 7, 8];
+
+pub struct Runner<'a> {
+    places: &'a Places,
+    machine: &'a Machine,
+    field: &'a Field,
+    effort: Effort,
+}
+
+impl<'a> Runner<'a> {
+    pub fn new(
+        places: &'a Places,
+        machine: &'a Machine,
+        field: &'a Field,
+        effort: Effort,
+    ) -> Runner<'a> {
+        Runner { places, machine, field, effort }
+    }
+
+    /// What will be done.
+    pub fn plan(&self, rows: &[Row], whole: bool) -> String {
+        let effort = self.effort;
+        let mut plan = format!(
+            "Measuring {} rows: {} runs of {} ms for each member of the field, in turn.",
+            rows.len(),
+            effort.runs,
+            effort.milliseconds
+        );
+        if whole && effort.scaling_runs > 0 {
+            plan += "\nThen bursts with 1 to 8 threads";
+            plan += &format!(", {} runs each.", effort.scaling_runs);
+        }
+        if whole && effort.latency_runs > 0 {
+            plan += &format!(
+                "\nThen {} runs of each that time {} single calls.",
+                effort.latency_runs, effort.latency_calls
+            );
+        }
+        plan
+    }
+
+    fn say(&self, what: &str) {
+        print!("{what}");
+        let _ = std::io::stdout().flush();
+    }
+
+    /// Measures all rows.
+    pub fn rows(&self, rows: &[Row], results: &mut Results) -> Result<()> {
+        for (number, row) in rows.iter().enumerate() {
+            self.say(&format!("[{:>2}/{}] {:<36}", number + 1, rows.len(), row.title));
+            if !self.field.has_program(row.program) {
+                println!(" skipped");
+                continue;
+            }
+            let measured = self.row(row)?;
+            let result = RowResult::new(row, measured);
+            println!(" {}", result.summary());
+            results.rows.push(result);
+        }
+        Ok(())
+    }
+
+    fn row(&self, row: &Row) -> Result<Vec<Measured>> {
+        let runs =
+            if row.arguments.contains(&"{ms}") { self.effort.runs } else { self.effort.long_runs };
+        let arguments: Vec<String> = row
+            .arguments
+            .iter()
+            .map(|&argument| match argument {
+                "{ms}" => self.effort.milliseconds.to_string(),
+                "{cpus}" => self.machine.cpu_list(),
+                "{script}" => self.places.script().display().to_string(),
+                other => other.to_owned(),
+            })
+            .collect();
+        self.alternate(&self.field.members_of(row), runs, |member| {
+            let said = self.run(member, row.program, &arguments, row.placement)?;
+            let nanoseconds = said["median_ns"].as_f64().context("no median_ns in its output")?;
+            Ok(row.unit.of_nanoseconds(nanoseconds))
+        })
+    }
+
+    /// Lets each member run in turn, `runs` times. One that fails is named and left out; cmempool
+    /// may not fail.
+    fn alternate(
+        &self,
+        members: &[&Member],
+        runs: usize,
+        mut run: impl FnMut(&Member) -> Result<f64>,
+    ) -> Result<Vec<Measured>> {
+        let mut measured: Vec<Measured> = members.iter().map(|m| Measured::new(m.name)).collect();
+        let mut failed = vec![false; members.len()];
+        for _ in 0..runs {
+            for (i, member) in members.iter().enumerate() {
+                if failed[i] {
+                    continue;
+                }
+                match run(member) {
+                    Ok(value) => measured[i].runs.push(value),
+                    Err(why) if member.name == OURS => return Err(why),
+                    Err(why) => {
+                        print!(" ({} skipped: {why})", member.name);
+                        failed[i] = true;
+                    }
+                }
+            }
+        }
+        measured.retain(|m| m.runs.len() == runs);
+        measured.iter_mut().for_each(Measured::settle);
+        Ok(measured)
+    }
+
+    /// Runs a program once and returns what it says.
+    fn run(
+        &self,
+        member: &Member,
+        program: &str,
+        arguments: &[String],
+        placement: Placement,
+    ) -> Result<Value> {
+        let mut command = Command::new(self.places.executable(program, member.build));
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped());
+        if let Some(library) = &member.preload {
+            command.env("LD_PRELOAD", library);
+        }
+        let child = match placement {
+            Placement::OneCpu => self.machine.on_one_cpu(|| command.spawn()),
+            Placement::ACpuEach | Placement::Anywhere => command.spawn(),
+        };
+        let mut child = child.with_context(|| format!("can't run {program}-{}", member.build))?;
+        let Some(status) = child.wait_timeout(PATIENCE)? else {
+            let _ = child.kill();
+            let _ = child.wait();
+            bail!("{program}-{} did not end within {} s", member.build, PATIENCE.as_secs());
+        };
+        if !status.success() {
+            bail!("{program}-{} {} ended with {status}", member.build, arguments.join(" "));
+        }
+        let mut text = String::new();
+        child.stdout.take().context("no output")?.read_to_string(&mut text)?;
+        serde_json::from_str(&text)
+            .map_err(|_| anyhow!("{program}-{} wrote no line of JSON", member.build))
+    }
+
+    /// Measures bursts with more and more threads.
+    pub fn scaling(&self, results: &mut Results) -> Result<()> {
+        if self.effort.scaling_runs == 0 {
+            return Ok(());
+        }
+        for threads in SCALING_THREADS {
+            self.say(&format!("{:<44}", format!("bursts of 200, threads: {threads}")));
+            let milliseconds = self.effort.milliseconds.to_string();
+            let mut arguments = vec!["bursts".to_owned(), threads.to_string(), milliseconds];
+            if threads <= self.machine.cpus.len() {
+                arguments.push(self.machine.cpu_list());
+            }
+            let members = self.field.mallocs_and_ours();
+            let measured = self.alternate(&members, self.effort.scaling_runs, |member| {
+                let said = self.run(member, "threads", &arguments, Placement::ACpuEach)?;
+                said["median_ns"].as_f64().context("no median_ns in its output")
+            })?;
+            let ours = measured.iter().find(|m| m.name == OURS).map_or(0.0, |m| m.median);
+            println!(" {ours:.2} ns per pair");
+            results.scaling.push(ScalingResult { threads, measured });
+        }
+        Ok(())
+    }
+
+    /// Measures single calls.
+    pub fn latency(&self, results: &mut Results) -> Result<()> {
+        for (workload, title) in LATENCY_WORKLOADS {
+            self.say(&format!("{:<44}", format!("single calls, {title}")));
+            let arguments = [workload.to_owned(), self.effort.latency_calls.to_string()];
+            let members = self.field.mallocs_and_ours();
+            let mut curves: Vec<Option<Curve>> = members.iter().map(|_| None).collect();
+            for _ in 0..self.effort.latency_runs {
+                for (member, curve) in members.iter().zip(&mut curves) {
+                    match self.run(member, "latency", &arguments, Placement::OneCpu) {
+                        Ok(said) => match curve {
+                            None => *curve = Some(Curve::read(member.name, &said)?),
+                            Some(curve) => curve.add(&Curve::read(member.name, &said)?),
+                        },
+                        Err(why) if member.name == OURS => return Err(why),
+                        Err(why) => print!(" ({} skipped: {why})", member.name),
+                    }
+                }
+            }
+            let curves: Vec<Curve> = curves.into_iter().flatten().collect();
+            println!(" {}", curves.first().map(Curve::summary).unwrap_or_default());
+            results.latency.push(LatencyResult::new(workload, title, curves));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,197 @@
+//! What is measured?
+
+use anyhow::{Result, bail};
+
+/// Who takes part in a row.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Against {
+    /// Every malloc.
+    Mallocs,
+    /// Every malloc, and the C++ pools, which one thread alone may use.
+    MallocsAndSingleThreadPools,
+    /// A pool behind one plain lock.
+    LockedPool,
+    /// Plain pages from the kernel.
+    Pages,
+}
+
+/// Which CPUs a program runs on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Placement {
+    /// One, the same for the whole program.
+    OneCpu,
+    /// Each thread on one of its own, as far as there are enough.
+    ACpuEach,
+    /// Wherever the system puts it.
+    Anywhere,
+}
+
+/// What a number counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Nanoseconds per pair of alloc and free.
+    NanosecondsPerPair,
+    /// Milliseconds for the whole.
+    Milliseconds,
+}
+
+impl Unit {
+    pub fn name(self) -> &'static str {
+        match self {
+            Unit::NanosecondsPerPair => "ns",
+            Unit::Milliseconds => "ms",
+        }
+    }
+
+    pub fn of_nanoseconds(self, nanoseconds: f64) -> f64 {
+        match self {
+            Unit::NanosecondsPerPair => nanoseconds,
+            Unit::Milliseconds => nanoseconds / 1e6,
+        }
+    }
+}
+
+/// One line of the table.
+pub struct Row {
+    pub id: &'static str,
+    pub title: &'static str,
+    pub program: &'static str,
+    /// The program's arguments; `{ms}` stands for how long it is to measure, `{cpus}` for its CPUs.
+    pub arguments: &'static [&'static str],
+    pub against: Against,
+    pub placement: Placement,
+    pub unit: Unit,
+}
+
+impl Row {
+    const fn new(
+        id: &'static str,
+        title: &'static str,
+        program: &'static str,
+        arguments: &'static [&'static str],
+    ) -> Row {
+        Row {
+            id,
+            title,
+            program,
+            arguments,
+            against: Against::Mallocs,
+            placement: Placement::OneCpu,
+            unit: Unit::NanosecondsPerPair,
+        }
+    }
+
+    const fn against(mut self, against: Against) -> Row {
+        self.against = against;
+        self
+    }
+
+    const fn placed(mut self, placement: Placement) -> Row {
+        self.placement = placement;
+        self
+    }
+
+    const fn milliseconds(mut self) -> Row {
+        self.unit = Unit::Milliseconds;
+        self
+    }
+}
+
+/// All rows, in the order of the table.
+pub fn rows() -> Vec<Row> {
+    use Against::{LockedPool, MallocsAndSingleThreadPools, Pages};
+    use Placement::{ACpuEach, Anywhere};
+    vec![
+        Row::new("loop", "one entry in a loop", "workloads", &["loop", "{ms}"]),
+        Row::new("bursts", "bursts of 1000", "workloads", &["bursts", "{ms}"]),
+        Row::new("churn", "random churn, 10,000 live", "workloads", &["churn", "{ms}"]),
+        Row::new("cold", "cold, 500,000 freed and taken again", "workloads", &["cold", "{ms}"]),
+        Row::new(
+            "cold_churn",
+            "cold, random churn, 500,000 live",
+            "workloads",
+            &["cold_churn", "{ms}"],
+        ),
+        Row::new("ranged", "ranged, 16-1015 B, 4,000 live", "workloads", &["ranged", "{ms}"]),
+        Row::new("mixed2", "2 pools mixed at random", "workloads", &["mixed2", "{ms}"]),
+        Row::new("mixed13", "13 pools mixed at random", "workloads", &["mixed13", "{ms}"]),
+        Row::new(
+            "threads2_loop",
+            "2 threads, each in a loop",
+            "threads",
+            &["loop", "2", "{ms}", "{cpus}"],
+        )
+        .placed(ACpuEach),
+        Row::new(
+            "threads2_bursts",
+            "2 threads, bursts of 200",
+            "threads",
+            &["bursts", "2", "{ms}", "{cpus}"],
+        )
+        .placed(ACpuEach),
+        Row::new(
+            "pass_on",
+            "producer and consumer",
+            "threads",
+            &["pass_on", "2", "{ms}", "{cpus}"],
+        )
+        .placed(ACpuEach),
+        Row::new(
+            "threads8_bursts",
+            "8 threads, bursts of 200",
+            "threads",
+            &["bursts", "8", "{ms}"],
+        )
+        .placed(Anywhere),
+        Row::new(
+            "single_loop",
+            "single-thread flag, loop",
+            "workloads",
+            &["loop", "{ms}", "single"],
+        )
+        .against(MallocsAndSingleThreadPools),
+        Row::new(
+            "single_bursts",
+            "single-thread flag, bursts of 1000",
+            "workloads",
+            &["bursts", "{ms}", "single"],
+        )
+        .against(MallocsAndSingleThreadPools),
+        Row::new(
+            "full16",
+            "nearly full, 16 entries, 4 threads",
+            "threads",
+            &["full16", "4", "{ms}"],
+        )
+        .against(LockedPool)
+        .placed(Anywhere),
+        Row::new(
+            "full4096",
+            "nearly full, 4096 entries, 4 threads",
+            "threads",
+            &["full4096", "4", "{ms}"],
+        )
+        .against(LockedPool)
+        .placed(Anywhere),
+        Row::new("calloc64", "calloc of 64 B", "workloads", &["calloc64", "{ms}"]),
+        Row::new("calloc4096", "calloc of 4 KiB", "workloads", &["calloc4096", "{ms}"]),
+        Row::new("create", "create and destroy, 16 B-64 KiB", "create", &["{ms}"])
+            .against(Pages)
+            .milliseconds(),
+        Row::new("sqlite", "SQLite: insert, update, query", "sqlite", &[]).milliseconds(),
+        Row::new("lua", "Lua: binary trees, strings", "lua", &["{script}"]).milliseconds(),
+    ]
+}
+
+/// The rows of these names; all if there are none.
+pub fn chosen(ids: &[String]) -> Result<Vec<Row>> {
+    for id in ids {
+        if !rows().iter().any(|row| row.id == id) {
+            bail!("there is no row '{id}': --list shows them");
+        }
+    }
+    Ok(rows()
+        .into_iter()
+        .filter(|row| ids.is_empty() || ids.iter().any(|id| id == row.id))
+        .collect())
+}
