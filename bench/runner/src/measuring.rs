@@ -96,7 +96,7 @@ impl<'a> Runner<'a> {
         }
         if whole && effort.latency_runs > 0 {
             plan += &format!(
-                "\nThen {} runs of each that time {} single calls.",
+                "\nThen single calls: runs for each member: {}, calls timed in each: {}.",
                 effort.latency_runs, effort.latency_calls
             );
         }
