@@ -24,7 +24,8 @@ SHARED := libcmempool.so.$(VERSION)
 WARNINGS := -std=c11 -Wall -Wextra -Wpedantic
 EXAMPLES := $(patsubst c-examples/%.c,%,$(wildcard c-examples/*.c))
 
-.PHONY: all build run test loom bench bench-quick install uninstall header clean help tools
+.PHONY: all build run test stage loom stress bench bench-quick install uninstall header clean \
+    help tools
 
 all: build
 
@@ -57,10 +58,7 @@ run: build
 	done
 
 ## test: everything, against a tree installed under target/stage
-test: build
-	rm -rf $(STAGE)
-	$(MAKE) --no-print-directory install PREFIX=$(STAGE) LIBDIR=$(STAGE)/lib \
-	    INCLUDEDIR=$(STAGE)/include DESTDIR= >/dev/null
+test: stage
 	CMEMPOOL_PREFIX=$(STAGE) $(CARGO) test --locked
 	$(MAKE) --no-print-directory loom
 	tests/c/run.sh $(STAGE)
@@ -68,6 +66,19 @@ test: build
 ## loom: the models of the thread protocol, in every order that threads can run them
 loom: tools
 	RUSTFLAGS="--cfg loom" $(CARGO) test --locked --release --lib --target-dir $(TARGET)/loom model
+
+## stress: hunt duplicates and losses: TIME=60 seconds
+TIME ?= 60
+stress: stage
+	$(CC) $(WARNINGS) $(CFLAGS) -g tests/c/stress.c -o $(TARGET)/stress -I$(STAGE)/include \
+	    -L$(STAGE)/lib -lcmempool -Wl,-rpath,$(STAGE)/lib -pthread
+	CMEMPOOL_STRESS_SECONDS=$(TIME) $(TARGET)/stress
+
+# What the C tests use: the tree as a user has it installed.
+stage: build
+	@rm -rf $(STAGE)
+	@$(MAKE) --no-print-directory install PREFIX=$(STAGE) LIBDIR=$(STAGE)/lib \
+	    INCLUDEDIR=$(STAGE)/include DESTDIR= >/dev/null
 
 # Not a member of the library's package: its dependencies are nothing that a user of it needs.
 RUN_BENCH := $(CARGO) run --locked --quiet --release --manifest-path bench/runner/Cargo.toml \
