@@ -212,7 +212,7 @@ mod tests {
         // indices, one after the other, some find the lowest free again.
         let indices = (0..3 * MAX_THREADS).map(|_| std::thread::spawn(one).join().unwrap());
         let low = indices.flatten().inspect(|&i| assert!(i < MAX_THREADS)).filter(|&i| i < 16);
-        assert!(low.count() > MAX_THREADS);
+        assert!(low.count() > 32, "a low index is taken once and not given back");
     }
 
     #[test]
