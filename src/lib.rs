@@ -20,6 +20,8 @@
 //! | `depot.rs`      | which slots are free, beside those in caches?                        |
 //! | `dynamic.rs`    | what about entries that came from the heap?                          |
 //! | `pool.rs`       | how does a pool of equal slots hand out and take back?               |
+//! | `pool/trade.rs` | how do caches and the depot trade, and what in a shortage?            |
+//! | `pool/refuse.rs` | what is an address that was freed and may not be?                   |
 //! | `collection.rs` | which pools share a region, and how are they made and destroyed?     |
 //! | `ranged.rs`     | which class serves a size, and what when it is empty?                |
 //! | `registry.rs`   | which pools exist, and which one holds this address?                 |

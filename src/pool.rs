@@ -1,7 +1,15 @@
 //! How does a pool of equal slots hand out and take back?
+//!
+//! The fast paths, what a pool is made of, and what it says of itself. `trade.rs` has the slow paths,
+//! `refuse.rs` the end of what may not be freed.
+
+mod refuse;
+mod trade;
 
 use core::ptr::NonNull;
 
+pub use self::refuse::refuse;
+use self::trade::Shared;
 use crate::cache::{Cache, Element, Unsettled};
 use crate::cache_plan::{CachePlan, FastFor};
 use crate::collection::{Collection, Policy};
@@ -10,12 +18,10 @@ use crate::dynamic::{self, DynamicEntries, Fault};
 use crate::fence;
 use crate::layout::{Class, Cursor, stride};
 use crate::lock::Locked;
-use crate::misuse::{self, Kind, Subject};
-use crate::registry;
+use crate::misuse::{self, Subject};
 use crate::secret::secret;
 use crate::slot::{self, Entry, OWNER_ALIGN, State, WORD};
 use crate::thread_index::{self, CACHE_DISTANCE};
-use crate::zero::zero;
 
 /// What a caller chose beside sizes and counts.
 #[derive(Clone, Copy, Default)]
@@ -26,35 +32,6 @@ pub struct Traits {
     pub zero_on_free: bool,
     /// An ordinary pool that is empty takes from the heap.
     pub fall_back: bool,
-}
-
-/// The caches open again after a shortage once the depot was visited this often and has
-/// [`PLENTY`] of the pool's slots: closing them costs as much as some hundred visits.
-const VISITS_AFTER_SHORTAGE: u32 = 4096;
-/// One in this many.
-const PLENTY: u32 = 16;
-/// A cache of fewer entries is not worth the trouble.
-const SMALLEST_TARGET: usize = 8;
-
-/// What threads share, behind the lock.
-struct Shared {
-    depot: Depot,
-    open: bool,  // caches may be open
-    active: u32, // how many are
-    visits: u32, // since they were closed
-}
-
-impl Shared {
-    /// Counts a call that came to the depot, which after a shortage may end it.
-    fn visit(&mut self, capacity: u32) {
-        self.visits = self.visits.saturating_add(1);
-        if !self.open
-            && self.visits > VISITS_AFTER_SHORTAGE
-            && self.depot.free() > capacity / PLENTY
-        {
-            self.open = true;
-        }
-    }
 }
 
 /// The fast path had no entry. Goes to [`Pool::alloc_missed`], at once.
@@ -207,210 +184,6 @@ impl Pool {
         }
     }
 
-    /// The calling thread's cache, wherever it lies. Gives the thread an index if it has none.
-    fn own_cache(&self) -> Option<&Cache> {
-        let CachePlan { count, .. } = self.caches;
-        let number = if self.traits.single_thread {
-            0
-        } else if count > 0 && thread_index::claim() {
-            thread_index::distance() / CACHE_DISTANCE
-        } else {
-            return None;
-        };
-        (number < count).then(|| self.cache_at(number * CACHE_DISTANCE))
-    }
-
-    fn all_caches(&self) -> impl Iterator<Item = &Cache> {
-        (0..self.caches.count).map(|number| self.cache_at(number * CACHE_DISTANCE))
-    }
-
-    /// The thread's cache is empty, closed, none, or not for the fast path.
-    #[cold]
-    #[inline(never)]
-    fn alloc_slow(&self, Missed { mut unsettled }: Missed) -> Option<Entry> {
-        let own = self.own_cache();
-        if self.caches.fast_for == FastFor::Nobody
-            && let Some(cache) = own
-        {
-            // SAFETY: the cache is the thread's own.
-            if let Ok(entry) = unsafe { cache.pop(self.fence()) } {
-                // SAFETY: the slot was free, so it is this call's.
-                unsafe { entry.mark_out(self.key) };
-                return Some(entry);
-            }
-            unsettled = true;
-        }
-        let mut shared = self.shared.lock();
-        let entry = own
-            // SAFETY: the cache is the thread's own, and this call holds the lock.
-            .and_then(|cache| unsafe { self.alloc_through(cache, &mut shared, unsettled) })
-            .or_else(|| {
-                shared.visit(self.capacity);
-                if shared.depot.free() == 0 {
-                    self.take_back_from_caches(&mut shared);
-                }
-                shared.depot.take().map(|slot| self.entry(slot))
-            })?;
-        // SAFETY: the slot was free, so it is this call's.
-        unsafe { entry.mark_out(self.key) };
-        Some(entry)
-    }
-
-    /// Gets an entry from the depot, and more into the cache if there is plenty. None if the cache
-    /// is to stay closed.
-    ///
-    /// # Safety
-    /// The cache is the thread's own, `shared` is locked, and `unsettled` says that the last call on
-    /// the cache was such a pop.
-    unsafe fn alloc_through(
-        &self,
-        cache: &Cache,
-        shared: &mut Shared,
-        unsettled: bool,
-    ) -> Option<Entry> {
-        // SAFETY: by this function's contract. An open cache that is empty has room for its target.
-        unsafe {
-            // With an index new to this thread comes a cache that may hold entries.
-            if !unsettled && let Ok(entry) = cache.pop(fence::light) {
-                return Some(entry);
-            }
-            if let Some(entry) = cache.settle_pop() {
-                return Some(entry);
-            }
-            let target = self.adjust(cache, shared)?;
-            let slot = shared.depot.take()?;
-            let count = (target / 2).min(shared.depot.free() as usize);
-            let (elements, _) = cache.elements();
-            let (slots, stride) = (self.slots, self.stride);
-            shared.depot.take_many(&mut elements[..count], |slot| {
-                slots.add(slot as usize * stride).as_ptr()
-            });
-            cache.set_len(count);
-            Some(self.entry(slot))
-        }
-    }
-
-    /// The thread has no cache, or none for the fast path, or did not know yet that it has one.
-    #[cold]
-    #[inline(never)]
-    fn free_slow(&self, entry: Entry) {
-        if self.traits.zero_on_free {
-            // SAFETY: the payload has that many bytes, and the slot is this call's.
-            unsafe { zero(entry.payload(), self.elem_size) };
-        }
-        match self.own_cache() {
-            // SAFETY: the cache is the thread's own, and the slot this call's.
-            Some(cache) => match unsafe { cache.push(entry, self.fence()) } {
-                Ok(()) => {}
-                Err(Unsettled) => self.settle_push(cache),
-            },
-            None => {
-                let mut shared = self.shared.lock();
-                shared.visit(self.capacity);
-                self.give(&mut shared, entry);
-            }
-        }
-    }
-
-    /// The thread's own cache is full or closed, and has one entry more: brings some to the depot,
-    /// or all.
-    #[cold]
-    #[inline(never)]
-    fn settle_push(&self, cache: &Cache) {
-        let mut shared = self.shared.lock();
-        shared.visit(self.capacity);
-        // SAFETY: the cache is the caller's own, and this call holds the lock. What it has when it is
-        // open are its first `len` elements.
-        unsafe {
-            if !cache.is_open() {
-                cache.clear(|entry| self.give(&mut shared, entry));
-            }
-            let Some(target) = self.adjust(cache, &mut shared) else { return };
-            let (elements, len) = cache.elements();
-            if len >= target {
-                let oldest = len - target / 2;
-                let (slots, shift, inverse) = (self.slots, self.stride_shift, self.stride_inverse);
-                if !shared.depot.give_many(&elements[..oldest], |payload| {
-                    slot_number(payload as usize, slots, shift, inverse)
-                }) {
-                    self.stop((
-                        Kind::DoubleFree,
-                        Entry::new(NonNull::new_unchecked(elements[len - 1])),
-                    ));
-                }
-                elements.copy_within(oldest..len, 0);
-                cache.set_len(len - oldest);
-            }
-        }
-    }
-
-    /// Opens or closes the caller's own cache and sets its ceiling, by what the depot has to share
-    /// out. Returns the ceiling of an open cache.
-    ///
-    /// # Safety
-    /// The cache is the thread's own, settled, and `shared` is locked.
-    unsafe fn adjust(&self, cache: &Cache, shared: &mut Shared) -> Option<usize> {
-        if !shared.open || cache.room() == 0 {
-            return None;
-        }
-        let sharers = shared.active + u32::from(!cache.is_open());
-        let mut target = cache.room();
-        if !self.traits.single_thread {
-            target = target.min((shared.depot.free() / (4 * sharers)) as usize);
-        }
-        // SAFETY: by this function's contract. A closed cache is empty when its owner is inside no
-        // unsettled call (invariant of `Cache`).
-        unsafe {
-            match (cache.is_open(), target >= SMALLEST_TARGET) {
-                (true, true) => cache.set_ceiling(target),
-                (true, false) => {
-                    cache.close();
-                    cache.clear(|entry| self.give(shared, entry));
-                    shared.active -= 1;
-                }
-                (false, true) => {
-                    cache.open(target);
-                    shared.active += 1;
-                }
-                (false, false) => {}
-            }
-        }
-        (target >= SMALLEST_TARGET).then_some(target)
-    }
-
-    /// The depot is empty: closes every cache and takes what is in it. O(caches), once per
-    /// shortage: while they are closed, whoever frees brings the entry to the depot.
-    #[cold]
-    fn take_back_from_caches(&self, shared: &mut Shared) {
-        if !shared.open {
-            return;
-        }
-        self.all_caches().for_each(Cache::close);
-        if !self.traits.single_thread {
-            fence::heavy();
-        }
-        for cache in self.all_caches() {
-            // SAFETY: this call holds the lock, and the caches were closed before the fence.
-            unsafe { cache.drain(|entry| self.give(shared, entry)) };
-        }
-        shared.open = false;
-        shared.active = 0;
-        shared.visits = 0;
-    }
-
-    /// Gives a free slot to the depot.
-    fn give(&self, shared: &mut Shared, entry: Entry) {
-        // More entries came back than were out.
-        if !shared.depot.give(self.slot(entry)) {
-            self.stop((Kind::DoubleFree, entry));
-        }
-    }
-
-    /// The owner's side of the protocol on a detour.
-    fn fence(&self) -> fn() {
-        if fence::available() { fence::light } else { fence::full }
-    }
-
     /// A dynamic entry, or something that may not be freed.
     #[cold]
     unsafe fn free_unusual(entry: Entry) {
@@ -504,26 +277,6 @@ impl Pool {
             _ => &raw const *collection as usize,
         };
         Subject { name: collection.name(), address: handle, elem_size: self.elem_size }
-    }
-
-    /// What is at an address that may not be freed, if it lies among this pool's slots.
-    pub fn what_is_at(&self, address: usize) -> Option<Kind> {
-        let offset = address.wrapping_sub(self.slots.as_ptr() as usize);
-        if offset >= self.stride * self.capacity as usize {
-            return None;
-        }
-        let number = offset / self.stride;
-        Some(if !offset.is_multiple_of(self.stride) {
-            Kind::Interior { offset: offset % self.stride }
-        } else if self
-            .shared
-            .lock_unless_held()
-            .is_some_and(|shared| number >= shared.depot.fresh() as usize)
-        {
-            Kind::NeverOut
-        } else {
-            Kind::HeaderOverwritten
-        })
     }
 
     /// The pool at an address that a word or a caller gave.
@@ -671,39 +424,6 @@ impl Pool {
             .count();
         assert_eq!(out + cached.len(), depot.out() as usize);
     }
-}
-
-/// Says what an address is that was freed and may not be, and aborts.
-///
-/// # Safety
-/// The 8 bytes before the entry can be read.
-#[cold]
-pub unsafe fn refuse(entry: Entry) -> ! {
-    let address = entry.address();
-    let all = registry::glance();
-    let pool_at = |address: usize| {
-        let collection = all.as_ref()?.holder_of(address)?;
-        collection.pools().iter().copied().find(|pool| pool.address() == address)
-    };
-    // SAFETY: by this function's contract.
-    if let Some((owner, state)) = unsafe { entry.decode() }.owner_and_state() {
-        let pool = pool_at(owner);
-        // A word that names no live pool is no word of ours, or of a pool that is gone.
-        if pool.is_some() || all.is_none() {
-            let kind = match state {
-                State::Out | State::Free => Kind::DoubleFree,
-                State::Dynamic | State::DynamicFreed => Kind::DoubleFreeDynamic,
-            };
-            misuse::stop(kind, address, pool.map(Pool::subject));
-        }
-    }
-    let collection = all.as_ref().and_then(|all| all.holder_of(address));
-    for pool in collection.map_or(&[][..], Collection::pools) {
-        if let Some(kind) = pool.what_is_at(address) {
-            misuse::stop(kind, address, Some(pool.subject()));
-        }
-    }
-    misuse::stop(Kind::Foreign, address, None)
 }
 
 /// An exact division of the payload's offset by the stride, without a division. The number has 32

@@ -1,7 +1,7 @@
 //! Is the protocol right, in every order in which threads can run it?
 //!
 //! loom tries them all, with what each load may see. The pool around the caches is the smallest
-//! that has all the steps: a locked list for a depot, `alloc` and `free` as in `pool.rs`. Each entry
+//! that has all the steps: a locked list for a depot, `alloc` and `free` as in `pool/`. Each entry
 //! has a cell that its holder writes to: two holders at a time are found as a data race.
 
 use core::ptr::{NonNull, without_provenance_mut};

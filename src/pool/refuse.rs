@@ -1,0 +1,62 @@
+//! What is an address that was freed and may not be?
+
+use super::Pool;
+use crate::collection::Collection;
+use crate::misuse::{self, Kind};
+use crate::registry;
+use crate::slot::{Entry, State};
+
+/// Says what an address is that was freed and may not be, and aborts.
+///
+/// # Safety
+/// The 8 bytes before the entry can be read.
+#[cold]
+pub unsafe fn refuse(entry: Entry) -> ! {
+    let address = entry.address();
+    let all = registry::glance();
+    let pool_at = |address: usize| {
+        let collection = all.as_ref()?.holder_of(address)?;
+        collection.pools().iter().copied().find(|pool| pool.address() == address)
+    };
+    // SAFETY: by this function's contract.
+    if let Some((owner, state)) = unsafe { entry.decode() }.owner_and_state() {
+        let pool = pool_at(owner);
+        // A word that names no live pool is no word of ours, or of a pool that is gone.
+        if pool.is_some() || all.is_none() {
+            let kind = match state {
+                State::Out | State::Free => Kind::DoubleFree,
+                State::Dynamic | State::DynamicFreed => Kind::DoubleFreeDynamic,
+            };
+            misuse::stop(kind, address, pool.map(Pool::subject));
+        }
+    }
+    let collection = all.as_ref().and_then(|all| all.holder_of(address));
+    for pool in collection.map_or(&[][..], Collection::pools) {
+        if let Some(kind) = pool.what_is_at(address) {
+            misuse::stop(kind, address, Some(pool.subject()));
+        }
+    }
+    misuse::stop(Kind::Foreign, address, None)
+}
+
+impl Pool {
+    /// What is at an address that may not be freed, if it lies among this pool's slots.
+    fn what_is_at(&self, address: usize) -> Option<Kind> {
+        let offset = address.wrapping_sub(self.slots.as_ptr() as usize);
+        if offset >= self.stride * self.capacity as usize {
+            return None;
+        }
+        let number = offset / self.stride;
+        Some(if !offset.is_multiple_of(self.stride) {
+            Kind::Interior { offset: offset % self.stride }
+        } else if self
+            .shared
+            .lock_unless_held()
+            .is_some_and(|shared| number >= shared.depot.fresh() as usize)
+        {
+            Kind::NeverOut
+        } else {
+            Kind::HeaderOverwritten
+        })
+    }
+}

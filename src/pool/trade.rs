@@ -1,0 +1,248 @@
+//! What happens off the fast path: how do caches and the depot trade, and what in a shortage?
+
+use core::ptr::NonNull;
+
+use super::{Missed, Pool, slot_number};
+use crate::cache::{Cache, Unsettled};
+use crate::cache_plan::{CachePlan, FastFor};
+use crate::depot::Depot;
+use crate::fence;
+use crate::misuse::Kind;
+use crate::slot::Entry;
+use crate::thread_index::{self, CACHE_DISTANCE};
+use crate::zero::zero;
+
+/// The caches open again after a shortage once the depot was visited this often and has
+/// [`PLENTY`] of the pool's slots: closing them costs as much as some hundred visits.
+const VISITS_AFTER_SHORTAGE: u32 = 4096;
+/// One in this many.
+const PLENTY: u32 = 16;
+/// A cache of fewer entries is not worth the trouble.
+const SMALLEST_TARGET: usize = 8;
+
+/// What threads share, behind the lock.
+pub(super) struct Shared {
+    pub(super) depot: Depot,
+    pub(super) open: bool,  // caches may be open
+    pub(super) active: u32, // how many are
+    pub(super) visits: u32, // since they were closed
+}
+
+impl Shared {
+    /// Counts a call that came to the depot, which after a shortage may end it.
+    pub(super) fn visit(&mut self, capacity: u32) {
+        self.visits = self.visits.saturating_add(1);
+        if !self.open
+            && self.visits > VISITS_AFTER_SHORTAGE
+            && self.depot.free() > capacity / PLENTY
+        {
+            self.open = true;
+        }
+    }
+}
+
+impl Pool {
+    /// The calling thread's cache, wherever it lies. Gives the thread an index if it has none.
+    pub(super) fn own_cache(&self) -> Option<&Cache> {
+        let CachePlan { count, .. } = self.caches;
+        let number = if self.traits.single_thread {
+            0
+        } else if count > 0 && thread_index::claim() {
+            thread_index::distance() / CACHE_DISTANCE
+        } else {
+            return None;
+        };
+        (number < count).then(|| self.cache_at(number * CACHE_DISTANCE))
+    }
+
+    pub(super) fn all_caches(&self) -> impl Iterator<Item = &Cache> {
+        (0..self.caches.count).map(|number| self.cache_at(number * CACHE_DISTANCE))
+    }
+
+    /// The thread's cache is empty, closed, none, or not for the fast path.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn alloc_slow(&self, Missed { mut unsettled }: Missed) -> Option<Entry> {
+        let own = self.own_cache();
+        if self.caches.fast_for == FastFor::Nobody
+            && let Some(cache) = own
+        {
+            // SAFETY: the cache is the thread's own.
+            if let Ok(entry) = unsafe { cache.pop(self.fence()) } {
+                // SAFETY: the slot was free, so it is this call's.
+                unsafe { entry.mark_out(self.key) };
+                return Some(entry);
+            }
+            unsettled = true;
+        }
+        let mut shared = self.shared.lock();
+        let entry = own
+            // SAFETY: the cache is the thread's own, and this call holds the lock.
+            .and_then(|cache| unsafe { self.alloc_through(cache, &mut shared, unsettled) })
+            .or_else(|| {
+                shared.visit(self.capacity);
+                if shared.depot.free() == 0 {
+                    self.take_back_from_caches(&mut shared);
+                }
+                shared.depot.take().map(|slot| self.entry(slot))
+            })?;
+        // SAFETY: the slot was free, so it is this call's.
+        unsafe { entry.mark_out(self.key) };
+        Some(entry)
+    }
+
+    /// Gets an entry from the depot, and more into the cache if there is plenty. None if the cache
+    /// is to stay closed.
+    ///
+    /// # Safety
+    /// The cache is the thread's own, `shared` is locked, and `unsettled` says that the last call on
+    /// the cache was such a pop.
+    unsafe fn alloc_through(
+        &self,
+        cache: &Cache,
+        shared: &mut Shared,
+        unsettled: bool,
+    ) -> Option<Entry> {
+        // SAFETY: by this function's contract. An open cache that is empty has room for its target.
+        unsafe {
+            // With an index new to this thread comes a cache that may hold entries.
+            if !unsettled && let Ok(entry) = cache.pop(fence::light) {
+                return Some(entry);
+            }
+            if let Some(entry) = cache.settle_pop() {
+                return Some(entry);
+            }
+            let target = self.adjust(cache, shared)?;
+            let slot = shared.depot.take()?;
+            let count = (target / 2).min(shared.depot.free() as usize);
+            let (elements, _) = cache.elements();
+            let (slots, stride) = (self.slots, self.stride);
+            shared.depot.take_many(&mut elements[..count], |slot| {
+                slots.add(slot as usize * stride).as_ptr()
+            });
+            cache.set_len(count);
+            Some(self.entry(slot))
+        }
+    }
+
+    /// The thread has no cache, or none for the fast path, or did not know yet that it has one.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn free_slow(&self, entry: Entry) {
+        if self.traits.zero_on_free {
+            // SAFETY: the payload has that many bytes, and the slot is this call's.
+            unsafe { zero(entry.payload(), self.elem_size) };
+        }
+        match self.own_cache() {
+            // SAFETY: the cache is the thread's own, and the slot this call's.
+            Some(cache) => match unsafe { cache.push(entry, self.fence()) } {
+                Ok(()) => {}
+                Err(Unsettled) => self.settle_push(cache),
+            },
+            None => {
+                let mut shared = self.shared.lock();
+                shared.visit(self.capacity);
+                self.give(&mut shared, entry);
+            }
+        }
+    }
+
+    /// The thread's own cache is full or closed, and has one entry more: brings some to the depot,
+    /// or all.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn settle_push(&self, cache: &Cache) {
+        let mut shared = self.shared.lock();
+        shared.visit(self.capacity);
+        // SAFETY: the cache is the caller's own, and this call holds the lock. What it has when it is
+        // open are its first `len` elements.
+        unsafe {
+            if !cache.is_open() {
+                cache.clear(|entry| self.give(&mut shared, entry));
+            }
+            let Some(target) = self.adjust(cache, &mut shared) else { return };
+            let (elements, len) = cache.elements();
+            if len >= target {
+                let oldest = len - target / 2;
+                let (slots, shift, inverse) = (self.slots, self.stride_shift, self.stride_inverse);
+                if !shared.depot.give_many(&elements[..oldest], |payload| {
+                    slot_number(payload as usize, slots, shift, inverse)
+                }) {
+                    self.stop((
+                        Kind::DoubleFree,
+                        Entry::new(NonNull::new_unchecked(elements[len - 1])),
+                    ));
+                }
+                elements.copy_within(oldest..len, 0);
+                cache.set_len(len - oldest);
+            }
+        }
+    }
+
+    /// Opens or closes the caller's own cache and sets its ceiling, by what the depot has to share
+    /// out. Returns the ceiling of an open cache.
+    ///
+    /// # Safety
+    /// The cache is the thread's own, settled, and `shared` is locked.
+    unsafe fn adjust(&self, cache: &Cache, shared: &mut Shared) -> Option<usize> {
+        if !shared.open || cache.room() == 0 {
+            return None;
+        }
+        let sharers = shared.active + u32::from(!cache.is_open());
+        let mut target = cache.room();
+        if !self.traits.single_thread {
+            target = target.min((shared.depot.free() / (4 * sharers)) as usize);
+        }
+        // SAFETY: by this function's contract. A closed cache is empty when its owner is inside no
+        // unsettled call (invariant of `Cache`).
+        unsafe {
+            match (cache.is_open(), target >= SMALLEST_TARGET) {
+                (true, true) => cache.set_ceiling(target),
+                (true, false) => {
+                    cache.close();
+                    cache.clear(|entry| self.give(shared, entry));
+                    shared.active -= 1;
+                }
+                (false, true) => {
+                    cache.open(target);
+                    shared.active += 1;
+                }
+                (false, false) => {}
+            }
+        }
+        (target >= SMALLEST_TARGET).then_some(target)
+    }
+
+    /// The depot is empty: closes every cache and takes what is in it. O(caches), once per
+    /// shortage: while they are closed, whoever frees brings the entry to the depot.
+    #[cold]
+    fn take_back_from_caches(&self, shared: &mut Shared) {
+        if !shared.open {
+            return;
+        }
+        self.all_caches().for_each(Cache::close);
+        if !self.traits.single_thread {
+            fence::heavy();
+        }
+        for cache in self.all_caches() {
+            // SAFETY: this call holds the lock, and the caches were closed before the fence.
+            unsafe { cache.drain(|entry| self.give(shared, entry)) };
+        }
+        shared.open = false;
+        shared.active = 0;
+        shared.visits = 0;
+    }
+
+    /// Gives a free slot to the depot.
+    fn give(&self, shared: &mut Shared, entry: Entry) {
+        // More entries came back than were out.
+        if !shared.depot.give(self.slot(entry)) {
+            self.stop((Kind::DoubleFree, entry));
+        }
+    }
+
+    /// The owner's side of the protocol on a detour.
+    fn fence(&self) -> fn() {
+        if fence::available() { fence::light } else { fence::full }
+    }
+}
