@@ -55,6 +55,15 @@ pub fn internal_error() -> ! {
     line.write_and_abort()
 }
 
+/// The kernel refuses what it granted when the first pool was made, and what other threads hold can't
+/// be told without.
+#[cold]
+pub fn membarrier_refused() -> ! {
+    let mut line = Line::new();
+    line.text(b"membarrier is refused since the first pool was made; install filters of system calls before");
+    line.write_and_abort()
+}
+
 fn describe(line: &mut Line, kind: Kind, pointer: usize, subject: Option<Subject<'_>>) {
     let (before, after): (&[u8], &[u8]) = match kind {
         Kind::DoubleFree => (b"double free of ", b""),
