@@ -1,7 +1,7 @@
 //! cmempool: memory pools with a C ABI. Blocks are allocated up front, handed out and taken back in
 //! O(1); a ranged pool is a collection of pools, one per size class.
 //!
-//! The rooms, from the bottom up; nothing reaches upward:
+//! The rooms, those that others stand on first:
 //!
 //! | file            | the question it answers                                              |
 //! |-----------------|----------------------------------------------------------------------|

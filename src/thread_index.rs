@@ -105,20 +105,22 @@ unsafe extern "C" fn thread_ends(value: *mut c_void) {
     give_bit(value as usize - 1);
 }
 
+// The variable itself: -1 in a thread that is new.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+core::arch::global_asm!(
+    ".pushsection .tdata,\"awT\",@progbits",
+    ".p2align 3",
+    ".globl cmempool_thread_cache",
+    ".hidden cmempool_thread_cache",
+    ".type cmempool_thread_cache, @object",
+    ".size cmempool_thread_cache, 8",
+    "cmempool_thread_cache: .quad -1",
+    ".popsection",
+);
+
 #[cfg(target_arch = "x86_64")]
 mod local {
-    use core::arch::{asm, global_asm};
-
-    global_asm!(
-        ".pushsection .tdata,\"awT\",@progbits",
-        ".p2align 3",
-        ".globl cmempool_thread_cache",
-        ".hidden cmempool_thread_cache",
-        ".type cmempool_thread_cache, @object",
-        ".size cmempool_thread_cache, 8",
-        "cmempool_thread_cache: .quad -1",
-        ".popsection",
-    );
+    use core::arch::asm;
 
     #[inline(always)]
     pub fn get() -> usize {
@@ -151,18 +153,7 @@ mod local {
 
 #[cfg(target_arch = "aarch64")]
 mod local {
-    use core::arch::{asm, global_asm};
-
-    global_asm!(
-        ".pushsection .tdata,\"awT\",@progbits",
-        ".p2align 3",
-        ".globl cmempool_thread_cache",
-        ".hidden cmempool_thread_cache",
-        ".type cmempool_thread_cache, @object",
-        ".size cmempool_thread_cache, 8",
-        "cmempool_thread_cache: .quad -1",
-        ".popsection",
-    );
+    use core::arch::asm;
 
     #[inline(always)]
     fn place() -> *mut usize {
@@ -194,11 +185,8 @@ mod local {
     }
 }
 
-/// Elsewhere the key itself keeps the value: a call per access.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-mod local {
-    compile_error!("cmempool knows thread-local data on x86_64 and aarch64 only");
-}
+compile_error!("cmempool knows thread-local data on x86_64 and aarch64 only");
 
 #[cfg(test)]
 mod tests {
