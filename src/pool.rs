@@ -131,13 +131,22 @@ impl Pool {
     #[inline(always)]
     pub unsafe fn free(entry: Entry) {
         // SAFETY: by this function's contract.
-        let Some(out) = (unsafe { entry.decode() }).if_out() else {
-            // SAFETY: as above.
-            return unsafe { Self::free_unusual(entry) };
+        let decoded = unsafe { entry.decode() };
+        let home = thread_index::home();
+        let (out, owner) = match decoded.if_out_of(same(home)) {
+            Some(out) => (out, home),
+            None => {
+                let Some(out) = decoded.if_out() else {
+                    // SAFETY: as above.
+                    return unsafe { Self::free_unusual(entry) };
+                };
+                thread_index::leave_home();
+                (out, out.owner())
+            }
         };
         // SAFETY: the word was written by this process for an entry of the pool it names, which
         // lives as long as its slots.
-        let pool = unsafe { Self::at(out.owner()) };
+        let pool = unsafe { Self::at(owner) };
         // SAFETY: the entry was out and its holder gave it up, so the slot is this call's.
         unsafe { out.mark_free() };
         let Some(cache) = pool.fast_cache() else { return pool.free_missed(entry) };
@@ -432,6 +441,17 @@ impl Pool {
 fn slot_number(payload: usize, slots: NonNull<u8>, shift: u32, inverse: u32) -> u32 {
     let offset = payload.wrapping_sub(slots.as_ptr() as usize);
     ((offset >> shift) as u32).wrapping_mul(inverse)
+}
+
+/// The same number, without the compiler knowing that it is: it would put what the number is
+/// compared with in the number's place.
+#[inline(always)]
+fn same(mut number: usize) -> usize {
+    // SAFETY: does nothing.
+    unsafe {
+        core::arch::asm!("/* {0} */", inlateout(reg) number, options(pure, nomem, nostack, preserves_flags));
+    }
+    number
 }
 
 /// Has the compiler lay out the path that this is on behind the others.

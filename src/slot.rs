@@ -165,6 +165,12 @@ impl Decoded {
         (self.plain & (ADDRESS_TOP | STATE_BITS) == 0).then_some(Out(self))
     }
 
+    /// Whether the entry is out in a slot of the pool at this address. A comparison and a branch.
+    #[inline(always)]
+    pub fn if_out_of(self, owner: usize) -> Option<Out> {
+        (self.plain == owner).then_some(Out(self))
+    }
+
     /// Owner and state, unless the known bits say that this is no word of ours.
     pub fn owner_and_state(self) -> Option<(usize, State)> {
         let state = match self.plain & STATE_BITS {

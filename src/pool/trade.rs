@@ -210,7 +210,11 @@ impl Pool {
                 (false, false) => {}
             }
         }
-        (target >= SMALLEST_TARGET).then_some(target)
+        let open = target >= SMALLEST_TARGET;
+        if open && self.caches.fast_for != FastFor::Nobody {
+            thread_index::settle(self.address());
+        }
+        open.then_some(target)
     }
 
     /// The depot is empty: closes every cache and takes what is in it. O(caches), once per
