@@ -14,7 +14,7 @@ const LARGEST_ROOM: usize = 1024;
 /// Nor is it worth having caches of fewer.
 const SMALLEST_ROOM: usize = 16;
 /// Bytes for caches per entry of the pool.
-const BUDGET: usize = 4;
+const BUDGET: usize = 7;
 
 /// The caches behind a pool.
 ///

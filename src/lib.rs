@@ -75,6 +75,7 @@ mod dynamic;
 mod error;
 mod fence;
 mod layout;
+mod likely_owner;
 mod lock;
 mod misuse;
 mod pool;

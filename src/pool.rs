@@ -132,17 +132,13 @@ impl Pool {
     pub unsafe fn free(entry: Entry) {
         // SAFETY: by this function's contract.
         let decoded = unsafe { entry.decode() };
-        let home = thread_index::home();
-        let (out, owner) = match decoded.if_out_of(same(home)) {
-            Some(out) => (out, home),
-            None => {
-                let Some(out) = decoded.if_out() else {
-                    // SAFETY: as above.
-                    return unsafe { Self::free_unusual(entry) };
-                };
-                thread_index::leave_home();
-                (out, out.owner())
-            }
+        let (out, owner) = match decoded.if_out_and_likely() {
+            Some(out) => out,
+            None => match decoded.if_out() {
+                Some(out) => (out, out.owner()),
+                // SAFETY: as above.
+                None => return unsafe { Self::free_unusual(entry) },
+            },
         };
         // SAFETY: the word was written by this process for an entry of the pool it names, which
         // lives as long as its slots.
@@ -325,7 +321,7 @@ impl Pool {
         slot_number(entry.address(), self.slots, self.stride_shift, self.stride_inverse)
     }
 
-    /// Makes a pool, with its caches behind it and its stack behind those, where the cursor stands.
+    /// Makes a pool, with its caches behind it and the depot's bits behind those, where the cursor stands.
     /// None if they don't fit.
     ///
     /// # Safety
@@ -343,11 +339,11 @@ impl Pool {
         let place = cursor
             .deal(size_of::<Self>() + caches.count * CACHE_DISTANCE, OWNER_ALIGN, 0)?
             .cast::<Self>();
-        let stack = cursor.deal(capacity as usize * size_of::<u32>(), align_of::<u32>(), 0)?.cast();
+        let bits = cursor.deal(Depot::bytes(capacity), align_of::<u64>(), 0)?.cast();
         let element_bytes = caches.count * caches.elements() * size_of::<Element>();
         let elements = cursor.deal(element_bytes, align_of::<Element>(), 0)?.cast::<Element>();
-        // SAFETY: the stack has room for `capacity` numbers, dealt to this pool alone.
-        let depot = unsafe { Depot::new(stack, capacity) };
+        // SAFETY: the bits are dealt to this pool alone.
+        let depot = unsafe { Depot::new(bits, capacity) };
         let shared = Shared { depot, open: caches.count > 0, active: 0, visits: 0 };
         let pool = Self {
             key: slot::key(place.as_ptr().expose_provenance()),
@@ -441,17 +437,6 @@ impl Pool {
 fn slot_number(payload: usize, slots: NonNull<u8>, shift: u32, inverse: u32) -> u32 {
     let offset = payload.wrapping_sub(slots.as_ptr() as usize);
     ((offset >> shift) as u32).wrapping_mul(inverse)
-}
-
-/// The same number, without the compiler knowing that it is: it would put what the number is
-/// compared with in the number's place.
-#[inline(always)]
-fn same(mut number: usize) -> usize {
-    // SAFETY: does nothing.
-    unsafe {
-        core::arch::asm!("/* {0} */", inlateout(reg) number, options(pure, nomem, nostack, preserves_flags));
-    }
-    number
 }
 
 /// Has the compiler lay out the path that this is on behind the others.

@@ -18,6 +18,7 @@
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::likely_owner::as_likely;
 use crate::secret::secret;
 
 /// Pools lie at multiples of this, in bytes.
@@ -165,10 +166,11 @@ impl Decoded {
         (self.plain & (ADDRESS_TOP | STATE_BITS) == 0).then_some(Out(self))
     }
 
-    /// Whether the entry is out in a slot of the pool at this address. A comparison and a branch.
+    /// Whether the entry is out in a slot of its likely owner, and that. Quick also when the word
+    /// is not, see `likely_owner.rs`.
     #[inline(always)]
-    pub fn if_out_of(self, owner: usize) -> Option<Out> {
-        (self.plain == owner).then_some(Out(self))
+    pub fn if_out_and_likely(self) -> Option<(Out, usize)> {
+        Some((Out(self), as_likely(self.entry, self.plain)?))
     }
 
     /// Owner and state, unless the known bits say that this is no word of ours.

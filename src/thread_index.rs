@@ -38,30 +38,6 @@ pub fn distance() -> usize {
     local::get()
 }
 
-/// No pool's address, nor what the word of an entry that is out says.
-pub const NOWHERE: usize = 1;
-
-/// The address of the pool that the calling thread frees to, most likely, or [`NOWHERE`]. Two loads.
-///
-/// No more than a guess: the pool may be gone, and another there. A free that finds its entry's
-/// owner to be this pool has not waited for the entry's word to come from memory: the processor
-/// went on behind a predicted branch.
-#[inline(always)]
-pub fn home() -> usize {
-    local::home()
-}
-
-/// The thread trades with a pool's depot: it is at home there, until it frees to another pool.
-pub fn settle(pool: usize) {
-    local::set_home(pool);
-}
-
-/// The thread frees to another pool than its home.
-#[inline(always)]
-pub fn leave_home() {
-    local::set_home(NOWHERE);
-}
-
 /// Sets up what gives indices back. Every create function calls this first: early, so that the
 /// key is one of the few that need no memory of their own per thread.
 pub fn prepare() {
@@ -129,18 +105,17 @@ unsafe extern "C" fn thread_ends(value: *mut c_void) {
     give_bit(value as usize - 1);
 }
 
-// The variable itself, as in a thread that is new: `distance`, `home`.
+// The variable itself: -1 in a thread that is new.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 core::arch::global_asm!(
     ".pushsection .tdata,\"awT\",@progbits",
     ".p2align 3",
-    ".globl cmempool_thread",
-    ".hidden cmempool_thread",
-    ".type cmempool_thread, @object",
-    ".size cmempool_thread, 16",
-    "cmempool_thread: .quad -1, {nowhere}",
+    ".globl cmempool_thread_cache",
+    ".hidden cmempool_thread_cache",
+    ".type cmempool_thread_cache, @object",
+    ".size cmempool_thread_cache, 8",
+    "cmempool_thread_cache: .quad -1",
     ".popsection",
-    nowhere = const NOWHERE,
 );
 
 #[cfg(target_arch = "x86_64")]
@@ -153,7 +128,7 @@ mod local {
         // SAFETY: reads the calling thread's own variable.
         unsafe {
             asm!(
-                "mov {0}, qword ptr [rip + cmempool_thread@GOTTPOFF]",
+                "mov {0}, qword ptr [rip + cmempool_thread_cache@GOTTPOFF]",
                 "mov {0}, qword ptr fs:[{0}]",
                 out(reg) value,
                 options(pure, readonly, nostack, preserves_flags)
@@ -166,39 +141,10 @@ mod local {
         // SAFETY: writes the calling thread's own variable.
         unsafe {
             asm!(
-                "mov {0}, qword ptr [rip + cmempool_thread@GOTTPOFF]",
+                "mov {0}, qword ptr [rip + cmempool_thread_cache@GOTTPOFF]",
                 "mov qword ptr fs:[{0}], {1}",
                 out(reg) _,
                 in(reg) value,
-                options(nostack, preserves_flags)
-            );
-        }
-    }
-
-    #[inline(always)]
-    pub fn home() -> usize {
-        let pool;
-        // SAFETY: reads the calling thread's own variable.
-        unsafe {
-            asm!(
-                "mov {0}, qword ptr [rip + cmempool_thread@GOTTPOFF]",
-                "mov {0}, qword ptr fs:[{0} + 8]",
-                out(reg) pool,
-                options(pure, readonly, nostack, preserves_flags)
-            );
-        }
-        pool
-    }
-
-    #[inline(always)]
-    pub fn set_home(pool: usize) {
-        // SAFETY: writes the calling thread's own variable.
-        unsafe {
-            asm!(
-                "mov {0}, qword ptr [rip + cmempool_thread@GOTTPOFF]",
-                "mov qword ptr fs:[{0} + 8], {1}",
-                out(reg) _,
-                in(reg) pool,
                 options(nostack, preserves_flags)
             );
         }
@@ -217,8 +163,8 @@ mod local {
         unsafe {
             asm!(
                 "mrs {1}, tpidr_el0",
-                "adrp {0}, :gottprel:cmempool_thread",
-                "ldr {0}, [{0}, :gottprel_lo12:cmempool_thread]",
+                "adrp {0}, :gottprel:cmempool_thread_cache",
+                "ldr {0}, [{0}, :gottprel_lo12:cmempool_thread_cache]",
                 out(reg) offset,
                 out(reg) thread,
                 options(pure, readonly, nostack, preserves_flags)
@@ -236,18 +182,6 @@ mod local {
     pub fn set(value: usize) {
         // SAFETY: the calling thread's own variable.
         unsafe { place().write(value) }
-    }
-
-    #[inline(always)]
-    pub fn home() -> usize {
-        // SAFETY: the calling thread's own variable.
-        unsafe { place().add(1).read() }
-    }
-
-    #[inline(always)]
-    pub fn set_home(pool: usize) {
-        // SAFETY: the calling thread's own variable.
-        unsafe { place().add(1).write(pool) }
     }
 }
 

@@ -18,6 +18,7 @@ use core::ptr::NonNull;
 
 use crate::error::Error;
 use crate::misuse::{self, Kind};
+use crate::pool::Pool;
 use crate::slot::Entry;
 
 /// NULL with `errno` set, or the pointer.
@@ -49,6 +50,18 @@ fn refuse(error: Error) -> *mut c_void {
     // The optimiser is not to know that this is NULL: with the result at hand it would have its
     // callers come back from here, and save registers for that on their fast path.
     core::hint::black_box(core::ptr::null_mut())
+}
+
+/// What the names for freeing an entry do.
+///
+/// # Safety
+/// `entry` is NULL or a live entry.
+#[inline(always)]
+unsafe fn free_entry(entry: *mut c_void) {
+    if let Some(entry) = NonNull::new(entry.cast()) {
+        // SAFETY: by this function's contract; what is not a live entry can be read at least.
+        unsafe { Pool::free(Entry::new(entry)) };
+    }
 }
 
 #[cold]

@@ -3,12 +3,11 @@
 use core::ffi::c_void;
 use core::ptr::NonNull;
 
-use super::{answer, answer_entry, refuse, stop_not_a_pool};
+use super::{answer, answer_entry, free_entry, refuse, stop_not_a_pool};
 use crate::collection::{Collection, Policy, Request};
 use crate::error::Error;
 use crate::layout::{Class, Classes, Layout};
 use crate::pool::{Missed, Pool, Traits};
-use crate::slot::Entry;
 use crate::zero::zero;
 
 /// A pool of entries of one size. Only the library looks inside.
@@ -164,10 +163,8 @@ pub unsafe extern "C" fn mempool_calloc_entry(mp: *mut mempool) -> *mut c_void {
 /// `entry` is NULL or a live entry.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mempool_free_entry(entry: *mut c_void) {
-    if let Some(entry) = NonNull::new(entry.cast()) {
-        // SAFETY: by this function's contract; what is not a live entry can be read at least.
-        unsafe { Pool::free(Entry::new(entry)) };
-    }
+    // SAFETY: by this function's contract.
+    unsafe { free_entry(entry) }
 }
 
 /// Destroys a pool and everything in it, entries that were never freed and those that came from the
@@ -242,7 +239,7 @@ pub unsafe extern "C" fn mempool_dynamic_allocs_count(mp: *const mempool) -> usi
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn _mempool_free_entry(entry: *mut c_void) {
     // SAFETY: by this function's contract.
-    unsafe { mempool_free_entry(entry) }
+    unsafe { free_entry(entry) }
 }
 
 /// `mempool_destroy` under the name that programs compiled against the original library call.

@@ -3,7 +3,7 @@
 use core::ffi::{c_uint, c_void};
 use core::ptr::NonNull;
 
-use super::{answer, answer_entry, refuse, stop_not_a_pool};
+use super::{answer, answer_entry, free_entry, refuse, stop_not_a_pool};
 use crate::collection::{Collection, Policy, Request};
 use crate::error::Error;
 use crate::layout::{Classes, Layout};
@@ -197,10 +197,8 @@ pub unsafe extern "C" fn r_mempool_realloc_entry(
 /// `entry` is NULL or a live entry.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn r_mempool_free_entry(entry: *mut c_void) {
-    if let Some(entry) = NonNull::new(entry.cast()) {
-        // SAFETY: by this function's contract; what is not a live entry can be read at least.
-        unsafe { Pool::free(Entry::new(entry)) };
-    }
+    // SAFETY: by this function's contract.
+    unsafe { free_entry(entry) }
 }
 
 /// Destroys a ranged pool and everything in it: see `mempool_destroy`. Also a macro of the same

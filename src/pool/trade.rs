@@ -1,12 +1,11 @@
 //! What happens off the fast path: how do caches and the depot trade, and what in a shortage?
 
-use core::ptr::NonNull;
-
 use super::{Missed, Pool, slot_number};
 use crate::cache::{Cache, Unsettled};
 use crate::cache_plan::{CachePlan, FastFor};
 use crate::depot::Depot;
 use crate::fence;
+use crate::likely_owner::expect;
 use crate::misuse::Kind;
 use crate::slot::Entry;
 use crate::thread_index::{self, CACHE_DISTANCE};
@@ -120,6 +119,7 @@ impl Pool {
             shared.depot.take_many(&mut elements[..count], |slot| {
                 slots.add(slot as usize * stride).as_ptr()
             });
+            expect(&elements[..count], self.address());
             cache.set_len(count);
             Some(self.entry(slot))
         }
@@ -165,14 +165,12 @@ impl Pool {
             if len >= target {
                 let oldest = len - target / 2;
                 let (slots, shift, inverse) = (self.slots, self.stride_shift, self.stride_inverse);
-                if !shared.depot.give_many(&elements[..oldest], |payload| {
-                    slot_number(payload as usize, slots, shift, inverse)
-                }) {
-                    self.stop((
-                        Kind::DoubleFree,
-                        Entry::new(NonNull::new_unchecked(elements[len - 1])),
-                    ));
-                }
+                let given = shared.depot.give_many(
+                    elements[..oldest]
+                        .iter()
+                        .map(|payload| slot_number(*payload as usize, slots, shift, inverse)),
+                );
+                given.unwrap_or_else(|slot| self.stop((Kind::DoubleFree, self.entry(slot))));
                 elements.copy_within(oldest..len, 0);
                 cache.set_len(len - oldest);
             }
@@ -210,11 +208,7 @@ impl Pool {
                 (false, false) => {}
             }
         }
-        let open = target >= SMALLEST_TARGET;
-        if open && self.caches.fast_for != FastFor::Nobody {
-            thread_index::settle(self.address());
-        }
-        open.then_some(target)
+        (target >= SMALLEST_TARGET).then_some(target)
     }
 
     /// The depot is empty: closes every cache and takes what is in it. O(caches), once per
@@ -239,7 +233,6 @@ impl Pool {
 
     /// Gives a free slot to the depot.
     fn give(&self, shared: &mut Shared, entry: Entry) {
-        // More entries came back than were out.
         if !shared.depot.give(self.slot(entry)) {
             self.stop((Kind::DoubleFree, entry));
         }
