@@ -1,6 +1,6 @@
 //! How many caches does a pool have, and how large are they?
 //!
-//! Their memory is part of what a pool of that many entries takes anyhow: 4 bytes per entry
+//! Their memory is part of what a pool of that many entries takes anyhow: 7 bytes per entry
 //! (`layout.rs`). A small pool has few caches or none, and works on its depot.
 
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -26,19 +26,9 @@ pub struct CachePlan {
     pub count: usize,
     /// Entries of each, at most.
     pub room: usize,
-    /// Who finds a cache on the fast path.
-    pub fast_for: FastFor,
-}
-
-/// Who finds a cache on the fast path.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum FastFor {
-    /// Each thread its own, if it has one.
-    Each,
-    /// The single thread the only one.
-    One,
-    /// Nobody: every call needs more than the fast path does, and looks for its cache later.
-    Nobody,
+    /// Whether the fast path finds them. If not, every call needs more than the fast path does, and
+    /// looks for its cache later.
+    pub fast: bool,
 }
 
 impl CachePlan {
@@ -46,14 +36,8 @@ impl CachePlan {
     pub fn new(capacity: usize, traits: Traits) -> Self {
         let (count, room) =
             if traits.single_thread { one(capacity) } else { many(capacity, most_caches()) };
-        let fast_for = if traits.zero_on_free || !(traits.single_thread || fence::available()) {
-            FastFor::Nobody
-        } else if traits.single_thread && count > 0 {
-            FastFor::One
-        } else {
-            FastFor::Each
-        };
-        Self { count, room, fast_for }
+        let fast = !traits.zero_on_free && (traits.single_thread || fence::available());
+        Self { count, room, fast }
     }
 
     /// How many elements each takes: one more than it keeps, see `cache.rs`.
@@ -61,12 +45,9 @@ impl CachePlan {
         self.room + 1
     }
 
-    /// The distance behind those at which a thread finds its own cache on the fast path.
+    /// The distance behind the last cache that the fast path finds.
     pub fn fast_end(&self) -> usize {
-        match self.fast_for {
-            FastFor::Each => self.count * CACHE_DISTANCE,
-            FastFor::One | FastFor::Nobody => 0,
-        }
+        if self.fast { self.count * CACHE_DISTANCE } else { 0 }
     }
 }
 
@@ -115,16 +96,16 @@ mod tests {
         let cases = [
             (1, (0, 0)),
             (16, (0, 0)),
-            (100, (2, 16)),
-            (1000, (8, 53)),
-            (10_000, (16, 303)),
+            (100, (2, 34)),
+            (1000, (8, 100)),
+            (10_000, (16, 537)),
             (1_000_000, (16, 1024)),
         ];
         for (capacity, plan) in cases {
             assert_eq!(many(capacity, 16), plan, "{capacity} entries");
         }
-        assert_eq!((many(100_000, 64), many(10_000, 64)), ((64, 772), (32, 147)));
-        assert_eq!((one(10), one(100), one(10_000)), ((0, 0), (1, 49), (1, 1024)));
+        assert_eq!((many(100_000, 64), many(10_000, 64)), ((64, 1024), (32, 264)));
+        assert_eq!((one(10), one(100), one(10_000)), ((0, 0), (1, 86), (1, 1024)));
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! | `region.rs`     | where does a pool's memory come from?                                |
 //! | `layout.rs`     | what lies where in that memory, and how much of it is needed?        |
 //! | `slot.rs`       | what does the word in front of an entry say?                         |
+//! | `likely_owner.rs` | whose is an entry, before its word has come from memory?            |
 //! | `sync.rs`       | whose atomics: the machine's or the model checker's?                 |
 //! | `fence.rs`      | how does the common path order a store and a load for nothing?       |
 //! | `thread_index.rs` | which cache is the calling thread's?                               |
@@ -42,12 +43,12 @@
 //!                          ~> take_back_from_caches (depot empty: closes all caches)
 //!                     ~> dynamic::alloc (all out, may fall back)
 //! mempool_free_entry  -> Pool::free -> Cache::push
-//!                                   ~> free_slow (cache full, closed or none)
-//!                                        -> free_through -> Depot::give_many from the cache
+//!                                   ~> settle_push (cache full or closed) -> Depot::give_many
+//!                                   ~> free_slow (no cache) -> Depot::give
 //!                                   ~> free_unusual -> dynamic::free
 //!                                                   ~> refuse -> misuse::stop
 //! r_mempool_alloc_entry -> Collection::pool_for -> Pool::alloc_fast of the fitting class
-//!                       ~> Collection::alloc_slow -> Pool::alloc_slow
+//!                       ~> Collection::alloc_missed -> Pool::alloc_slow
 //!                                                 ~> alloc_elsewhere (cascade, heap)
 //! ```
 //!

@@ -11,7 +11,7 @@ use core::ptr::NonNull;
 pub use self::refuse::refuse;
 use self::trade::Shared;
 use crate::cache::{Cache, Element, Unsettled};
-use crate::cache_plan::{CachePlan, FastFor};
+use crate::cache_plan::CachePlan;
 use crate::collection::{Collection, Policy};
 use crate::depot::Depot;
 use crate::dynamic::{self, DynamicEntries, Fault};
@@ -34,7 +34,7 @@ pub struct Traits {
     pub fall_back: bool,
 }
 
-/// The fast path had no entry. Goes to [`Pool::alloc_missed`], at once.
+/// The fast path had no entry. Goes to [`Pool::alloc_slow`], at once.
 #[derive(Clone, Copy)]
 pub struct Missed {
     unsettled: bool,
@@ -51,6 +51,7 @@ pub struct Missed {
 pub struct Pool {
     // Read by calls, written by create alone. The first line is all that the fast paths need.
     key: usize,                    // the pool's address ^ secret
+    any_distance: usize,           // all ones; 0 where every thread has the first cache
     fast_end: usize,               // distance behind the last cache that is for the fast path
     elem_size: usize,              // usable bytes of an entry
     slots: NonNull<u8>,            // payload of slot 0
@@ -58,7 +59,6 @@ pub struct Pool {
     stride_inverse: u32,           // (stride >> stride_shift) * this == 1, modulo 2^32
     stride_shift: u32,             // stride's trailing zero bits
     capacity: u32,                 // slots
-    fast_for_one: bool,            // the only cache is for the fast path, whatever the distance
     larger: Option<NonNull<Pool>>, // the collection's pool of the next larger entries
     traits: Traits,
     caches: CachePlan,
@@ -71,7 +71,7 @@ pub struct Pool {
 }
 
 static_assertions::const_assert_eq!(align_of::<Pool>(), OWNER_ALIGN);
-static_assertions::const_assert!(core::mem::offset_of!(Pool, traits) <= 64);
+static_assertions::const_assert!(core::mem::offset_of!(Pool, slots) <= 64);
 static_assertions::const_assert!(core::mem::offset_of!(Pool, shared) >= 64);
 
 // SAFETY: what calls write is behind `Locked` or in caches; the rest is constant. The slots are
@@ -80,13 +80,14 @@ unsafe impl Sync for Pool {}
 
 impl Pool {
     /// Takes an entry of a slot from the thread's cache, or says why not: then
-    /// [`alloc_missed`](Self::alloc_missed) goes on.
+    /// [`alloc_slow`](Self::alloc_slow) goes on.
     ///
     /// About 20 instructions, no call, no lock; written are one line of the thread's own and the
     /// slot's word.
     #[inline(always)]
     pub fn alloc_fast(&self) -> Result<Entry, Missed> {
-        let Some(cache) = self.fast_cache() else {
+        let distance = thread_index::distance() & self.any_distance;
+        let Some(cache) = self.fast_cache(distance) else {
             unlikely();
             return Err(Missed { unsettled: false });
         };
@@ -100,25 +101,9 @@ impl Pool {
         Ok(entry)
     }
 
-    /// What is left of an alloc: the fast path of a pool for a single thread, or the slow path.
-    /// None if all entries are out.
-    #[inline(always)]
-    pub fn alloc_missed(&self, mut missed: Missed) -> Option<Entry> {
-        if let Some(cache) = self.only_cache() {
-            // SAFETY: there is one thread, and so one owner.
-            if let Ok(entry) = unsafe { cache.pop(|| ()) } {
-                // SAFETY: the slot was free, so it is this call's.
-                unsafe { entry.mark_out(self.key) };
-                return Some(entry);
-            }
-            missed.unsettled = true;
-        }
-        self.alloc_slow(missed)
-    }
-
     /// Takes an entry of a slot, or none if all are out. O(1), or O(caches) in a shortage.
     pub fn alloc(&self) -> Option<Entry> {
-        self.alloc_fast().or_else(|missed| self.alloc_missed(missed).ok_or(missed)).ok()
+        self.alloc_fast().or_else(|missed| self.alloc_slow(missed).ok_or(missed)).ok()
     }
 
     /// Takes back an entry of any pool. O(1).
@@ -145,39 +130,22 @@ impl Pool {
         let pool = unsafe { Self::at(owner) };
         // SAFETY: the entry was out and its holder gave it up, so the slot is this call's.
         unsafe { out.mark_free() };
-        let Some(cache) = pool.fast_cache() else { return pool.free_missed(entry) };
+        // Without `any_distance`, for which the address would wait. In a single thread's pool, those
+        // with another index than the first find the cache off the fast path.
+        let Some(cache) = pool.fast_cache(thread_index::distance()) else {
+            return pool.free_slow(entry);
+        };
         // SAFETY: as above, and the cache is the thread's own.
         if unsafe { cache.push(entry, fence::light) } == Err(Unsettled) {
             pool.settle_push(cache);
         }
     }
 
-    /// What is left of a free when the thread has no cache on the fast path.
-    #[inline(never)]
-    fn free_missed(&self, entry: Entry) {
-        match self.only_cache() {
-            // SAFETY: there is one thread, and so one owner; the slot is this call's.
-            Some(cache) => match unsafe { cache.push(entry, || ()) } {
-                Ok(()) => {}
-                Err(Unsettled) => self.settle_push(cache),
-            },
-            None => self.free_slow(entry),
-        }
-    }
-
-    /// The calling thread's cache, if it is for the fast path. A comparison and a predictable branch:
-    /// the address does not wait for what is compared.
+    /// The cache at a distance, if it is for the fast path. A comparison and a predictable branch: the
+    /// address does not wait for what is compared.
     #[inline(always)]
-    fn fast_cache(&self) -> Option<&Cache> {
-        let distance = thread_index::distance();
+    fn fast_cache(&self, distance: usize) -> Option<&Cache> {
         (distance < self.fast_end).then(|| self.cache_at(distance))
-    }
-
-    /// The cache of a pool for a single thread. Its thread may have any index, so the fast path of
-    /// the others would look for it in the wrong place.
-    #[inline(always)]
-    fn only_cache(&self) -> Option<&Cache> {
-        self.fast_for_one.then(|| self.cache_at(0))
     }
 
     #[inline(always)]
@@ -347,8 +315,8 @@ impl Pool {
         let shared = Shared { depot, open: caches.count > 0, active: 0, visits: 0 };
         let pool = Self {
             key: slot::key(place.as_ptr().expose_provenance()),
+            any_distance: if traits.single_thread { 0 } else { usize::MAX },
             fast_end: caches.fast_end(),
-            fast_for_one: caches.fast_for == FastFor::One,
             larger: None,
             slots: NonNull::dangling(),
             stride,

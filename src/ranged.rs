@@ -58,7 +58,7 @@ impl Collection {
     /// The thread's cache of the class that fits had none.
     #[inline(always)]
     pub fn alloc_missed(&self, class: &Pool, missed: Missed) -> Result<Entry, Error> {
-        match class.alloc_missed(missed) {
+        match class.alloc_slow(missed) {
             Some(entry) => Ok(entry),
             None => self.alloc_elsewhere(class).ok_or(Error::NoMemory),
         }

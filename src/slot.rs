@@ -173,6 +173,11 @@ impl Decoded {
         Some((Out(self), as_likely(self.entry, self.plain)?))
     }
 
+    /// Whether nobody wrote the word, if the memory was zero at first.
+    pub fn is_blank(self) -> bool {
+        self.word == 0
+    }
+
     /// Owner and state, unless the known bits say that this is no word of ours.
     pub fn owner_and_state(self) -> Option<(usize, State)> {
         let state = match self.plain & STATE_BITS {

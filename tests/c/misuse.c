@@ -186,12 +186,14 @@ static void twice_of_all(struct world *world)
 /* Other calls in between, none of which hands the entry out again. */
 static void twice_later(struct world *world)
 {
-    char *entry = take(world), *others[4];
+    char *entry, *others[4];
     for (size_t i = 0; i < LENGTH(others); i++)
         others[i] = take(world);
+    entry = take(world);
     give(world, entry);
     for (size_t i = 0; i < LENGTH(others); i++)
         give(world, others[i]);
+    /* Neither the last given nor the lowest. */
     for (size_t i = 0; i < LENGTH(others) / 2; i++) {
         others[i] = take(world);
         CHECK(address(others[i]) != address(entry));
@@ -211,14 +213,16 @@ static void twice_with_content(struct world *world)
     give(world, blame(world, entry));
 }
 
-/* The word is again what it was while the entry was out. More come back than were out, though. */
+/* The word is again what it was while the entry was out. It is seen where the entry comes to the depot
+ * twice: at once, or when the thread's cache is full. */
 static void twice_with_old_word(struct world *world)
 {
     char word[8], *entry = blame(world, take(world));
     memcpy(word, entry - 8, sizeof word);
-    give(world, entry);
-    memcpy(entry - 8, word, sizeof word);
-    give(world, entry);
+    for (size_t i = 0; i < 40; i++) {
+        give(world, entry);
+        memcpy(entry - 8, word, sizeof word);
+    }
 }
 
 static void twice_by_other_names(struct world *world)
