@@ -1,39 +1,57 @@
 //! Which slots are free, beside those in caches?
 //!
-//! One bit per slot, outside the slots: a write after free can damage a freed payload, never the
-//! pool. Above the bits lies a summary of them, a bit for each word that has any, and so on up to
-//! one word: finding a free slot takes a step per level, at most six.
+//! What the depot knows lies outside the slots: a write after free can damage a freed payload, never
+//! the pool.
 //!
-//! Slots go out lowest first. What is in use stays together at the low end, and entries that are
-//! taken one after the other lie side by side, however they came back.
+//! Slots that came back last are numbers on a stack, and go out first: threads that pass entries on
+//! use the same few again and again. When the stack is full, the older half goes into a set of bits,
+//! one per slot, from which slots go out lowest first: entries taken one after the other lie side by
+//! side, however they came back, and what is in use stays together at the low end. Above the bits lies
+//! a summary, a bit for each word that is not 0, and so on up to one word: the lowest slot is
+//! found in a step per level, at most six.
 
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 
 /// Slots that a word of bits stands for.
 const BITS: usize = u64::BITS as usize;
 const SHIFT: u32 = BITS.ilog2();
 /// Levels for the largest pool: `BITS.pow(LEVELS)` is more than the slots that have a number.
 const LEVELS: usize = 6;
+/// The stack of a large pool: as many as two of the largest caches have room for.
+const LARGEST_STACK: u32 = 2048;
 
 static_assertions::const_assert!(SHIFT * LEVELS as u32 >= u32::BITS);
 
 /// The free slots of a pool.
 ///
-/// Invariant: bit `i` of level 0 is set exactly while slot `i` is free and here; bit `i` of a level
-/// above exactly while word `i` of the level below is not 0; the top level is one word;
-/// `free` counts the bits of level 0; `fresh` is above every slot that was ever taken.
+/// Invariant: each free slot that is here is either in `stack[..len]` or has its bit of level 0 set,
+/// not both, and once; bit `i` of a level above is set exactly while word `i` of the level below is
+/// not 0; the top level is one word; `len <= room`; `in_bits` counts the bits of level 0;
+/// `free() <= capacity`; slots from `fresh` up have their bits set and were never taken.
 pub struct Depot {
+    stack: NonNull<u32>,
     words: NonNull<u64>,  // level 0 first
     start: [u32; LEVELS], // number of each level's first word
     top: u32,             // number of the top level
+    len: u32,
+    room: u32,
     capacity: u32,
-    free: u32,
+    in_bits: u32,
     fresh: u32,
 }
 
 impl Depot {
-    /// Bytes of the bits for so many slots.
-    pub fn bytes(capacity: u32) -> usize {
+    /// Bytes for the stack, of 4-byte numbers.
+    pub fn stack_bytes(capacity: u32) -> usize {
+        Self::room(capacity) as usize * size_of::<u32>()
+    }
+
+    fn room(capacity: u32) -> u32 {
+        capacity.div_ceil(4).min(LARGEST_STACK)
+    }
+
+    /// Bytes for the bits, in 8-byte words.
+    pub fn bits_bytes(capacity: u32) -> usize {
         let mut words = 0;
         let mut level = capacity as usize;
         loop {
@@ -48,8 +66,9 @@ impl Depot {
     /// A depot in which all `capacity` slots are free. O(capacity / 64).
     ///
     /// # Safety
-    /// `words` is room for [`bytes`](Self::bytes) that nobody else uses while the depot exists.
-    pub unsafe fn new(words: NonNull<u64>, capacity: u32) -> Self {
+    /// The two are room for [`stack_bytes`](Self::stack_bytes) and
+    /// [`bits_bytes`](Self::bits_bytes) that nobody else uses while the depot exists.
+    pub unsafe fn new(stack: NonNull<u32>, words: NonNull<u64>, capacity: u32) -> Self {
         let (mut start, mut top) = ([0; LEVELS], 0);
         let (mut bits, mut next) = (capacity as usize, 0);
         for (level, start) in start.iter_mut().enumerate() {
@@ -65,83 +84,59 @@ impl Depot {
             }
             (bits, next) = (count, next + count);
         }
-        Self { words, start, top, capacity, free: capacity, fresh: 0 }
+        let room = Self::room(capacity);
+        Self { stack, words, start, top, len: 0, room, capacity, in_bits: capacity, fresh: 0 }
     }
 
-    /// Takes the lowest free slot.
+    /// Takes a free slot: the one given last, or the lowest.
     #[inline]
     pub fn take(&mut self) -> Option<u32> {
-        if self.free == 0 {
-            return None;
+        if self.len > 0 {
+            self.len -= 1;
+            // SAFETY: `len < room`.
+            return Some(unsafe { self.stack.add(self.len as usize).read() });
         }
-        let word = self.lowest_word();
-        let bits = self.word(0, word);
-        let slot = (word << SHIFT) + bits.trailing_zeros();
-        *bits &= *bits - 1;
-        if *bits == 0 {
-            self.clear_above(word);
+        let mut slot = None;
+        if self.in_bits > 0 {
+            self.take_lowest(core::iter::once(&mut slot), Some);
         }
-        self.free -= 1;
-        self.fresh = self.fresh.max(slot + 1);
-        Some(slot)
+        slot
     }
 
-    /// Gives a slot back. False, and nothing happens, if it is here already, which only a double free
-    /// brings about.
-    #[inline]
-    #[must_use]
-    pub fn give(&mut self, slot: u32) -> bool {
-        self.give_to_word(slot >> SHIFT, bit(slot))
-    }
-
-    /// Gives slots back, until there is one that is here already: that is the error.
-    #[inline]
-    pub fn give_many(&mut self, slots: impl Iterator<Item = u32>) -> Result<(), u32> {
-        // Neighbours often come back together: one access for all of them that share a word.
-        let (mut word, mut bits) = (0, 0);
-        for slot in slots {
-            if slot >> SHIFT != word {
-                if !self.give_to_word(word, bits) {
-                    return Err(slot);
-                }
-                (word, bits) = (slot >> SHIFT, 0);
-            }
-            if bits & bit(slot) != 0 {
-                return Err(slot);
-            }
-            bits |= bit(slot);
-        }
-        if self.give_to_word(word, bits) { Ok(()) } else { Err(word << SHIFT) }
-    }
-
-    #[inline]
-    fn give_to_word(&mut self, word: u32, bits: u64) -> bool {
-        debug_assert!(word < self.capacity.div_ceil(u64::BITS));
-        let place = self.word(0, word);
-        let before = *place;
-        if before & bits != 0 {
-            return false;
-        }
-        *place |= bits;
-        if before == 0 && bits != 0 {
-            self.set_above(word);
-        }
-        self.free += bits.count_ones();
-        true
-    }
-
-    /// Fills `places` with what `to` makes of slots, the lowest at the end.
+    /// Fills `places` with what `to` makes of slots, of which `take` would hand out the last first.
+    /// Says how many did not come back lately: they are the first places', and fall.
     ///
     /// # Panics
     /// If there are not that many.
     #[inline]
-    pub fn take_many<T>(&mut self, places: &mut [T], to: impl Fn(u32) -> T) {
-        assert!(places.len() <= self.free as usize);
-        self.free -= places.len() as u32;
-        let mut places = places.iter_mut().rev().peekable();
+    pub fn take_many<T>(&mut self, places: &mut [T], to: impl Fn(u32) -> T) -> usize {
+        assert!(places.len() <= self.free() as usize);
+        let from_stack = places.len().min(self.len as usize);
+        let (lowest, last) = places.split_at_mut(places.len() - from_stack);
+        self.len -= from_stack as u32;
+        // SAFETY: `len + from_stack <= room`.
+        let top = unsafe { self.stack.add(self.len as usize) };
+        for (i, place) in last.iter_mut().enumerate() {
+            // SAFETY: `i < from_stack`.
+            *place = to(unsafe { top.add(i).read() });
+        }
+        let count = lowest.len();
+        self.take_lowest(lowest.iter_mut().rev(), to);
+        count
+    }
+
+    /// Fills `places` with the lowest slots of the bits, of which there are enough.
+    #[inline]
+    fn take_lowest<'a, T: 'a>(
+        &mut self,
+        places: impl Iterator<Item = &'a mut T>,
+        to: impl Fn(u32) -> T,
+    ) {
+        let mut places = places.peekable();
         while places.peek().is_some() {
             let word = self.lowest_word();
             let mut bits = *self.word(0, word);
+            let before = bits.count_ones();
             let mut slot = 0;
             while bits != 0
                 && let Some(place) = places.next()
@@ -151,6 +146,7 @@ impl Depot {
                 *place = to(slot);
             }
             self.fresh = self.fresh.max(slot + 1);
+            self.in_bits -= before - bits.count_ones();
             *self.word(0, word) = bits;
             if bits == 0 {
                 self.clear_above(word);
@@ -158,14 +154,85 @@ impl Depot {
         }
     }
 
+    /// Gives a slot back. False if more came back than were out, or one twice, as far as is seen: only
+    /// a double free brings that about.
+    #[inline]
+    #[must_use]
+    pub fn give(&mut self, slot: u32) -> bool {
+        self.give_many(core::iter::once(slot)).is_ok()
+    }
+
+    /// Gives slots back, the last to be taken first, until there is one of which [`give`](Self::give)
+    /// would say false: that is the error.
+    #[inline]
+    pub fn give_many(&mut self, slots: impl Iterator<Item = u32>) -> Result<(), u32> {
+        for slot in slots {
+            debug_assert!(slot < self.capacity);
+            if self.len == self.room {
+                self.spill()?;
+            }
+            if self.out() == 0 {
+                return Err(slot);
+            }
+            // SAFETY: `len < room`.
+            unsafe { self.stack.add(self.len as usize).write(slot) };
+            self.len += 1;
+        }
+        Ok(())
+    }
+
+    /// The stack is full: its older half goes into the bits. Fails with a slot that is there already.
+    #[cold]
+    #[inline(never)]
+    fn spill(&mut self) -> Result<(), u32> {
+        let count = self.len.div_ceil(2) as usize;
+        // Neighbours often come back together: one access for all of them that share a word.
+        let (mut word, mut bits) = (0, 0);
+        for i in 0..count {
+            // SAFETY: `i < len`.
+            let slot = unsafe { self.stack.add(i).read() };
+            if slot >> SHIFT != word {
+                self.add_bits(word, bits)?;
+                (word, bits) = (slot >> SHIFT, 0);
+            }
+            if bits & bit(slot) != 0 {
+                return Err(slot);
+            }
+            bits |= bit(slot);
+        }
+        self.add_bits(word, bits)?;
+        self.len -= count as u32;
+        // SAFETY: both lie in the stack, which has `len + count` numbers.
+        unsafe {
+            ptr::copy(self.stack.add(count).as_ptr(), self.stack.as_ptr(), self.len as usize)
+        };
+        Ok(())
+    }
+
+    /// Fails, and nothing happens, if one of them is set already: with its slot.
+    #[inline]
+    fn add_bits(&mut self, word: u32, bits: u64) -> Result<(), u32> {
+        let place = self.word(0, word);
+        let before = *place;
+        if before & bits != 0 {
+            return Err((word << SHIFT) + (before & bits).trailing_zeros());
+        }
+        *place |= bits;
+        if before == 0 && bits != 0 {
+            self.set_above(word);
+        }
+        self.in_bits += bits.count_ones();
+        Ok(())
+    }
+
     /// How many slots are here.
     pub fn free(&self) -> u32 {
-        self.free
+        self.len + self.in_bits
     }
 
     /// How many slots are not here.
     pub fn out(&self) -> u32 {
-        self.capacity - self.free
+        self.capacity - self.free()
     }
 
     /// This slot and all above were never handed out.
@@ -245,10 +312,17 @@ impl Depot {
         }
         assert_eq!(count, 1);
         let words = (self.capacity as usize).div_ceil(BITS);
-        let free: u32 = (0..words).map(|number| word(0, number).count_ones()).sum();
-        assert_eq!(free, self.free);
-        let fresh = self.fresh as usize..self.capacity as usize;
-        assert!(fresh.clone().all(|slot| word(0, slot / BITS) >> (slot % BITS) & 1 != 0));
+        let in_bits: u32 = (0..words).map(|number| word(0, number).count_ones()).sum();
+        assert_eq!(in_bits, self.in_bits);
+        let is_set = |slot: usize| word(0, slot / BITS) >> (slot % BITS) & 1 != 0;
+        assert!((self.fresh as usize..self.capacity as usize).all(is_set));
+        assert!(self.len <= self.room && self.free() <= self.capacity);
+        let mut stacked = std::collections::HashSet::new();
+        for i in 0..self.len as usize {
+            // SAFETY: `i < len`.
+            let slot = unsafe { self.stack.add(i).read() };
+            assert!(stacked.insert(slot) && !is_set(slot as usize), "slot {slot} is free twice");
+        }
     }
 }
 
@@ -268,34 +342,73 @@ mod tests {
 
     struct Tested {
         depot: Depot,
+        _stack: Vec<u32>,
         _words: Vec<u64>,
     }
 
     fn depot(capacity: u32) -> Tested {
         // Garbage, as in a caller's buffer.
-        let mut words = vec![0xA5A5_A5A5; Depot::bytes(capacity) / size_of::<u64>()];
+        let mut stack = vec![0xA5A5; Depot::stack_bytes(capacity) / size_of::<u32>()];
+        let mut words = vec![0xA5A5_A5A5; Depot::bits_bytes(capacity) / size_of::<u64>()];
+        let (numbers, bits) = (NonNull::from(&mut stack[..]), NonNull::from(&mut words[..]));
         // SAFETY: the room goes where the depot goes, and is used by it alone.
-        let depot = unsafe { Depot::new(NonNull::from(&mut words[..]).cast(), capacity) };
+        let depot = unsafe { Depot::new(numbers.cast(), bits.cast(), capacity) };
         depot.check();
-        Tested { depot, _words: words }
+        Tested { depot, _stack: stack, _words: words }
     }
 
     #[test]
     fn hands_out_each_slot_once_at_every_number_of_levels() {
         for capacity in [1, 2, 63, 64, 65, 4095, 4096, 4097, 262_144, 262_145] {
-            let Tested { mut depot, _words } = depot(capacity);
+            let tested = &mut depot(capacity);
+            let depot = &mut tested.depot;
             assert!((0..capacity).all(|slot| depot.take() == Some(slot)));
             assert_eq!((depot.out(), depot.free(), depot.take()), (capacity, 0, None));
             depot.check();
-            assert!((0..capacity).rev().all(|slot| depot.give(slot)));
+            assert!((0..capacity).all(|slot| depot.give(slot)));
             depot.check();
-            assert_eq!((depot.out(), depot.free(), depot.take()), (0, capacity, Some(0)));
+            assert_eq!((depot.out(), depot.free()), (0, capacity));
+            let again: BTreeSet<_> = std::iter::from_fn(|| depot.take()).collect();
+            assert!(again.into_iter().eq(0..capacity));
         }
     }
 
     #[test]
-    fn at_most_a_byte_per_slot_and_a_word_for_the_first() {
-        let fits = |capacity| Depot::bytes(capacity) < capacity as usize + size_of::<u64>();
+    fn the_last_given_goes_out_first_and_then_the_lowest() {
+        let tested = &mut depot(40);
+        let depot = &mut tested.depot;
+        let mut places = [0; 30];
+        assert_eq!(depot.take_many(&mut places, |slot| slot), 30);
+        assert!(places.iter().rev().copied().eq(0..30));
+        assert_eq!(depot.fresh(), 30);
+        // More than the stack's ten.
+        assert_eq!(depot.give_many((3..20).rev()), Ok(()));
+        depot.check();
+        let mut places = [0; 20];
+        assert_eq!(depot.take_many(&mut places, |slot| slot), 13);
+        let last = [3, 4, 5, 6, 7, 8, 9];
+        let lowest = [10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 30, 31, 32];
+        assert!(places.iter().rev().eq(last.iter().chain(&lowest)), "{places:?}");
+    }
+
+    #[test]
+    fn refuses_what_is_here() {
+        let tested = &mut depot(8);
+        let depot = &mut tested.depot;
+        assert!(!depot.give(0));
+        (0..8).for_each(|slot| assert_eq!(depot.take(), Some(slot)));
+        // The stack has room for two.
+        assert_eq!(depot.give_many([5, 6, 7, 3].into_iter()), Ok(()));
+        depot.check();
+        assert_eq!(depot.give_many([5, 5, 5].into_iter()), Err(5));
+    }
+
+    #[test]
+    fn at_most_two_bytes_per_slot_and_a_few_for_the_first() {
+        let fits = |capacity| {
+            let bytes = Depot::stack_bytes(capacity) + Depot::bits_bytes(capacity);
+            bytes <= 2 * capacity as usize + 10
+        };
         assert!((1..5000).chain([1 << 20, u32::MAX]).all(fits));
     }
 
@@ -304,35 +417,54 @@ mod tests {
         Take,
         TakeMany(usize),
         Give(usize),
+        GiveMany(usize, usize),
     }
 
     fn steps() -> impl Strategy<Value = (u32, Vec<Step>)> {
         let step = prop_oneof![
             3 => Just(Step::Take),
             1 => (0..300usize).prop_map(Step::TakeMany),
-            6 => any::<usize>().prop_map(Step::Give),
+            4 => any::<usize>().prop_map(Step::Give),
+            1 => (any::<usize>(), 0..100usize).prop_map(|(at, count)| Step::GiveMany(at, count)),
         ];
         (prop_oneof![1..200u32, 4000..4200u32], proptest::collection::vec(step, 1..400))
     }
 
     proptest! {
         #[test]
-        fn is_a_set_that_gives_the_lowest((capacity, steps) in steps()) {
-            let Tested { mut depot, _words } = depot(capacity);
+        fn hands_out_what_is_free_once((capacity, steps) in steps()) {
+            let tested = &mut depot(capacity);
+            let depot = &mut tested.depot;
             let mut free: BTreeSet<u32> = (0..capacity).collect();
+            let mut out: Vec<u32> = Vec::new();
             for step in steps {
                 match step {
-                    Step::Take => prop_assert_eq!(depot.take(), free.pop_first()),
+                    Step::Take => {
+                        let taken = depot.take();
+                        prop_assert_eq!(taken.is_some(), !free.is_empty());
+                        prop_assert!(taken.is_none_or(|slot| free.remove(&slot)));
+                        out.extend(taken);
+                    }
                     Step::TakeMany(count) => {
                         let mut places = vec![u32::MAX; count.min(free.len())];
-                        depot.take_many(&mut places, |slot| slot);
-                        for place in places.into_iter().rev() {
-                            prop_assert_eq!(Some(place), free.pop_first());
-                        }
+                        let falling = depot.take_many(&mut places, |slot| slot);
+                        prop_assert!(places[..falling].is_sorted_by(|a, b| a > b));
+                        prop_assert!(places.iter().all(|slot| free.remove(slot)));
+                        out.extend(places);
                     }
                     Step::Give(any) => {
-                        let slot = (any % capacity as usize) as u32;
-                        prop_assert_eq!(depot.give(slot), free.insert(slot));
+                        if let Some(at) = any.checked_rem(out.len()) {
+                            let slot = out.swap_remove(at);
+                            prop_assert!(depot.give(slot) && free.insert(slot));
+                            prop_assert_eq!(depot.take(), Some(slot));
+                            prop_assert!(depot.give(slot));
+                        }
+                    }
+                    Step::GiveMany(at, count) => {
+                        let at = at.checked_rem(out.len()).unwrap_or(0);
+                        let given: Vec<_> = out.drain(at..out.len().min(at + count)).collect();
+                        prop_assert_eq!(depot.give_many(given.iter().copied()), Ok(()));
+                        free.extend(given);
                     }
                 }
                 prop_assert_eq!(depot.free() as usize, free.len());

@@ -1,7 +1,7 @@
 //! What lies where in a region, and how much of it is needed?
 //!
 //! ```text
-//! | Collection, tables | Pool, caches, bits | Pool, caches, bits .. | slots | slots ..
+//! | Collection, tables | Pool, caches, lists | Pool, caches, lists .. | slots | slots ..
 //! ```
 //!
 //! What the library keeps lies below all slots: an entry written past its end can reach its
@@ -16,9 +16,9 @@ pub const REGION_RESERVE: usize = 512;
 /// Bytes set aside per region of a ranged pool beyond that: for its table of sizes.
 pub const RANGED_RESERVE: usize = 576;
 /// Bytes set aside per class: for the `Pool`, the line of an only cache, its place in a table, what
-/// its bits take to be whole words, and to align all that and the slots.
+/// its lists take to be whole words, and to align all that and the slots.
 pub const CLASS_RESERVE: usize = 512;
-/// Bytes set aside beside each slot: 1 for its bit in the depot, 7 for thread caches.
+/// Bytes set aside beside each slot: 2 for the depot, 6 for thread caches.
 pub const SLOT_RESERVE: usize = 8;
 
 /// The largest alignment that can be asked for.

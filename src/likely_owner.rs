@@ -36,7 +36,7 @@ pub fn as_likely(entry: Entry, decoded: usize) -> Option<usize> {
     }
 }
 
-/// Entries of the pool at `owner`, the lowest last, go into a cache and will be freed before long.
+/// Entries of the pool at `owner`, of falling addresses, go into a cache and will be freed before long.
 /// O(entries), and much less when they lie close together.
 pub fn expect(entries: &[*mut u8], owner: usize) {
     let (Some(&last), Some(&first)) = (entries.first(), entries.last()) else { return };

@@ -289,7 +289,7 @@ impl Pool {
         slot_number(entry.address(), self.slots, self.stride_shift, self.stride_inverse)
     }
 
-    /// Makes a pool, with its caches behind it and the depot's bits behind those, where the cursor stands.
+    /// Makes a pool, with its caches behind it and the depot's lists behind those, where the cursor stands.
     /// None if they don't fit.
     ///
     /// # Safety
@@ -307,11 +307,12 @@ impl Pool {
         let place = cursor
             .deal(size_of::<Self>() + caches.count * CACHE_DISTANCE, OWNER_ALIGN, 0)?
             .cast::<Self>();
-        let bits = cursor.deal(Depot::bytes(capacity), align_of::<u64>(), 0)?.cast();
+        let bits = cursor.deal(Depot::bits_bytes(capacity), align_of::<u64>(), 0)?.cast();
+        let stack = cursor.deal(Depot::stack_bytes(capacity), align_of::<u32>(), 0)?.cast();
         let element_bytes = caches.count * caches.elements() * size_of::<Element>();
         let elements = cursor.deal(element_bytes, align_of::<Element>(), 0)?.cast::<Element>();
-        // SAFETY: the bits are dealt to this pool alone.
-        let depot = unsafe { Depot::new(bits, capacity) };
+        // SAFETY: both are dealt to this pool alone.
+        let depot = unsafe { Depot::new(stack, bits, capacity) };
         let shared = Shared { depot, open: caches.count > 0, active: 0, visits: 0 };
         let pool = Self {
             key: slot::key(place.as_ptr().expose_provenance()),

@@ -118,10 +118,11 @@ impl Pool {
             let count = (target / 2).min(shared.depot.free() as usize);
             let (elements, _) = cache.elements();
             let (slots, stride) = (self.slots, self.stride);
-            shared.depot.take_many(&mut elements[..count], |slot| {
+            let falling = shared.depot.take_many(&mut elements[..count], |slot| {
                 slots.add(slot as usize * stride).as_ptr()
             });
-            expect(&elements[..count], self.address());
+            // Of the others it is known since they went out before.
+            expect(&elements[..falling], self.address());
             cache.set_len(count);
             Some(self.entry(slot))
         }

@@ -7,6 +7,9 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::Value;
 
+const TABLE_BEGIN: &str = "<!-- table of make bench -->";
+const TABLE_END: &str = "<!-- end of the table -->";
+
 /// Where things lie.
 pub struct Places {
     root: PathBuf,
@@ -38,6 +41,17 @@ impl Places {
 
     pub fn script(&self) -> PathBuf {
         self.bench.join("programs/lua.lua")
+    }
+
+    /// Puts the table where the README has its marks for it.
+    pub fn write_into_readme(&self, table: &str) -> Result<()> {
+        let path = self.root.join("README.md");
+        let text = read_to_string(&path)?;
+        let (before, rest) =
+            text.split_once(TABLE_BEGIN).context("README.md has no mark for a table")?;
+        let (_, after) = rest.split_once(TABLE_END).context("README.md has no end of the table")?;
+        std::fs::write(&path, format!("{before}{TABLE_BEGIN}\n\n{table}\n{TABLE_END}{after}"))?;
+        Ok(())
     }
 
     /// A path as the reader would type it.

@@ -43,7 +43,7 @@ struct Arguments {
     /// List the rows and stop.
     #[arg(long)]
     list: bool,
-    /// Draw the pictures of the last results anew and stop.
+    /// Draw the pictures and write the README's table of the last results anew and stop.
     #[arg(long)]
     draw: bool,
     /// The library's source tree, with its built library below the target directory.
@@ -77,7 +77,9 @@ fn run(arguments: &Arguments) -> Result<()> {
     if arguments.draw {
         let text = std::fs::read_to_string(&json)
             .with_context(|| format!("no results in {}: run `make bench` first", json.display()))?;
-        return pictures::draw(&serde_json::from_str(&text)?, &places.results);
+        let results = serde_json::from_str(&text)?;
+        places.write_into_readme(&Results::readme_table(&results))?;
+        return pictures::draw(&results, &places.results);
     }
 
     let machine = Machine::read()?;
@@ -113,6 +115,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         std::fs::write(&json, serde_json::to_string_pretty(&results)? + "\n")?;
         println!("Wrote {}", places.shown(&json));
         if !arguments.quick {
+            places.write_into_readme(&results.readme_table())?;
             pictures::draw(&results, &places.results)?;
         }
     }

@@ -95,6 +95,8 @@ pub struct RowResult {
     pub best_peer: Option<String>,
     /// Our time divided by the best peer's.
     pub ratio: Option<f64>,
+    /// What we want the ratio to stay below.
+    pub aim: Option<f64>,
     pub measured: Vec<Measured>,
 }
 
@@ -112,6 +114,7 @@ impl RowResult {
             unit: row.unit.name().to_owned(),
             ratio: ours.zip(best.as_ref()).map(|(ours, best)| ours / best.1),
             best_peer: best.map(|(name, _)| name),
+            aim: row.aim,
             measured,
         }
     }
@@ -311,6 +314,32 @@ impl Results {
             scaling: Vec::new(),
             latency: Vec::new(),
         }
+    }
+
+    /// The rows as the README has them, in Markdown.
+    pub fn readme_table(&self) -> String {
+        let mut table =
+            "| | cmempool | best of the others | ratio | aim |\n|---|---:|---:|---:|---:|\n"
+                .to_owned();
+        for row in &self.rows {
+            let (Some(ours), Some(ratio), Some(peer)) = (row.of(OURS), row.ratio, &row.best_peer)
+            else {
+                continue;
+            };
+            let best = row.of(peer).map_or(f64::NAN, |best| best.median);
+            let aim = row.aim.map_or(String::new(), |aim| format!("{aim:.1}"));
+            let (title, unit) = (&row.title, &row.unit);
+            let _ = writeln!(
+                table,
+                "| {title} | {} {unit} | {peer} {} {unit} | {ratio:.2} | {aim} |",
+                shown(ours.median),
+                shown(best),
+            );
+        }
+        let MachineFacts { processor, cpus, kernel, .. } = &self.machine;
+        let _ =
+            writeln!(table, "\n{processor}, {cpus} CPUs, Linux {kernel}; `make bench` wrote this.");
+        table
     }
 
     /// The table of all rows, the best peer's time in each marked, and that of latencies.

@@ -61,6 +61,8 @@ pub struct Row {
     pub against: Against,
     pub placement: Placement,
     pub unit: Unit,
+    /// The ratio to the best peer that we want to stay below.
+    pub aim: Option<f64>,
 }
 
 impl Row {
@@ -78,7 +80,13 @@ impl Row {
             against: Against::Mallocs,
             placement: Placement::OneCpu,
             unit: Unit::NanosecondsPerPair,
+            aim: None,
         }
+    }
+
+    const fn aim(mut self, ratio: f64) -> Row {
+        self.aim = Some(ratio);
+        self
     }
 
     const fn against(mut self, against: Against) -> Row {
@@ -102,17 +110,19 @@ pub fn rows() -> Vec<Row> {
     use Against::{LockedPool, MallocsAndSingleThreadPools, Pages};
     use Placement::{ACpuEach, Anywhere};
     vec![
-        Row::new("loop", "one entry in a loop", "workloads", &["loop", "{ms}"]),
-        Row::new("bursts", "bursts of 1000", "workloads", &["bursts", "{ms}"]),
-        Row::new("churn", "random churn, 10,000 live", "workloads", &["churn", "{ms}"]),
-        Row::new("cold", "cold, 500,000 freed and taken again", "workloads", &["cold", "{ms}"]),
+        Row::new("loop", "one entry in a loop", "workloads", &["loop", "{ms}"]).aim(1.1),
+        Row::new("bursts", "bursts of 1000", "workloads", &["bursts", "{ms}"]).aim(1.2),
+        Row::new("churn", "random churn, 10,000 live", "workloads", &["churn", "{ms}"]).aim(1.2),
+        Row::new("cold", "cold, 500,000 freed and taken again", "workloads", &["cold", "{ms}"])
+            .aim(1.0),
         Row::new(
             "cold_churn",
             "cold, random churn, 500,000 live",
             "workloads",
             &["cold_churn", "{ms}"],
         ),
-        Row::new("ranged", "ranged, 16-1015 B, 4,000 live", "workloads", &["ranged", "{ms}"]),
+        Row::new("ranged", "ranged, 16-1015 B, 4,000 live", "workloads", &["ranged", "{ms}"])
+            .aim(1.1),
         Row::new("mixed2", "2 pools mixed at random", "workloads", &["mixed2", "{ms}"]),
         Row::new("mixed13", "13 pools mixed at random", "workloads", &["mixed13", "{ms}"]),
         Row::new(
@@ -121,6 +131,7 @@ pub fn rows() -> Vec<Row> {
             "threads",
             &["loop", "2", "{ms}", "{cpus}"],
         )
+        .aim(1.1)
         .placed(ACpuEach),
         Row::new(
             "threads2_bursts",
@@ -128,6 +139,7 @@ pub fn rows() -> Vec<Row> {
             "threads",
             &["bursts", "2", "{ms}", "{cpus}"],
         )
+        .aim(1.2)
         .placed(ACpuEach),
         Row::new(
             "pass_on",
@@ -135,6 +147,7 @@ pub fn rows() -> Vec<Row> {
             "threads",
             &["pass_on", "2", "{ms}", "{cpus}"],
         )
+        .aim(0.9)
         .placed(ACpuEach),
         Row::new(
             "threads8_bursts",
@@ -142,6 +155,7 @@ pub fn rows() -> Vec<Row> {
             "threads",
             &["bursts", "8", "{ms}"],
         )
+        .aim(1.2)
         .placed(Anywhere),
         Row::new(
             "single_loop",
@@ -149,6 +163,7 @@ pub fn rows() -> Vec<Row> {
             "workloads",
             &["loop", "{ms}", "single"],
         )
+        .aim(1.5)
         .against(MallocsAndSingleThreadPools),
         Row::new(
             "single_bursts",
@@ -156,6 +171,7 @@ pub fn rows() -> Vec<Row> {
             "workloads",
             &["bursts", "{ms}", "single"],
         )
+        .aim(1.0)
         .against(MallocsAndSingleThreadPools),
         Row::new(
             "full16",
@@ -163,6 +179,7 @@ pub fn rows() -> Vec<Row> {
             "threads",
             &["full16", "4", "{ms}"],
         )
+        .aim(3.0)
         .against(LockedPool)
         .placed(Anywhere),
         Row::new(
@@ -171,11 +188,13 @@ pub fn rows() -> Vec<Row> {
             "threads",
             &["full4096", "4", "{ms}"],
         )
+        .aim(3.0)
         .against(LockedPool)
         .placed(Anywhere),
-        Row::new("calloc64", "calloc of 64 B", "workloads", &["calloc64", "{ms}"]),
-        Row::new("calloc4096", "calloc of 4 KiB", "workloads", &["calloc4096", "{ms}"]),
+        Row::new("calloc64", "calloc of 64 B", "workloads", &["calloc64", "{ms}"]).aim(1.0),
+        Row::new("calloc4096", "calloc of 4 KiB", "workloads", &["calloc4096", "{ms}"]).aim(1.0),
         Row::new("create", "create and destroy, 16 B-64 KiB", "create", &["{ms}"])
+            .aim(0.7)
             .against(Pages)
             .milliseconds(),
         Row::new("sqlite", "SQLite: insert, update, query", "sqlite", &[]).milliseconds(),
