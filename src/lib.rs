@@ -101,6 +101,14 @@ fn panic(_: &core::panic::PanicInfo) -> ! {
 }
 
 // The precompiled `core` refers to an unwinder that `panic = "abort"` never calls. Builds without
-// link-time optimisation keep the reference; weak and hidden, it resolves to nothing.
+// link-time optimisation, such as `cargo build`'s with an rlib beside, keep the reference. Weak: a
+// program that has Rust's `std` has the real one.
 #[cfg(all(panic = "abort", not(test)))]
-core::arch::global_asm!(".weak rust_eh_personality", ".hidden rust_eh_personality");
+core::arch::global_asm!(
+    ".pushsection .text.rust_eh_personality,\"ax\",@progbits",
+    ".weak rust_eh_personality",
+    ".hidden rust_eh_personality",
+    ".type rust_eh_personality, @function",
+    "rust_eh_personality: .long 0",
+    ".popsection",
+);
