@@ -309,7 +309,7 @@ CMEMPOOL_MUST_USE;
  * @return the entry, aligned like `max_align_t` or as chosen at create; NULL with `errno` ENOMEM
  *         when all are out (and the heap, where the pool may use it, has none)
  *
- * Threads: safe. Cost: O(1), some 20 instructions and no lock while the thread has free entries of
+ * Threads: safe. Cost: O(1), some 25 instructions and no lock while the thread has free entries of
  * the pool in its cache; a lock each some hundred calls to fill it. Only a call that finds all of
  * them in other threads' caches looks at each of those: at most 64, once per shortage. It waits for
  * no thread but for one that is at the depot under the lock.
@@ -340,7 +340,7 @@ void *mempool_calloc_entry(struct mempool *mp) CMEMPOOL_MALLOC;
  * go unseen, and so may data of the program's that looks like a word of ours: with a chance of
  * 2^-23 for random data.
  *
- * Threads: safe, on any thread, also when the one that took the entry has ended. Cost: O(1), some 25
+ * Threads: safe, on any thread, also when the one that took the entry has ended. Cost: O(1), some 30
  * instructions and no lock while the thread's cache has room; a lock each some hundred calls.
  */
 void mempool_free_entry(void *entry);

@@ -14,7 +14,7 @@ use crate::pool::{Pool, Traits};
 use crate::ranged::SizeTable;
 use crate::region::Region;
 use crate::registry::{self, Link};
-use crate::secret::{draw, secret};
+use crate::secret::{draw, keyed};
 use crate::slot::{MIN_ALIGN, OWNER_ALIGN};
 use crate::thread_index::{self, CACHE_DISTANCE};
 
@@ -247,7 +247,7 @@ impl Collection {
 }
 
 fn seal_of(collection: NonNull<Collection>) -> usize {
-    (collection.as_ptr() as usize ^ secret()).rotate_left(1)
+    keyed(collection.as_ptr() as usize).rotate_left(1)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use core::ptr::{self, NonNull};
 
 use crate::lock::Locked;
 use crate::misuse::Kind;
-use crate::secret::secret;
+use crate::secret::keyed;
 use crate::slot::{Entry, MIN_ALIGN, State};
 
 /// What lies in front of a dynamic entry.
@@ -26,9 +26,6 @@ struct Block {
     word: usize,             // see `slot.rs`
 }
 
-/// 2^64 divided by the golden ratio: odd, and without a pattern.
-const GOLDEN: usize = 0x9E37_79B9_7F4A_7C15;
-
 const HEADER: usize = size_of::<Block>();
 
 static_assertions::const_assert_eq!(HEADER, 48);
@@ -41,10 +38,10 @@ pub type Fault = (Kind, Entry);
 impl Block {
     /// What `guard` must be. Keyed, so that data of the program's does not pass.
     fn guard(&self) -> usize {
-        // Multiplied, since in a plain XOR one overwritten field could make up for another.
+        // Each keyed, since in a plain XOR one overwritten field could make up for another.
         [self.next as usize, self.previous as usize, self.size, self.base as usize]
             .iter()
-            .fold(secret(), |mix, field| (mix.rotate_left(29) ^ field).wrapping_mul(GOLDEN))
+            .fold(0, |mix: usize, field| keyed(mix.rotate_left(29) ^ field))
     }
 
     /// The block, if its guard holds.

@@ -19,8 +19,8 @@ use crate::fence;
 use crate::layout::{Class, Cursor, stride};
 use crate::lock::Locked;
 use crate::misuse::{self, Subject};
-use crate::secret::secret;
-use crate::slot::{self, Entry, OWNER_ALIGN, State, WORD};
+use crate::secret::keyed;
+use crate::slot::{Entry, OWNER_ALIGN, State, WORD};
 use crate::thread_index::{self, CACHE_DISTANCE};
 
 /// What a caller chose beside sizes and counts.
@@ -50,15 +50,14 @@ pub struct Missed {
 #[repr(C, align(128))]
 pub struct Pool {
     // Read by calls, written by create alone. The first line is all that the fast paths need.
-    key: usize,                    // the pool's address ^ secret
-    any_distance: usize,           // all ones; 0 where every thread has the first cache
-    fast_end: usize,               // distance behind the last cache that is for the fast path
-    elem_size: usize,              // usable bytes of an entry
-    slots: NonNull<u8>,            // payload of slot 0
-    stride: usize,                 // bytes from an entry to the next
-    stride_inverse: u32,           // (stride >> stride_shift) * this == 1, modulo 2^32
-    stride_shift: u32,             // stride's trailing zero bits
-    capacity: u32,                 // slots
+    any_distance: usize, // all ones; 0 where every thread has the first cache
+    fast_end: usize,     // distance behind the last cache that is for the fast path
+    elem_size: usize,    // usable bytes of an entry
+    slots: NonNull<u8>,  // payload of slot 0
+    stride: usize,       // bytes from an entry to the next
+    stride_inverse: u32, // (stride >> stride_shift) * this == 1, modulo 2^32
+    stride_shift: u32,   // stride's trailing zero bits
+    capacity: u32,       // slots
     larger: Option<NonNull<Pool>>, // the collection's pool of the next larger entries
     traits: Traits,
     caches: CachePlan,
@@ -82,7 +81,7 @@ impl Pool {
     /// Takes an entry of a slot from the thread's cache, or says why not: then
     /// [`alloc_slow`](Self::alloc_slow) goes on.
     ///
-    /// About 20 instructions, no call, no lock; written are one line of the thread's own and the
+    /// About 25 instructions, no call, no lock; written are one line of the thread's own and the
     /// slot's word.
     #[inline(always)]
     pub fn alloc_fast(&self) -> Result<Entry, Missed> {
@@ -97,7 +96,7 @@ impl Pool {
             return Err(Missed { unsettled: true });
         };
         // SAFETY: the slot was free, so it is this call's.
-        unsafe { entry.mark_out(self.key) };
+        unsafe { entry.mark(self.address(), State::Out) };
         Ok(entry)
     }
 
@@ -108,7 +107,7 @@ impl Pool {
 
     /// Takes back an entry of any pool. O(1).
     ///
-    /// Aborts when the entry is no entry of ours that is out. The fast path: about 25 instructions,
+    /// Aborts when the entry is no entry of ours that is out. The fast path: about 30 instructions,
     /// no call, no lock, one line of the thread's own and the slot's word written.
     ///
     /// # Safety
@@ -128,13 +127,13 @@ impl Pool {
         // SAFETY: the word was written by this process for an entry of the pool it names, which
         // lives as long as its slots.
         let pool = unsafe { Self::at(owner) };
-        // SAFETY: the entry was out and its holder gave it up, so the slot is this call's.
-        unsafe { out.mark_free() };
         // Without `any_distance`, for which the address would wait. In a single thread's pool, those
         // with another index than the first find the cache off the fast path.
         let Some(cache) = pool.fast_cache(thread_index::distance()) else {
             return pool.free_slow(entry);
         };
+        // SAFETY: the entry was out and its holder gave it up, so the slot is this call's.
+        unsafe { out.mark_free() };
         // SAFETY: as above, and the cache is the thread's own.
         if unsafe { cache.push(entry, fence::light) } == Err(Unsettled) {
             pool.settle_push(cache);
@@ -315,7 +314,6 @@ impl Pool {
         let depot = unsafe { Depot::new(stack, bits, capacity) };
         let shared = Shared { depot, open: caches.count > 0, active: 0, visits: 0 };
         let pool = Self {
-            key: slot::key(place.as_ptr().expose_provenance()),
             any_distance: if traits.single_thread { 0 } else { usize::MAX },
             fast_end: caches.fast_end(),
             larger: None,
@@ -333,6 +331,7 @@ impl Pool {
             shared: Locked::new(shared, !traits.single_thread),
             dynamic: Locked::new(DynamicEntries::new(), !traits.single_thread),
         };
+        place.as_ptr().expose_provenance();
         // SAFETY: the cursor dealt room for the pool, its lines and elements, to this pool alone.
         unsafe {
             place.write(pool);
@@ -414,7 +413,7 @@ fn slot_number(payload: usize, slots: NonNull<u8>, shift: u32, inverse: u32) -> 
 fn unlikely() {}
 
 fn seal_of(pool: NonNull<Pool>) -> usize {
-    !(pool.as_ptr() as usize ^ secret())
+    !keyed(pool.as_ptr() as usize)
 }
 
 /// The number that gives 1 when multiplied with the odd `n`, modulo 2^64: Newton's iteration, which

@@ -1,27 +1,39 @@
 //! What does this process know that nobody can guess?
 //!
-//! One random word, drawn from the kernel when the first pool is made. It is mixed into every slot
-//! word and every pool's seal, so that data of the program's can't pass for one of ours.
+//! Two random words, drawn from the kernel when the first pool is made. What they make of an address
+//! is mixed into every slot word and every pool's seal, so that data of the program's can't pass for
+//! one of ours.
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-static SECRET: AtomicUsize = AtomicUsize::new(0);
+/// Both 0 until the first pool is made.
+static ADDED: AtomicUsize = AtomicUsize::new(0);
+static FACTOR: AtomicUsize = AtomicUsize::new(0);
 
-/// The secret; 0 before the first pool exists.
+/// A number that follows from `x` and nobody can tell who does not know the secret. Four instructions
+/// and a multiplication.
 ///
-/// Relaxed: the value itself is all there is to see, and a thread that holds a pool or an entry got
-/// it, directly or not, from the thread that ran [`draw`].
+/// The two halves of the double product on each other: unlike a sum or a XOR, which whoever reads a
+/// word and knows the addresses in it could undo, and have the secret, it can't be taken apart into
+/// its factors. (It is no cryptography either, which would take longer than the call it protects.)
 #[inline(always)]
-pub fn secret() -> usize {
-    SECRET.load(Ordering::Relaxed)
+pub fn keyed(x: usize) -> usize {
+    // Relaxed: the values are all there is to see, and a thread that holds a pool or an entry got
+    // it, directly or not, from a thread that ran `draw`.
+    let (added, factor) = (ADDED.load(Ordering::Relaxed), FACTOR.load(Ordering::Relaxed));
+    let product = u128::from((x ^ added) as u64) * u128::from(factor as u64);
+    (product as u64 ^ (product >> 64) as u64) as usize
 }
 
 /// Draws the secret unless that was done already. Every create function calls this first.
 pub fn draw() {
-    if secret() == 0 {
-        // Relaxed: nothing else is published with the value; the first writer wins.
-        let _ =
-            SECRET.compare_exchange(0, random() | 1 << 47, Ordering::Relaxed, Ordering::Relaxed);
+    // Acquire pairs with the Release below: with the second there is the first.
+    if FACTOR.load(Ordering::Acquire) == 0 {
+        // Relaxed: whoever goes on has seen the second. The first writer of each wins.
+        let _ = ADDED.compare_exchange(0, random() | 1 << 62, Ordering::Relaxed, Ordering::Relaxed);
+        // Odd, so that it has no factor in common with the range; large, so that both halves say much.
+        let factor = random() | 1 << 63 | 1;
+        let _ = FACTOR.compare_exchange(0, factor, Ordering::AcqRel, Ordering::Acquire);
     }
 }
 
@@ -47,12 +59,27 @@ fn random() -> usize {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn drawn_once() {
-        super::draw();
-        let first = super::secret();
-        super::draw();
-        assert_ne!(first, 0);
-        assert_eq!(super::secret(), first);
+        draw();
+        let known = || (ADDED.load(Ordering::Relaxed), FACTOR.load(Ordering::Relaxed));
+        let first = known();
+        draw();
+        assert!(first.0 != 0 && first.1 != 0 && first.0 != first.1);
+        assert_eq!(known(), first);
+    }
+
+    #[test]
+    fn neighbours_have_nothing_in_common() {
+        draw();
+        let numbers: std::collections::HashSet<_> =
+            (0..10_000).map(|i| keyed(0x7F00_0000_0000 + 16 * i) >> 32).collect();
+        assert!(numbers.len() > 9_990);
+        // Nor is what two addresses differ in what their numbers differ in, as with a XOR.
+        let differences: std::collections::HashSet<_> =
+            (0..1000).map(|i| keyed(32 * i) ^ keyed(32 * i + 16)).collect();
+        assert!(differences.len() > 990);
     }
 }

@@ -5,21 +5,17 @@
 //!          ^ the entry
 //! ```
 //!
-//! `word = (owner | state) ^ rotate(entry) ^ secret`. The owner, a pool, is aligned to
-//! [`OWNER_ALIGN`], so seven low bits carry the state; the top sixteen bits of an address are zero.
-//! Undoing the XOR must give those 23 known bits back. A word that this process did not write for
-//! this very entry passes with a chance of 2^-23, and is refused before anything is read through
-//! it. The state of an entry that is out is zero: its decoded word is the owner's address.
-//!
-//! The rotation makes a word that an overflow copied from one slot onto another's fail for certain
-//! unless the two are a multiple of 128 MiB apart: it moves the low bits of the difference between
-//! the two addresses (4 to 26) to where the known bits are.
+//! `word = owner ^ state ^ keyed(entry)`. The owner, a pool, is aligned to [`OWNER_ALIGN`], and the
+//! top sixteen bits of an address are zero: 23 bits in which only the state can be, once the key is
+//! taken off. A word that this process did not write for this very entry passes for one that is out
+//! with a chance of 2^-23, and is refused before anything is read through it. The state of an entry
+//! that is out is zero: its decoded word is the owner's address.
 
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::likely_owner::as_likely;
-use crate::secret::secret;
+use crate::secret::keyed;
 
 /// Pools lie at multiples of this, in bytes.
 pub const OWNER_ALIGN: usize = 128;
@@ -30,27 +26,32 @@ pub const WORD: usize = size_of::<usize>();
 /// Entries are at least aligned like `max_align_t`.
 pub const MIN_ALIGN: usize = align_of::<libc::max_align_t>();
 
-const STATE_BITS: usize = OWNER_ALIGN - 1;
-const ADDRESS_TOP: usize = 0xFFFF << 48;
-const ROTATION: u32 = 44;
+/// The bits of a decoded word in which there is no address.
+const STATE_BITS: usize = 0xFFFF << 48 | (OWNER_ALIGN - 1);
 
 static_assertions::const_assert_eq!(WORD, 8);
 static_assertions::const_assert_eq!(MIN_ALIGN, 16);
 static_assertions::const_assert!(OWNER_ALIGN.is_power_of_two());
 
 /// Where an entry is: with the caller or not, in a slot or on the heap.
+///
+/// Any two differ in more than one byte, so that one byte written past the end of an entry makes no
+/// state of another. What a state has in the bits of the owner's address is taken off with it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(usize)]
+#[expect(clippy::enum_clike_unportable_variant, reason = "a word has 64 bits, as asserted above")]
 pub enum State {
     /// In a slot, with the caller.
     Out = 0,
-    /// In a slot that was handed out before and is free now.
-    Free = 1,
+    /// In a slot that was handed out before and is free now. One instruction makes it of `Out`.
+    Free = !0x7E,
     /// On the heap, with the caller.
-    Dynamic = 2,
+    Dynamic = 0xA5A5_0000_0000_0022,
     /// Was on the heap; the memory is the heap's again.
-    DynamicFreed = 3,
+    DynamicFreed = 0x5A5A_0000_0000_0044,
 }
+
+const STATES: [State; 4] = [State::Out, State::Free, State::Dynamic, State::DynamicFreed];
 
 /// The address of a payload: what the caller holds. Eight bytes in front of it lie its word.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -121,19 +122,7 @@ impl Entry {
         // Relaxed: whoever reads the word next got the slot through a lock, or the entry from its
         // holder.
         // SAFETY: the word of a slot is live and aligned.
-        unsafe { self.word() }.store((owner | state as usize) ^ self.mask(), Ordering::Relaxed);
-    }
-
-    /// As [`mark`](Self::mark) with `State::Out`, for an owner with this [`key`]. Three
-    /// instructions.
-    ///
-    /// # Safety
-    /// As [`mark`](Self::mark).
-    #[inline(always)]
-    pub unsafe fn mark_out(self, key: usize) {
-        // Relaxed: as in `mark`.
-        // SAFETY: the word of a slot is live and aligned.
-        unsafe { self.word() }.store(self.address().rotate_left(ROTATION) ^ key, Ordering::Relaxed);
+        unsafe { self.word() }.store(owner ^ state as usize ^ self.mask(), Ordering::Relaxed);
     }
 
     /// Wipes the word, so that the address is an entry no more.
@@ -147,7 +136,7 @@ impl Entry {
 
     #[inline(always)]
     fn mask(self) -> usize {
-        self.address().rotate_left(ROTATION) ^ secret()
+        keyed(self.address())
     }
 
     /// # Safety
@@ -163,7 +152,7 @@ impl Decoded {
     /// Whether the entry is out in a slot. Two instructions and a branch.
     #[inline(always)]
     pub fn if_out(self) -> Option<Out> {
-        (self.plain & (ADDRESS_TOP | STATE_BITS) == 0).then_some(Out(self))
+        (self.plain & STATE_BITS == 0).then_some(Out(self))
     }
 
     /// Whether the entry is out in a slot of its likely owner, and that. Quick also when the word
@@ -180,15 +169,10 @@ impl Decoded {
 
     /// Owner and state, unless the known bits say that this is no word of ours.
     pub fn owner_and_state(self) -> Option<(usize, State)> {
-        let state = match self.plain & STATE_BITS {
-            0 => State::Out,
-            1 => State::Free,
-            2 => State::Dynamic,
-            3 => State::DynamicFreed,
-            _ => return None,
-        };
-        let owner = self.plain & !STATE_BITS;
-        (owner & ADDRESS_TOP == 0 && owner != 0).then_some((owner, state))
+        let is = |state: &State| (self.plain ^ *state as usize) & STATE_BITS == 0;
+        let state = STATES.into_iter().find(is)?;
+        let owner = self.plain ^ state as usize;
+        (owner != 0).then_some((owner, state))
     }
 }
 
@@ -210,11 +194,6 @@ impl Out {
         // SAFETY: the word of a slot is live and aligned.
         unsafe { self.0.entry.word() }.store(word, Ordering::Relaxed);
     }
-}
-
-/// What [`Entry::mark_out`] mixes in for an owner at this address.
-pub fn key(owner: usize) -> usize {
-    owner ^ secret()
 }
 
 #[cfg(test)]
@@ -253,7 +232,7 @@ mod tests {
         let e = entry(&mut memory, 6);
         // SAFETY: the slot is this test's own.
         unsafe {
-            e.mark_out(key(OWNER));
+            e.mark(OWNER, State::Out);
             assert_eq!(e.decode().owner_and_state(), Some((OWNER, State::Out)));
             e.decode().if_out().unwrap().mark_free();
             assert_eq!(e.decode().owner_and_state(), Some((OWNER, State::Free)));
@@ -272,7 +251,26 @@ mod tests {
             memory.0[other - 1] = word;
             // SAFETY: as above.
             let decoded = unsafe { entry(&mut memory, other).decode() };
-            assert!(decoded.owner_and_state().is_none(), "copied to word {other}");
+            assert!(decoded.if_out().is_none(), "copied to word {other}");
+        }
+    }
+
+    #[test]
+    fn one_byte_of_a_word_makes_no_other_state() {
+        crate::secret::draw();
+        let mut memory = Memory([0; 64]);
+        let e = entry(&mut memory, 2);
+        for state in STATES {
+            // SAFETY: the slot is this test's own.
+            unsafe { e.mark(OWNER, state) };
+            let word = memory.0[1];
+            for (byte, value) in (0..8).flat_map(|byte| (1..256).map(move |value| (byte, value))) {
+                memory.0[1] = word ^ value << (8 * byte);
+                // SAFETY: as above.
+                let decoded = unsafe { e.decode() }.owner_and_state();
+                // What is overwritten in the middle is the owner's address.
+                assert!(decoded.is_none_or(|(owner, s)| owner != OWNER && s == state));
+            }
         }
     }
 

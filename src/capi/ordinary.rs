@@ -98,7 +98,7 @@ fn alloc_exhausted(pool: &Pool) -> *mut c_void {
 /// @return the entry, aligned like `max_align_t` or as chosen at create; NULL with `errno` ENOMEM
 ///         when all are out (and the heap, where the pool may use it, has none)
 ///
-/// Threads: safe. Cost: O(1), some 20 instructions and no lock while the thread has free entries of
+/// Threads: safe. Cost: O(1), some 25 instructions and no lock while the thread has free entries of
 /// the pool in its cache; a lock each some hundred calls to fill it. Only a call that finds all of
 /// them in other threads' caches looks at each of those: at most 64, once per shortage. It waits for
 /// no thread but for one that is at the depot under the lock.
@@ -156,7 +156,7 @@ pub unsafe extern "C" fn mempool_calloc_entry(mp: *mut mempool) -> *mut c_void {
 /// go unseen, and so may data of the program's that looks like a word of ours: with a chance of
 /// 2^-23 for random data.
 ///
-/// Threads: safe, on any thread, also when the one that took the entry has ended. Cost: O(1), some 25
+/// Threads: safe, on any thread, also when the one that took the entry has ended. Cost: O(1), some 30
 /// instructions and no lock while the thread's cache has room; a lock each some hundred calls.
 ///
 /// # Safety

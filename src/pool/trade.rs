@@ -7,7 +7,7 @@ use crate::depot::Depot;
 use crate::fence;
 use crate::likely_owner::expect;
 use crate::misuse::Kind;
-use crate::slot::Entry;
+use crate::slot::{Entry, State};
 use crate::thread_index::{self, CACHE_DISTANCE};
 use crate::zero::zero;
 
@@ -71,7 +71,7 @@ impl Pool {
             // SAFETY: the cache is the thread's own.
             if let Ok(entry) = unsafe { cache.pop(self.fence()) } {
                 // SAFETY: the slot was free, so it is this call's.
-                unsafe { entry.mark_out(self.key) };
+                unsafe { entry.mark(self.address(), State::Out) };
                 return Some(entry);
             }
             unsettled = true;
@@ -88,7 +88,7 @@ impl Pool {
                 shared.depot.take().map(|slot| self.entry(slot))
             })?;
         // SAFETY: the slot was free, so it is this call's.
-        unsafe { entry.mark_out(self.key) };
+        unsafe { entry.mark(self.address(), State::Out) };
         Some(entry)
     }
 
@@ -132,6 +132,8 @@ impl Pool {
     #[cold]
     #[inline(never)]
     pub(super) fn free_slow(&self, entry: Entry) {
+        // SAFETY: the entry was out and its holder gave it up, so the slot is this call's.
+        unsafe { entry.mark(self.address(), State::Free) };
         if self.traits.zero_on_free {
             // SAFETY: the payload has that many bytes, and the slot is this call's.
             unsafe { zero(entry.payload(), self.elem_size) };
