@@ -27,8 +27,8 @@ SHARED := libcmempool.so.$(VERSION)
 WARNINGS := -std=c11 -Wall -Wextra -Wpedantic
 EXAMPLES := $(patsubst c-examples/%.c,%,$(wildcard c-examples/*.c))
 
-.PHONY: all build run test stage loom stress bench bench-quick install ready uninstall header clean \
-    help tools
+.PHONY: all build run test stage loom stress bench bench-quick crates-of-bench install ready \
+    uninstall dist dist-check header clean help tools
 
 all: build
 
@@ -88,12 +88,16 @@ stage: build
 RUN_BENCH := $(CARGO) run --locked --quiet --release --manifest-path bench/runner/Cargo.toml \
     --target-dir $(TARGET)/bench/runner -- --target $(TARGET)
 
+crates-of-bench:
+	@[ ! -d vendor ] || { echo "the source tarball lacks the benchmark's crates:" \
+	    "run it from the repository" >&2; exit 1; }
+
 ## bench: measure against other allocators; table, JSON and pictures in bench/results (3 minutes)
-bench: build
+bench: crates-of-bench build
 	@$(RUN_BENCH) $(BENCH_FLAGS)
 
 ## bench-quick: the same in under 40 seconds, and noisier
-bench-quick: build
+bench-quick: crates-of-bench build
 	@$(RUN_BENCH) --quick $(BENCH_FLAGS)
 
 # The rest of what a static program links, and where the header lies as seen from the CMake files.
@@ -146,6 +150,42 @@ uninstall:
 	    $(addprefix $(DESTDIR)$(MANDIR)/man3/,$(MAN_PAGES))
 	rm -f $(DESTDIR)$(CMAKEDIR)/cmempoolConfig.cmake $(DESTDIR)$(CMAKEDIR)/cmempoolConfigVersion.cmake
 	[ ! -d $(DESTDIR)$(CMAKEDIR) ] || rmdir --ignore-fail-on-non-empty $(DESTDIR)$(CMAKEDIR)
+
+DIST := cmempool-$(VERSION)
+
+## dist: the committed source with all crates, to build without a network, in target/dist
+# The same commit and cargo make the same bytes.
+dist:
+	@git rev-parse --verify --quiet HEAD >/dev/null && [ -e .git ] || { \
+	    echo "make dist packs what is committed, and this is no git repository" >&2; exit 1; }
+	@git diff --quiet HEAD || echo "make dist: what is not committed stays out" >&2
+	@rm -rf $(TARGET)/dist
+	@mkdir -p $(TARGET)/dist/$(DIST)/.cargo
+	@git archive HEAD | tar -x -C $(TARGET)/dist/$(DIST)
+	@cd $(TARGET)/dist/$(DIST) && $(CARGO) vendor --locked --quiet vendor > .cargo/config.toml
+	@tar -C $(TARGET)/dist --sort=name --owner=0 --group=0 --numeric-owner --mode=u+rw,go+r,go-w,a+X \
+	    --mtime=@$$(git log -1 --format=%ct) --format=gnu -c $(DIST) | \
+	    gzip -9n > $(TARGET)/dist/$(DIST).tar.gz
+	@rm -rf $(TARGET)/dist/$(DIST)
+	@ls $(TARGET)/dist/$(DIST).tar.gz
+
+# Where users may have network namespaces of their own, there is no network at all; else cargo is
+# told to do without.
+NO_NETWORK = $$(unshare -rn true 2>/dev/null && echo unshare -rn)
+
+## dist-check: make dist twice, compare, and have the result build and pass all tests offline
+dist-check: dist
+	@work=$$(mktemp -d); trap 'rm -rf "$$work"' EXIT; \
+	mv $(TARGET)/dist/$(DIST).tar.gz $$work; \
+	$(MAKE) --no-print-directory dist; \
+	cmp $(TARGET)/dist/$(DIST).tar.gz $$work/$(DIST).tar.gz; \
+	tar -xzf $$work/$(DIST).tar.gz -C $$work; \
+	mkdir $$work/cargo; \
+	for goal in build test; do \
+	    env -u MAKEFLAGS -u CARGO_TARGET_DIR CARGO_HOME=$$work/cargo CARGO_NET_OFFLINE=true \
+	        $(NO_NETWORK) $(MAKE) --no-print-directory -C $$work/$(DIST) $$goal; \
+	done; \
+	echo "$(DIST).tar.gz builds and passes its tests without a network"
 
 ## header: write include/cmempool.h and the man pages anew from the Rust source
 header: tools
