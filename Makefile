@@ -162,7 +162,9 @@ dist:
 	@rm -rf $(TARGET)/dist
 	@mkdir -p $(TARGET)/dist/$(DIST)/.cargo
 	@git archive HEAD | tar -x -C $(TARGET)/dist/$(DIST)
-	@cd $(TARGET)/dist/$(DIST) && $(CARGO) vendor --locked --quiet vendor > .cargo/config.toml
+	@cd $(TARGET)/dist/$(DIST) && \
+	    $(CARGO) vendor --locked vendor > .cargo/config.toml 2> ../vendor.log || { \
+	        cat $(TARGET)/dist/vendor.log >&2; exit 1; }
 	@tar -C $(TARGET)/dist --sort=name --owner=0 --group=0 --numeric-owner --mode=u+rw,go+r,go-w,a+X \
 	    --mtime=@$$(git log -1 --format=%ct) --format=gnu -c $(DIST) | \
 	    gzip -9n > $(TARGET)/dist/$(DIST).tar.gz
