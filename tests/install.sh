@@ -181,7 +181,7 @@ left=$(files_below "$stage")
 [ -z "$left" ] || die "uninstall leaves $left below DESTDIR"
 
 # ---- What can't be meant.
-if make install LDCONFIG=true PREFIX=relative >"$work/log" 2>&1; then
+if make install LDCONFIG=true "DESTDIR=$work/" PREFIX=relative >"$work/log" 2>&1; then
     die "installs into a relative prefix"
 fi
 grep -q "'relative'" "$work/log" || die "does not say what is wrong with a relative prefix"
