@@ -24,6 +24,8 @@ enum Kind {
     Constant(String),
     /// A struct or enum with its definition, and its members.
     Type(String, Vec<(String, Comment)>),
+    /// Another name for a type, such as that of a function, with its declaration.
+    Alias(String),
     Opaque,
 }
 
@@ -90,8 +92,7 @@ fn main_name<'a>(part: &[&'a Item]) -> &'a str {
 
 /// All that can be asked for by name.
 fn names<'a>(part: &[&'a Item]) -> Vec<&'a str> {
-    let has_page =
-        |item: &&&Item| matches!(item.kind, Kind::Function(_) | Kind::Macro(_) | Kind::Type(..));
+    let has_page = |item: &&&Item| !matches!(item.kind, Kind::Constant(_) | Kind::Opaque);
     part.iter().filter(has_page).map(|item| item.name.as_str()).collect()
 }
 
@@ -102,8 +103,9 @@ impl Kind {
             Self::Function(_) => 0,
             Self::Macro(_) => 1,
             Self::Type(..) => 2,
-            Self::Constant(_) => 3,
-            Self::Opaque => 4,
+            Self::Alias(_) => 3,
+            Self::Constant(_) => 4,
+            Self::Opaque => 5,
         }
     }
 }
@@ -123,40 +125,59 @@ fn items(header: &str) -> Vec<Item> {
         }
         let comment = Comment::new(&raw_comment(line, &mut lines));
         let line = lines.next().expect("a comment is on something");
-        let word = |text: &str| -> String {
-            text.chars().take_while(|&c| c.is_ascii_alphanumeric() || c == '_').collect()
-        };
-        let (name, kind) = if let Some(rest) = line.strip_prefix("#define ") {
-            let name = word(rest);
-            let rest = &rest[name.len()..];
-            let kind = match rest.strip_prefix('(').and_then(|rest| rest.split_once(')')) {
-                Some((arguments, _)) => Kind::Macro(arguments.into()),
-                None => Kind::Constant(rest.trim_matches([' ', '\\']).into()),
-            };
-            (name, kind)
-        } else if line.starts_with("typedef") && line.ends_with('{') {
-            let (definition, members) = members(line, &mut lines);
-            let name = line.split_whitespace().nth(2).expect("typedef struct NAME {");
-            (name.into(), Kind::Type(definition, members))
-        } else if let Some(rest) = line.strip_prefix("typedef struct ") {
-            (word(rest), Kind::Opaque)
-        } else {
-            let mut declaration = String::from(line);
-            while !declaration.ends_with(';') {
-                declaration.push('\n');
-                declaration += lines.next().expect("a declaration ends");
-            }
-            // What follows the parameters is for compilers.
-            let (declaration, _) = declaration.split_once(')').expect("a function has parameters");
-            let (before, _) = declaration.split_once('(').expect("a function has parameters");
-            let name = before.rsplit([' ', '*']).next().expect("a split has a last part").into();
-            let declaration = declaration.replace("struct ", "");
-            let parameters: Vec<&str> = declaration.split_whitespace().collect::<Vec<_>>();
-            (name, Kind::Function(parameters.join(" ") + ");"))
-        };
+        let (name, kind) = declared(line, &mut lines);
         items.push(Item { title: title.clone(), name, kind, comment });
     }
     items
+}
+
+/// Name and kind of what starts with this line.
+fn declared<'a>(line: &'a str, lines: &mut impl Iterator<Item = &'a str>) -> (String, Kind) {
+    if let Some(rest) = line.strip_prefix("#define ") {
+        let name: String =
+            rest.chars().take_while(|&c| c.is_ascii_alphanumeric() || c == '_').collect();
+        let rest = &rest[name.len()..];
+        let kind = match rest.strip_prefix('(').and_then(|rest| rest.split_once(')')) {
+            Some((arguments, _)) => Kind::Macro(arguments.into()),
+            None => Kind::Constant(rest.trim_matches([' ', '\\']).into()),
+        };
+        return (name, kind);
+    }
+    if line.starts_with("typedef") && line.ends_with('{') {
+        let (definition, members) = members(line, lines);
+        let name = line.split_whitespace().nth(2).expect("typedef struct NAME {");
+        return (name.into(), Kind::Type(definition, members));
+    }
+    let mut text = String::from(line);
+    while !text.ends_with(';') {
+        text.push(' ');
+        text += lines.next().expect("a declaration ends").trim_start();
+    }
+    let name = declared_name(&text).to_string();
+    if line.starts_with("typedef struct ") && !text.contains('(') {
+        return (name, Kind::Opaque);
+    }
+    let text = text.replace("struct ", "");
+    if text.starts_with("typedef") {
+        return (name, Kind::Alias(text));
+    }
+    // What follows the parameters is for compilers.
+    let mut depth = 0;
+    let end = text.find(|c| {
+        depth += i32::from(c == '(') - i32::from(c == ')');
+        c == ')' && depth == 0
+    });
+    (name, Kind::Function(text[..=end.expect("a function has parameters")].to_string() + ";"))
+}
+
+/// What a declaration declares: a function, a pointer to one, or an object.
+fn declared_name(declaration: &str) -> &str {
+    let text = match declaration.split_once("(*") {
+        Some((before, pointer)) if !before.contains('(') => pointer.split(')').next(),
+        _ => declaration.split(['(', '[', ';', ',', '=']).next(),
+    };
+    let text = text.unwrap_or_default().trim_end();
+    text.rsplit([' ', '*']).next().unwrap_or_default()
 }
 
 /// The text of a comment, without what makes it one.
@@ -207,10 +228,7 @@ fn members<'a>(
             return (definition, members);
         }
         if let Some(comment) = comment.take() {
-            let declared = line.trim().trim_end_matches([';', ',']);
-            let declared = declared.split(" = ").next().expect("a split has a first part");
-            let name = declared.rsplit([' ', '*']).next().expect("a split has a last part");
-            members.push((name.into(), comment));
+            members.push((declared_name(line.trim()).into(), comment));
         }
     }
 }
@@ -345,7 +363,7 @@ fn synopsis(page: &mut String, part: &[&Item]) {
     for item in part {
         let rank = item.kind.rank();
         let text = match &item.kind {
-            Kind::Function(declaration) => broken(declaration),
+            Kind::Function(declaration) | Kind::Alias(declaration) => broken(declaration),
             Kind::Macro(arguments) => {
                 format!("\\fB#define {}(\\fP{arguments}\\fB)\\fP\n", item.name)
             }
@@ -370,7 +388,7 @@ fn synopsis(page: &mut String, part: &[&Item]) {
 /// A declaration in bold, broken between parameters where it is long.
 fn broken(declaration: &str) -> String {
     let mut lines = vec![String::new()];
-    let indent = declaration.find('(').expect("a function has parameters") + 1;
+    let indent = declaration.find('(').map_or(0, |parenthesis| parenthesis + 1);
     for (number, parameter) in declaration.split(", ").enumerate() {
         let line = lines.last_mut().expect("one at least");
         if number > 0 && line.len() + parameter.len() > 68 {
@@ -403,7 +421,7 @@ impl Item {
     /// What stands for a value of the caller's in the text.
     fn parameters(&self) -> Vec<&str> {
         let declared = match &self.kind {
-            Kind::Function(declaration) => declaration,
+            Kind::Function(declaration) | Kind::Alias(declaration) => declaration,
             Kind::Macro(arguments) => arguments,
             Kind::Type(_, members) => {
                 return members.iter().map(|(name, _)| name.as_str()).collect();
