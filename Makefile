@@ -127,9 +127,9 @@ install: ready
 	        -e 's|@INCLUDEDIR@|$(FROM_CMAKEDIR)|' -e 's|@LIBS_PRIVATE@|$(LIBS_PRIVATE)|' \
 	        $$file.in > $(DESTDIR)$(CMAKEDIR)/$$file; \
 	done
-	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/cmempool.pc $(DESTDIR)$(CMAKEDIR)/*.cmake
+	@chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/cmempool.pc $(DESTDIR)$(CMAKEDIR)/*.cmake
 	cp -P --remove-destination man/*.3 $(DESTDIR)$(MANDIR)/man3
-	chmod 644 $(addprefix $(DESTDIR)$(MANDIR)/man3/,$(MAN_PAGES))
+	@chmod 644 $(addprefix $(DESTDIR)$(MANDIR)/man3/,$(MAN_PAGES))
 	@[ -n "$(DESTDIR)" ] || $(LDCONFIG) 2>/dev/null || true
 
 # Root's PATH may lack cargo: for `sudo make install`, what `make` built will do.

@@ -149,11 +149,12 @@ left=$(files_below "$prefix")
 [ -z "$left" ] || die "uninstall leaves $left"
 [ ! -e "$prefix/lib/cmake/cmempool" ] || die "uninstall leaves lib/cmake/cmempool"
 
-# ---- A distribution's way: staged below DESTDIR, in a directory per architecture.
+# ---- A distribution's way: staged below DESTDIR, in a directory per architecture; and what is built
+# already without cargo, which root may not have.
 stage=$work/stage
 lib=lib/x86_64-linux-gnu
 places=("DESTDIR=$stage" PREFIX=/usr "LIBDIR=/usr/$lib" MANDIR=/usr/share/man)
-install_into "${places[@]}"
+install_into "${places[@]}" CARGO=not-there
 expected=$(
     printf '%s\n' include/cmempool.h "$lib"/libcmempool.{a,so,"so.$major","so.$version"} \
         "$lib"/pkgconfig/cmempool.pc "$lib"/cmake/cmempool/cmempoolConfig{,Version}.cmake
