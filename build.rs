@@ -14,6 +14,7 @@ fn main() {
     println!("cargo::rerun-if-changed=cbindgen.toml");
     println!("cargo::rerun-if-changed=src/capi");
     println!("cargo::rerun-if-changed=man/generate.rs");
+    println!("cargo::rerun-if-changed=man/reading.rs");
     println!("cargo::rerun-if-changed=CHANGELOG.md");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let header = header();
