@@ -4,10 +4,13 @@
 PREFIX     ?= /usr/local
 LIBDIR     ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
+MANDIR     ?= $(PREFIX)/share/man
 DESTDIR    ?=
 CC         ?= cc
 CFLAGS     ?= -O2
 CARGO      ?= cargo
+# Tells the system of a library in one of its places; fails, without harm, where that is not allowed.
+LDCONFIG   ?= ldconfig
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -24,8 +27,8 @@ SHARED := libcmempool.so.$(VERSION)
 WARNINGS := -std=c11 -Wall -Wextra -Wpedantic
 EXAMPLES := $(patsubst c-examples/%.c,%,$(wildcard c-examples/*.c))
 
-.PHONY: all build run test stage loom stress bench bench-quick install uninstall header clean \
-    help tools
+.PHONY: all build run test stage loom stress bench bench-quick crates-of-bench install ready \
+    uninstall dist dist-check header clean help tools
 
 all: build
 
@@ -62,6 +65,7 @@ test: stage
 	CMEMPOOL_PREFIX=$(STAGE) $(CARGO) test --locked
 	$(MAKE) --no-print-directory loom
 	tests/c/run.sh $(STAGE)
+	tests/install.sh
 
 ## loom: the models of the thread protocol, in every order that threads can run them
 loom: tools
@@ -78,39 +82,114 @@ stress: stage
 stage: build
 	@rm -rf $(STAGE)
 	@$(MAKE) --no-print-directory install PREFIX=$(STAGE) LIBDIR=$(STAGE)/lib \
-	    INCLUDEDIR=$(STAGE)/include DESTDIR= >/dev/null
+	    INCLUDEDIR=$(STAGE)/include MANDIR=$(STAGE)/share/man DESTDIR= LDCONFIG=true >/dev/null
 
 # Not a member of the library's package: its dependencies are nothing that a user of it needs.
 RUN_BENCH := $(CARGO) run --locked --quiet --release --manifest-path bench/runner/Cargo.toml \
     --target-dir $(TARGET)/bench/runner -- --target $(TARGET)
 
+crates-of-bench:
+	@[ ! -d vendor ] || { echo "the source tarball lacks the benchmark's crates:" \
+	    "run it from the repository" >&2; exit 1; }
+
 ## bench: measure against other allocators; table, JSON and pictures in bench/results (3 minutes)
-bench: build
+bench: crates-of-bench build
 	@$(RUN_BENCH) $(BENCH_FLAGS)
 
 ## bench-quick: the same in under 40 seconds, and noisier
-bench-quick: build
+bench-quick: crates-of-bench build
 	@$(RUN_BENCH) --quick $(BENCH_FLAGS)
 
-## install: header, libraries and pkg-config file into PREFIX (/usr/local), below DESTDIR if given
-install: build
-	install -d $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(LIBDIR)/pkgconfig
+# The rest of what a static program links, and where the header lies as seen from the CMake files.
+LIBS_PRIVATE := $(shell sed -n 's/^Libs.private: *//p' cmempool.pc.in)
+CMAKEDIR      = $(LIBDIR)/cmake/cmempool
+FROM_CMAKEDIR = $(shell realpath -m --relative-to=$(CMAKEDIR) $(INCLUDEDIR))
+
+MAN_PAGES    := $(notdir $(wildcard man/*.3))
+
+# Below the prefix where that can be said, so that pkg-config can be told another one.
+BELOW_PREFIX = $(patsubst $(PREFIX)/%,$${prefix}/%,$(1))
+
+## install: libraries, header, pkg-config, CMake and man pages into PREFIX, below DESTDIR if given
+install: ready
+	install -d $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(CMAKEDIR) \
+	    $(DESTDIR)$(MANDIR)/man3
 	install -m 644 include/cmempool.h $(DESTDIR)$(INCLUDEDIR)/cmempool.h
 	install -m 755 $(LIB)/$(SHARED) $(DESTDIR)$(LIBDIR)/$(SHARED)
 	ln -sf $(SHARED) $(DESTDIR)$(LIBDIR)/libcmempool.so.$(MAJOR)
 	ln -sf libcmempool.so.$(MAJOR) $(DESTDIR)$(LIBDIR)/libcmempool.so
 	install -m 644 $(LIB)/libcmempool.a $(DESTDIR)$(LIBDIR)/libcmempool.a
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
-	    -e 's|@VERSION@|$(VERSION)|' cmempool.pc.in > $(LIB)/cmempool.pc
-	install -m 644 $(LIB)/cmempool.pc $(DESTDIR)$(LIBDIR)/pkgconfig/cmempool.pc
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(call BELOW_PREFIX,$(LIBDIR))|' \
+	    -e 's|@INCLUDEDIR@|$(call BELOW_PREFIX,$(INCLUDEDIR))|' -e 's|@VERSION@|$(VERSION)|' \
+	    cmempool.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/cmempool.pc
+	for file in cmempoolConfig.cmake cmempoolConfigVersion.cmake; do \
+	    sed -e 's|@VERSION@|$(VERSION)|g' -e 's|@MAJOR@|$(MAJOR)|g' \
+	        -e 's|@INCLUDEDIR@|$(FROM_CMAKEDIR)|' -e 's|@LIBS_PRIVATE@|$(LIBS_PRIVATE)|' \
+	        $$file.in > $(DESTDIR)$(CMAKEDIR)/$$file; \
+	done
+	@chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/cmempool.pc $(DESTDIR)$(CMAKEDIR)/*.cmake
+	cp -P --remove-destination man/*.3 $(DESTDIR)$(MANDIR)/man3
+	@chmod 644 $(addprefix $(DESTDIR)$(MANDIR)/man3/,$(MAN_PAGES))
+	@[ -n "$(DESTDIR)" ] || $(LDCONFIG) 2>/dev/null || true
+
+# Root's PATH may lack cargo: for `sudo make install`, what `make` built will do.
+ready:
+	@for dir in $(PREFIX) $(LIBDIR) $(INCLUDEDIR) $(MANDIR); do \
+	    [ "$${dir#/}" != "$$dir" ] || { \
+	        echo "cannot install into '$$dir': give the path from the root on" >&2; exit 1; }; \
+	done
+	@if command -v $(firstword $(CARGO)) >/dev/null || [ ! -e $(LIB)/$(SHARED) ]; then \
+	    $(MAKE) --no-print-directory build; \
+	fi
 
 ## uninstall: remove what install put there
 uninstall:
 	rm -f $(DESTDIR)$(INCLUDEDIR)/cmempool.h $(DESTDIR)$(LIBDIR)/libcmempool.so \
 	    $(DESTDIR)$(LIBDIR)/libcmempool.so.$(MAJOR) $(DESTDIR)$(LIBDIR)/$(SHARED) \
-	    $(DESTDIR)$(LIBDIR)/libcmempool.a $(DESTDIR)$(LIBDIR)/pkgconfig/cmempool.pc
+	    $(DESTDIR)$(LIBDIR)/libcmempool.a $(DESTDIR)$(LIBDIR)/pkgconfig/cmempool.pc \
+	    $(addprefix $(DESTDIR)$(MANDIR)/man3/,$(MAN_PAGES))
+	rm -f $(DESTDIR)$(CMAKEDIR)/cmempoolConfig.cmake $(DESTDIR)$(CMAKEDIR)/cmempoolConfigVersion.cmake
+	[ ! -d $(DESTDIR)$(CMAKEDIR) ] || rmdir --ignore-fail-on-non-empty $(DESTDIR)$(CMAKEDIR)
 
-## header: write include/cmempool.h anew from the Rust source
+DIST := cmempool-$(VERSION)
+
+## dist: the committed source with all crates, to build without a network, in target/dist
+# The same commit and cargo make the same bytes.
+dist:
+	@[ -e .git ] || { \
+	    echo "make dist packs what is committed, and this is no git repository" >&2; exit 1; }
+	@git diff --quiet HEAD || echo "make dist: what is not committed stays out" >&2
+	@rm -rf $(TARGET)/dist
+	@mkdir -p $(TARGET)/dist/$(DIST)/.cargo
+	@git archive HEAD | tar -x -C $(TARGET)/dist/$(DIST)
+	@cd $(TARGET)/dist/$(DIST) && \
+	    $(CARGO) vendor --locked vendor > .cargo/config.toml 2> ../vendor.log || { \
+	        cat $(TARGET)/dist/vendor.log >&2; exit 1; }
+	@tar -C $(TARGET)/dist --sort=name --owner=0 --group=0 --numeric-owner --mode=u+rw,go+r,go-w,a+X \
+	    --mtime=@$$(git log -1 --format=%ct) --format=gnu -c $(DIST) | \
+	    gzip -9n > $(TARGET)/dist/$(DIST).tar.gz
+	@rm -rf $(TARGET)/dist/$(DIST)
+	@ls $(TARGET)/dist/$(DIST).tar.gz
+
+# Where users may have network namespaces of their own, there is no network at all; else cargo is
+# told to do without.
+NO_NETWORK = $$(unshare -rn true 2>/dev/null && echo unshare -rn)
+
+## dist-check: make dist twice, compare, and have the result build and pass all tests offline
+dist-check: dist
+	@work=$$(mktemp -d); trap 'rm -rf "$$work"' EXIT; \
+	mv $(TARGET)/dist/$(DIST).tar.gz $$work; \
+	$(MAKE) --no-print-directory dist; \
+	cmp $(TARGET)/dist/$(DIST).tar.gz $$work/$(DIST).tar.gz; \
+	tar -xzf $$work/$(DIST).tar.gz -C $$work; \
+	mkdir $$work/cargo; \
+	for goal in build test; do \
+	    env -u MAKEFLAGS -u CARGO_TARGET_DIR CARGO_HOME=$$work/cargo CARGO_NET_OFFLINE=true \
+	        $(NO_NETWORK) $(MAKE) --no-print-directory -C $$work/$(DIST) $$goal; \
+	done; \
+	echo "$(DIST).tar.gz builds and passes its tests without a network"
+
+## header: write include/cmempool.h and the man pages anew from the Rust source
 header: tools
 	CMEMPOOL_WRITE_HEADER=1 $(CARGO) check --locked --quiet --lib
 

@@ -1,7 +1,11 @@
-//! Generates the C header into the build directory and names the shared library.
+//! Generates the C header and the man pages into the build directory and names the shared library.
 
-use std::path::PathBuf;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 use std::{env, fs};
+
+#[path = "man/generate.rs"]
+mod man;
 
 /// The files whose public items are the C face, in the order in which a reader wants them.
 const FACE: [&str; 3] = ["src/capi/ordinary.rs", "src/capi/ranged.rs", "src/capi/options.rs"];
@@ -9,13 +13,21 @@ const FACE: [&str; 3] = ["src/capi/ordinary.rs", "src/capi/ranged.rs", "src/capi
 fn main() {
     println!("cargo::rerun-if-changed=cbindgen.toml");
     println!("cargo::rerun-if-changed=src/capi");
+    println!("cargo::rerun-if-changed=man/generate.rs");
+    println!("cargo::rerun-if-changed=man/reading.rs");
+    println!("cargo::rerun-if-changed=CHANGELOG.md");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let header = header();
     fs::write(out.join("cmempool.h"), &header).expect("the build directory is writable");
+    let version = env::var("CARGO_PKG_VERSION").expect("cargo sets the version");
+    let changes = fs::read_to_string("CHANGELOG.md").expect("the changelog is readable");
+    let pages = man::pages(&header, &version, released(&changes, &version));
+    write_pages(&out.join("man"), &pages);
     // Outside the build directory only when asked, by `make header`.
     println!("cargo::rerun-if-env-changed=CMEMPOOL_WRITE_HEADER");
     if env::var_os("CMEMPOOL_WRITE_HEADER").is_some() {
         fs::write("include/cmempool.h", &header).expect("include/ is writable");
+        write_pages(Path::new("man"), &pages);
     }
 
     let major = env::var("CARGO_PKG_VERSION_MAJOR").expect("cargo sets the version");
@@ -40,7 +52,8 @@ fn header() -> String {
         FACE.iter().fold(cbindgen::Builder::new().with_config(config), |b, file| b.with_src(file));
     let mut text = Vec::new();
     builder.generate().expect("the C face can be said in C").write(&mut text);
-    without_rust_sections(&String::from_utf8(text).expect("the header is UTF-8"))
+    let text = String::from_utf8(text).expect("the header is UTF-8");
+    with_headings(&without_rust_sections(&text))
 }
 
 /// Drops the `# Safety` sections: they say in Rust's words what the rest of a comment says in C's.
@@ -62,4 +75,51 @@ fn without_rust_sections(header: &str) -> String {
         }
     }
     lines.join("\n") + "\n"
+}
+
+/// Lifts the title that a comment starts with out of it, as a heading; once for a row of the same.
+fn with_headings(header: &str) -> String {
+    let mut text = String::new();
+    let mut current = String::new();
+    let mut lines = header.lines().peekable();
+    while let Some(line) = lines.next() {
+        let title = lines.peek().and_then(|next| next.strip_prefix(" * # "));
+        if let (true, Some(title)) = (line.trim() == "/**", title) {
+            if title != current {
+                text += &format!("{:-<96} */\n\n", format!("/* ---- {title} "));
+                current = title.into();
+            }
+            lines.next();
+            let empty = lines.next();
+            assert_eq!(empty, Some(" *"), "a title is a paragraph: {title}");
+        }
+        text += line;
+        text.push('\n');
+    }
+    text
+}
+
+/// The day of a version's release, from the changelog; nothing before it.
+fn released<'a>(changes: &'a str, version: &str) -> &'a str {
+    let heading = format!("## [{version}] - ");
+    let day = changes.lines().find_map(|line| line.strip_prefix(&heading)).unwrap_or_default();
+    if day.starts_with(|c: char| c.is_ascii_digit()) { day } else { "" }
+}
+
+/// Writes the pages, their other names as links, and removes what is no longer made.
+fn write_pages(directory: &Path, pages: &[man::Page]) {
+    fs::create_dir_all(directory).expect("the directory is writable");
+    for file in fs::read_dir(directory).expect("the directory is readable") {
+        let path = file.expect("the directory is readable").path();
+        if path.extension().is_some_and(|extension| extension == "3") {
+            fs::remove_file(path).expect("the directory is writable");
+        }
+    }
+    let file = |name: &str| format!("{name}.3");
+    for man::Page { name, text, others } in pages {
+        fs::write(directory.join(file(name)), text).expect("the directory is writable");
+        for other in others {
+            symlink(file(name), directory.join(file(other))).expect("each name has one page");
+        }
+    }
 }

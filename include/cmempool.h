@@ -23,9 +23,8 @@
  *     called from a signal handler, nor in a child forked while other threads were inside calls.
  *
  * Sizes are in bytes. C99 and C++11 onwards, 64-bit Linux.
- *
- * Generated from the library's source; `make header` writes it anew.
  */
+/* Generated from the library's source; `make header` writes it anew. */
 #ifndef CMEMPOOL_H
 #define CMEMPOOL_H
 
@@ -64,13 +63,13 @@
 
 /* ---- Version -------------------------------------------------------------------------------- */
 
-/** The version of this header. */
+/** The version of this header, with `CMEMPOOL_VERSION_MINOR` and `CMEMPOOL_VERSION_PATCH`. */
 #define CMEMPOOL_VERSION_MAJOR 1
 #define CMEMPOOL_VERSION_MINOR 0
 #define CMEMPOOL_VERSION_PATCH 0
 
-/* ---- Constants, structs, functions ---------------------------------------------------------- */
 
+/* ---- Make a pool with options --------------------------------------------------------------- */
 
 /**
  * Flag: when all entries are out, take from the heap. Ordinary pools only; a ranged pool has a
@@ -96,6 +95,8 @@
  */
 #define MEMPOOL_ZERO_ON_FREE 8
 
+/* ---- Measure or declare a buffer ------------------------------------------------------------ */
+
 /**
  * Bytes of a buffer that are needed once, whatever is in it.
  */
@@ -115,6 +116,8 @@
  * Bytes of a buffer that are needed beside each slot.
  */
 #define CMEMPOOL_PER_SLOT 8
+
+/* ---- Make a pool ---------------------------------------------------------------------------- */
 
 /**
  * What a ranged pool does when the class that fits a request is empty.
@@ -148,6 +151,8 @@ typedef struct mempool mempool;
  * inside.
  */
 typedef struct r_mempool r_mempool;
+
+/* ---- Make a pool with options --------------------------------------------------------------- */
 
 /**
  * What an ordinary pool is to be. Start from `MEMPOOL_OPTIONS_INIT`, which sets `struct_size`
@@ -273,6 +278,8 @@ typedef struct r_mempool_options {
 extern "C" {
 #endif // __cplusplus
 
+/* ---- Make a pool ---------------------------------------------------------------------------- */
+
 /**
  * Makes a pool of `elem_count` entries of `elem_size` bytes each.
  *
@@ -286,8 +293,9 @@ extern "C" {
  * @param elem_size   usable bytes of each, at least 1
  * @param fallback_to_dynamic_memory  when all entries are out: true takes from the heap
  *                    (`malloc`'s memory), false makes `mempool_alloc_entry` return NULL
- * @return the pool, to be destroyed with `mempool_destroy`; NULL with `errno` EINVAL (a count or
- *         size of 0) or ENOMEM (the memory can't be had, or so many entries not be counted)
+ * @return the pool, to be destroyed with `mempool_destroy`; NULL with `errno` set
+ * @errno EINVAL  a count or size of 0
+ * @errno ENOMEM  the memory can't be had, or so many entries not be counted
  *
  * Threads: any number may use the pool at once. Up to 64 at a time, by the number of cores and of
  * entries, keep a cache of free entries, up to 1024; in pools of less than about a hundred entries
@@ -298,6 +306,8 @@ struct mempool *mempool_create(size_t elem_count,
                                bool fallback_to_dynamic_memory)
 CMEMPOOL_MUST_USE;
 
+/* ---- Take an entry -------------------------------------------------------------------------- */
+
 /**
  * Takes an entry.
  *
@@ -305,9 +315,10 @@ CMEMPOOL_MUST_USE;
  * them. Then the pool takes from the heap, or has none, as chosen at create. The content is
  * whatever an earlier holder left.
  *
- * @param mp  a live pool; NULL gives NULL with `errno` EINVAL
- * @return the entry, aligned like `max_align_t` or as chosen at create; NULL with `errno` ENOMEM
- *         when all are out (and the heap, where the pool may use it, has none)
+ * @param mp  a live pool
+ * @return the entry, aligned like `max_align_t` or as chosen at create; NULL with `errno` set
+ * @errno EINVAL  `mp` is NULL
+ * @errno ENOMEM  all entries are out (and the heap, where the pool may use it, has none)
  *
  * Threads: safe. Cost: O(1), some 25 instructions and no lock while the thread has free entries of
  * the pool in its cache; a lock each some hundred calls to fill it. Only a call that finds all of
@@ -322,6 +333,8 @@ void *mempool_alloc_entry(struct mempool *mp) CMEMPOOL_MALLOC;
  * As `mempool_alloc_entry`; the cost grows with the entries' size.
  */
 void *mempool_calloc_entry(struct mempool *mp) CMEMPOOL_MALLOC;
+
+/* ---- Give an entry back --------------------------------------------------------------------- */
 
 /**
  * Gives an entry back, to whatever pool it came from, ordinary or ranged, or to the heap.
@@ -345,6 +358,8 @@ void *mempool_calloc_entry(struct mempool *mp) CMEMPOOL_MALLOC;
  */
 void mempool_free_entry(void *entry);
 
+/* ---- Destroy a pool ------------------------------------------------------------------------- */
+
 /**
  * Destroys a pool and everything in it, entries that were never freed and those that came from the
  * heap included.
@@ -360,6 +375,8 @@ void mempool_free_entry(void *entry);
  * that of giving the memory back, and O(dynamic entries); in a buffer O(entries).
  */
 void mempool_destroy(struct mempool *mp);
+
+/* ---- Count entries -------------------------------------------------------------------------- */
 
 /**
  * How many entries the pool was made for. 0 for NULL.
@@ -384,6 +401,8 @@ size_t mempool_used_count(const struct mempool *mp);
  */
 size_t mempool_dynamic_allocs_count(const struct mempool *mp);
 
+/* ---- Names that older binaries call --------------------------------------------------------- */
+
 /**
  * `mempool_free_entry` under the name that programs compiled against the original library call.
  */
@@ -393,6 +412,8 @@ void _mempool_free_entry(void *entry);
  * `mempool_destroy` under the name that programs compiled against the original library call.
  */
 void _mempool_destroy(struct mempool *mp);
+
+/* ---- Make a pool ---------------------------------------------------------------------------- */
 
 /**
  * Makes a ranged pool: one class per power of two from `smallest_size` to `largest_size`.
@@ -406,8 +427,9 @@ void _mempool_destroy(struct mempool *mp);
  *                        the smallest
  * @param smallest_count  entries of the smallest class, enough for the largest class to have one
  * @param policy          what to do when the class that fits is empty
- * @return the ranged pool, to be destroyed with `r_mempool_destroy`; NULL with `errno` EINVAL (an
- *         argument that breaks a rule above, or no policy) or ENOMEM
+ * @return the ranged pool, to be destroyed with `r_mempool_destroy`; NULL with `errno` set
+ * @errno EINVAL  an argument that breaks a rule above, or no policy
+ * @errno ENOMEM  the memory can't be had, or so many entries not be counted
  *
  * Threads: any number may use the pool at once. Cost: grows with the memory, page by page.
  */
@@ -417,16 +439,19 @@ struct r_mempool *r_mempool_create(size_t smallest_size,
                                    r_memory_fallback_policy_t policy)
 CMEMPOOL_MUST_USE;
 
+/* ---- Take an entry -------------------------------------------------------------------------- */
+
 /**
  * Takes an entry of at least `size` bytes.
  *
  * It comes from the smallest class whose entries are large enough; when that is empty, from
  * wherever the policy says.
  *
- * @param rmp   a live ranged pool; NULL gives NULL with `errno` EINVAL
+ * @param rmp   a live ranged pool
  * @param size  bytes, 1 to the largest class's size
- * @return the entry, aligned like `max_align_t` or as chosen at create; NULL with `errno` EINVAL
- *         (a size of 0 or above the largest class's) or ENOMEM (no entry to be had)
+ * @return the entry, aligned like `max_align_t` or as chosen at create; NULL with `errno` set
+ * @errno EINVAL  `rmp` is NULL, or a size of 0 or above the largest class's
+ * @errno ENOMEM  no entry to be had
  *
  * Threads: safe. Cost: O(1), as `mempool_alloc_entry`; O(classes) when the class that fits is empty;
  * with an explicit list, a step more for each class between the same two powers of two.
@@ -444,6 +469,8 @@ void *r_mempool_calloc_entry(struct r_mempool *rmp,
                              size_t size)
 CMEMPOOL_MALLOC CMEMPOOL_ALLOC_SIZE(2);
 
+/* ---- Make an entry larger or smaller -------------------------------------------------------- */
+
 /**
  * Makes an entry larger or smaller, as `realloc` does.
  *
@@ -452,13 +479,14 @@ CMEMPOOL_MALLOC CMEMPOOL_ALLOC_SIZE(2);
  * freed. An entry that should shrink stays too while no smaller one is to be had. Entries from the
  * heap move into the pool and back in the same way.
  *
- * @param rmp    a live ranged pool; NULL gives NULL with `errno` EINVAL
+ * @param rmp    a live ranged pool
  * @param entry  a live entry of this ranged pool; NULL makes this `r_mempool_alloc_entry`. Anything
  *               else is misuse: see `mempool_free_entry`
  * @param size   bytes, 1 to the largest class's size
- * @return the entry, at its old address or a new one; NULL with `errno` EINVAL (a size of 0 or
- *         above the largest class's) or ENOMEM (no entry to be had). After NULL the old entry is
- *         as it was, and still out
+ * @return the entry, at its old address or a new one; NULL with `errno` set, and then the old entry
+ *         is as it was, and still out
+ * @errno EINVAL  `rmp` is NULL, or a size of 0 or above the largest class's
+ * @errno ENOMEM  no entry to be had
  *
  * Threads: safe, as long as one thread at a time uses the entry. Cost: that of an alloc, a copy
  * and a free when it moves; else O(1).
@@ -468,17 +496,23 @@ void *r_mempool_realloc_entry(struct r_mempool *rmp,
                               size_t size)
 CMEMPOOL_MUST_USE CMEMPOOL_ALLOC_SIZE(3);
 
+/* ---- Give an entry back --------------------------------------------------------------------- */
+
 /**
  * Gives an entry back, to whatever pool it came from: the same as `mempool_free_entry`, and a macro
  * in the same way.
  */
 void r_mempool_free_entry(void *entry);
 
+/* ---- Destroy a pool ------------------------------------------------------------------------- */
+
 /**
  * Destroys a ranged pool and everything in it: see `mempool_destroy`. Also a macro of the same
  * name, which sets the caller's variable to NULL.
  */
 void r_mempool_destroy(struct r_mempool *rmp);
+
+/* ---- Count entries -------------------------------------------------------------------------- */
 
 /**
  * How many entries the class was made for that fits `size`. 0 for a size of 0 or above the largest
@@ -510,34 +544,43 @@ size_t r_mempool_used_count(const struct r_mempool *rmp, size_t size);
  */
 size_t r_mempool_dynamic_allocs_count(const struct r_mempool *rmp, size_t size);
 
+/* ---- Names that older binaries call --------------------------------------------------------- */
+
 /**
  * `r_mempool_destroy` under the name that programs compiled against the original library call.
  */
 void _r_mempool_destroy(struct r_mempool *rmp);
 
+/* ---- Make a pool with options --------------------------------------------------------------- */
+
 /**
  * Makes a pool with options.
  *
  * @param options  what the pool is to be; read during the call only
- * @return the pool, to be destroyed with `mempool_destroy`; NULL with `errno` EINVAL (NULL, a
- *         struct of an unknown size, an unknown flag, a count, size or alignment that breaks a
- *         rule, a buffer too small or badly aligned) or ENOMEM
+ * @return the pool, to be destroyed with `mempool_destroy`; NULL with `errno` set
+ * @errno EINVAL  NULL, a struct of an unknown size, an unknown flag, a count, size or alignment that
+ *                breaks a rule, a buffer too small or badly aligned
+ * @errno ENOMEM  the memory can't be had, or so many entries not be counted
  *
  * Threads and cost: as `mempool_create`.
  */
-struct mempool *mempool_create_with(const struct mempool_options *options) CMEMPOOL_MUST_USE;
+struct mempool *mempool_create_with(const struct mempool_options *options)
+CMEMPOOL_MUST_USE;
 
 /**
  * Makes a ranged pool with options.
  *
  * @param options  what the ranged pool is to be; read during the call only
- * @return the ranged pool, to be destroyed with `r_mempool_destroy`; NULL with `errno` EINVAL
- *         (NULL, a struct of an unknown size, an unknown flag or policy, classes or an alignment
- *         that break a rule, a buffer too small or badly aligned) or ENOMEM
+ * @return the ranged pool, to be destroyed with `r_mempool_destroy`; NULL with `errno` set
+ * @errno EINVAL  NULL, a struct of an unknown size, an unknown flag or policy, classes or an
+ *                alignment that break a rule, a buffer too small or badly aligned
+ * @errno ENOMEM  the memory can't be had, or so many entries not be counted
  *
  * Threads and cost: as `r_mempool_create`.
  */
 struct r_mempool *r_mempool_create_with(const struct r_mempool_options *options) CMEMPOOL_MUST_USE;
+
+/* ---- Measure or declare a buffer ------------------------------------------------------------ */
 
 /**
  * How many bytes a buffer needs for a pool with these options. What the options say of a buffer,
@@ -545,7 +588,9 @@ struct r_mempool *r_mempool_create_with(const struct r_mempool_options *options)
  *
  * @return bytes; 0 with `errno` as `mempool_create_with` would set it
  *
- * `MEMPOOL_BUFFER_SIZE` gives the same number at compile time. Threads: safe. Cost: O(1).
+ * `MEMPOOL_BUFFER_SIZE` gives the same number at compile time.
+ *
+ * Threads: safe. Cost: O(1).
  */
 size_t mempool_buffer_size(const struct mempool_options *options);
 
@@ -555,7 +600,9 @@ size_t mempool_buffer_size(const struct mempool_options *options);
  *
  * @return bytes; 0 with `errno` as `r_mempool_create_with` would set it
  *
- * `R_MEMPOOL_BUFFER_SIZE` gives the same number at compile time. Threads: safe. Cost: O(classes).
+ * `R_MEMPOOL_BUFFER_SIZE` gives the same number at compile time.
+ *
+ * Threads: safe. Cost: O(classes).
  */
 size_t r_mempool_buffer_size(const struct r_mempool_options *options);
 
@@ -563,7 +610,7 @@ size_t r_mempool_buffer_size(const struct r_mempool_options *options);
 }  // extern "C"
 #endif  // __cplusplus
 
-/* ---- Options -------------------------------------------------------------------------------- */
+/* ---- Make a pool with options --------------------------------------------------------------- */
 
 /** The value to start a `mempool_options` from, as `mempool_options o = MEMPOOL_OPTIONS_INIT;` */
 #define MEMPOOL_OPTIONS_INIT {sizeof(mempool_options), 0, 0, 0, NULL, NULL, 0, 0}
@@ -572,7 +619,7 @@ size_t r_mempool_buffer_size(const struct r_mempool_options *options);
 #define R_MEMPOOL_OPTIONS_INIT \
     {sizeof(r_mempool_options), 0, 0, 0, NULL, 0, 0, NULL, NULL, 0, 0, fallback_disabled, 0}
 
-/* ---- Buffers known at compile time ---------------------------------------------------------- */
+/* ---- Measure or declare a buffer ------------------------------------------------------------ */
 
 /** Bytes of a buffer for a pool of `elem_count` entries of `elem_size` bytes, default alignment.
  *  A constant expression if its arguments are; equal to `mempool_buffer_size`. */

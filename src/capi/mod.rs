@@ -1,7 +1,13 @@
 //! The C face: checks arguments, calls the rooms below, nothing else.
 //!
-//! The comments on public items become the header, `include/cmempool.h`; `cbindgen.toml` holds its
-//! macros. Names are C's.
+//! The comments on public items become the header, `include/cmempool.h`, and that the man pages;
+//! `cbindgen.toml` holds the header's macros. Names are C's.
+//!
+//! A comment starts with a sentence that says what the item is for. A title before that, `# Take an
+//! entry`, opens a section of the header; all that stands under the same title is one man page, named
+//! after the first function there. `@param name  text`, `@return text` and, for each value of `errno`,
+//! `@errno NAME  text` have their places in a page, and so has a paragraph that starts with `Threads`.
+//! `# Safety` is for Rust alone.
 
 #![allow(non_camel_case_types)]
 

@@ -9,6 +9,8 @@ use crate::error::Error;
 use crate::layout::{self, Class, Classes, Layout};
 use crate::pool::Traits;
 
+/// # Make a pool with options
+///
 /// Flag: when all entries are out, take from the heap. Ordinary pools only; a ranged pool has a
 /// policy.
 pub const MEMPOOL_FALL_BACK: u64 = 1;
@@ -22,6 +24,8 @@ pub const MEMPOOL_NO_PREFAULT: u64 = 4;
 /// off the shortest path.
 pub const MEMPOOL_ZERO_ON_FREE: u64 = 8;
 
+/// # Measure or declare a buffer
+///
 /// Bytes of a buffer that are needed once, whatever is in it.
 pub const CMEMPOOL_PER_REGION: usize = 512;
 /// Bytes of a buffer that a ranged pool needs beyond that.
@@ -39,6 +43,8 @@ static_assertions::const_assert_eq!(CMEMPOOL_PER_SLOT, layout::SLOT_RESERVE);
 const FLAGS: u64 =
     MEMPOOL_FALL_BACK | MEMPOOL_SINGLE_THREAD | MEMPOOL_NO_PREFAULT | MEMPOOL_ZERO_ON_FREE;
 
+/// # Make a pool with options
+///
 /// What an ordinary pool is to be. Start from `MEMPOOL_OPTIONS_INIT`, which sets `struct_size`
 /// and leaves the rest 0; 0 means the default wherever it is allowed.
 #[repr(C)]
@@ -224,12 +230,15 @@ unsafe fn known<'a, T>(options: *const T) -> Result<&'a T, Error> {
     }
 }
 
+/// # Make a pool with options
+///
 /// Makes a pool with options.
 ///
 /// @param options  what the pool is to be; read during the call only
-/// @return the pool, to be destroyed with `mempool_destroy`; NULL with `errno` EINVAL (NULL, a
-///         struct of an unknown size, an unknown flag, a count, size or alignment that breaks a
-///         rule, a buffer too small or badly aligned) or ENOMEM
+/// @return the pool, to be destroyed with `mempool_destroy`; NULL with `errno` set
+/// @errno EINVAL  NULL, a struct of an unknown size, an unknown flag, a count, size or alignment that
+///                breaks a rule, a buffer too small or badly aligned
+/// @errno ENOMEM  the memory can't be had, or so many entries not be counted
 ///
 /// Threads and cost: as `mempool_create`.
 ///
@@ -248,9 +257,10 @@ pub unsafe extern "C" fn mempool_create_with(options: *const mempool_options) ->
 /// Makes a ranged pool with options.
 ///
 /// @param options  what the ranged pool is to be; read during the call only
-/// @return the ranged pool, to be destroyed with `r_mempool_destroy`; NULL with `errno` EINVAL
-///         (NULL, a struct of an unknown size, an unknown flag or policy, classes or an alignment
-///         that break a rule, a buffer too small or badly aligned) or ENOMEM
+/// @return the ranged pool, to be destroyed with `r_mempool_destroy`; NULL with `errno` set
+/// @errno EINVAL  NULL, a struct of an unknown size, an unknown flag or policy, classes or an
+///                alignment that break a rule, a buffer too small or badly aligned
+/// @errno ENOMEM  the memory can't be had, or so many entries not be counted
 ///
 /// Threads and cost: as `r_mempool_create`.
 ///
@@ -278,12 +288,16 @@ fn bytes(layout: Result<Layout<'_>, Error>) -> usize {
     }
 }
 
+/// # Measure or declare a buffer
+///
 /// How many bytes a buffer needs for a pool with these options. What the options say of a buffer,
 /// a name and flags has no influence.
 ///
 /// @return bytes; 0 with `errno` as `mempool_create_with` would set it
 ///
-/// `MEMPOOL_BUFFER_SIZE` gives the same number at compile time. Threads: safe. Cost: O(1).
+/// `MEMPOOL_BUFFER_SIZE` gives the same number at compile time.
+///
+/// Threads: safe. Cost: O(1).
 ///
 /// # Safety
 /// `options` is NULL or a struct that starts with its size.
@@ -298,7 +312,9 @@ pub unsafe extern "C" fn mempool_buffer_size(options: *const mempool_options) ->
 ///
 /// @return bytes; 0 with `errno` as `r_mempool_create_with` would set it
 ///
-/// `R_MEMPOOL_BUFFER_SIZE` gives the same number at compile time. Threads: safe. Cost: O(classes).
+/// `R_MEMPOOL_BUFFER_SIZE` gives the same number at compile time.
+///
+/// Threads: safe. Cost: O(classes).
 ///
 /// # Safety
 /// `options` is NULL or a struct that starts with its size, its `classes` NULL or that many classes.

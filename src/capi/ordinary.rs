@@ -10,6 +10,8 @@ use crate::layout::{Class, Classes, Layout};
 use crate::pool::{Missed, Pool, Traits};
 use crate::zero::zero;
 
+/// # Make a pool
+///
 /// A pool of entries of one size. Only the library looks inside.
 pub struct mempool {
     _opaque: Pool,
@@ -31,6 +33,8 @@ pub(super) fn handle(collection: NonNull<Collection>) -> NonNull<mempool> {
     NonNull::from(unsafe { collection.as_ref() }.pools()[0]).cast()
 }
 
+/// # Make a pool
+///
 /// Makes a pool of `elem_count` entries of `elem_size` bytes each.
 ///
 /// All memory is allocated, and provided by the system, before this returns: the pool's entries
@@ -43,8 +47,9 @@ pub(super) fn handle(collection: NonNull<Collection>) -> NonNull<mempool> {
 /// @param elem_size   usable bytes of each, at least 1
 /// @param fallback_to_dynamic_memory  when all entries are out: true takes from the heap
 ///                    (`malloc`'s memory), false makes `mempool_alloc_entry` return NULL
-/// @return the pool, to be destroyed with `mempool_destroy`; NULL with `errno` EINVAL (a count or
-///         size of 0) or ENOMEM (the memory can't be had, or so many entries not be counted)
+/// @return the pool, to be destroyed with `mempool_destroy`; NULL with `errno` set
+/// @errno EINVAL  a count or size of 0
+/// @errno ENOMEM  the memory can't be had, or so many entries not be counted
 ///
 /// Threads: any number may use the pool at once. Up to 64 at a time, by the number of cores and of
 /// entries, keep a cache of free entries, up to 1024; in pools of less than about a hundred entries
@@ -88,15 +93,18 @@ fn alloc_exhausted(pool: &Pool) -> *mut c_void {
     answer_entry(entry.ok_or(Error::NoMemory))
 }
 
+/// # Take an entry
+///
 /// Takes an entry.
 ///
 /// Exactly as many entries as the pool was made for can be out at once, whichever threads hold
 /// them. Then the pool takes from the heap, or has none, as chosen at create. The content is
 /// whatever an earlier holder left.
 ///
-/// @param mp  a live pool; NULL gives NULL with `errno` EINVAL
-/// @return the entry, aligned like `max_align_t` or as chosen at create; NULL with `errno` ENOMEM
-///         when all are out (and the heap, where the pool may use it, has none)
+/// @param mp  a live pool
+/// @return the entry, aligned like `max_align_t` or as chosen at create; NULL with `errno` set
+/// @errno EINVAL  `mp` is NULL
+/// @errno ENOMEM  all entries are out (and the heap, where the pool may use it, has none)
 ///
 /// Threads: safe. Cost: O(1), some 25 instructions and no lock while the thread has free entries of
 /// the pool in its cache; a lock each some hundred calls to fill it. Only a call that finds all of
@@ -140,6 +148,8 @@ pub unsafe extern "C" fn mempool_calloc_entry(mp: *mut mempool) -> *mut c_void {
     entry
 }
 
+/// # Give an entry back
+///
 /// Gives an entry back, to whatever pool it came from, ordinary or ranged, or to the heap.
 ///
 /// Also a macro of the same name, which sets the caller's variable to NULL, evaluates its argument
@@ -167,6 +177,8 @@ pub unsafe extern "C" fn mempool_free_entry(entry: *mut c_void) {
     unsafe { free_entry(entry) }
 }
 
+/// # Destroy a pool
+///
 /// Destroys a pool and everything in it, entries that were never freed and those that came from the
 /// heap included.
 ///
@@ -194,6 +206,8 @@ pub unsafe extern "C" fn mempool_destroy(mp: *mut mempool) {
     }
 }
 
+/// # Count entries
+///
 /// How many entries the pool was made for. 0 for NULL.
 ///
 /// Threads: safe. Cost: O(1).
@@ -232,6 +246,8 @@ pub unsafe extern "C" fn mempool_dynamic_allocs_count(mp: *const mempool) -> usi
     unsafe { pool(mp) }.map_or(0, Pool::dynamic_count)
 }
 
+/// # Names that older binaries call
+///
 /// `mempool_free_entry` under the name that programs compiled against the original library call.
 ///
 /// # Safety

@@ -17,6 +17,8 @@ pub struct r_mempool {
     _opaque: Collection,
 }
 
+/// # Make a pool
+///
 /// What a ranged pool does when the class that fits a request is empty.
 #[repr(C)]
 pub enum r_memory_fallback_policy_t {
@@ -56,6 +58,8 @@ unsafe fn collection<'a>(rmp: *const r_mempool) -> Option<&'a Collection> {
     unsafe { rmp.cast::<Collection>().as_ref() }
 }
 
+/// # Make a pool
+///
 /// Makes a ranged pool: one class per power of two from `smallest_size` to `largest_size`.
 ///
 /// The smallest class has `smallest_count` entries, and each class half as many as the one below.
@@ -67,8 +71,9 @@ unsafe fn collection<'a>(rmp: *const r_mempool) -> Option<&'a Collection> {
 ///                        the smallest
 /// @param smallest_count  entries of the smallest class, enough for the largest class to have one
 /// @param policy          what to do when the class that fits is empty
-/// @return the ranged pool, to be destroyed with `r_mempool_destroy`; NULL with `errno` EINVAL (an
-///         argument that breaks a rule above, or no policy) or ENOMEM
+/// @return the ranged pool, to be destroyed with `r_mempool_destroy`; NULL with `errno` set
+/// @errno EINVAL  an argument that breaks a rule above, or no policy
+/// @errno ENOMEM  the memory can't be had, or so many entries not be counted
 ///
 /// Threads: any number may use the pool at once. Cost: grows with the memory, page by page.
 ///
@@ -97,15 +102,18 @@ pub extern "C" fn r_mempool_create(
     answer(create().map(NonNull::cast))
 }
 
+/// # Take an entry
+///
 /// Takes an entry of at least `size` bytes.
 ///
 /// It comes from the smallest class whose entries are large enough; when that is empty, from
 /// wherever the policy says.
 ///
-/// @param rmp   a live ranged pool; NULL gives NULL with `errno` EINVAL
+/// @param rmp   a live ranged pool
 /// @param size  bytes, 1 to the largest class's size
-/// @return the entry, aligned like `max_align_t` or as chosen at create; NULL with `errno` EINVAL
-///         (a size of 0 or above the largest class's) or ENOMEM (no entry to be had)
+/// @return the entry, aligned like `max_align_t` or as chosen at create; NULL with `errno` set
+/// @errno EINVAL  `rmp` is NULL, or a size of 0 or above the largest class's
+/// @errno ENOMEM  no entry to be had
 ///
 /// Threads: safe. Cost: O(1), as `mempool_alloc_entry`; O(classes) when the class that fits is empty;
 /// with an explicit list, a step more for each class between the same two powers of two.
@@ -153,6 +161,8 @@ pub unsafe extern "C" fn r_mempool_calloc_entry(rmp: *mut r_mempool, size: usize
     entry
 }
 
+/// # Make an entry larger or smaller
+///
 /// Makes an entry larger or smaller, as `realloc` does.
 ///
 /// When the size fits the entry's own class, the entry stays as it is. Otherwise it moves: its
@@ -160,13 +170,14 @@ pub unsafe extern "C" fn r_mempool_calloc_entry(rmp: *mut r_mempool, size: usize
 /// freed. An entry that should shrink stays too while no smaller one is to be had. Entries from the
 /// heap move into the pool and back in the same way.
 ///
-/// @param rmp    a live ranged pool; NULL gives NULL with `errno` EINVAL
+/// @param rmp    a live ranged pool
 /// @param entry  a live entry of this ranged pool; NULL makes this `r_mempool_alloc_entry`. Anything
 ///               else is misuse: see `mempool_free_entry`
 /// @param size   bytes, 1 to the largest class's size
-/// @return the entry, at its old address or a new one; NULL with `errno` EINVAL (a size of 0 or
-///         above the largest class's) or ENOMEM (no entry to be had). After NULL the old entry is
-///         as it was, and still out
+/// @return the entry, at its old address or a new one; NULL with `errno` set, and then the old entry
+///         is as it was, and still out
+/// @errno EINVAL  `rmp` is NULL, or a size of 0 or above the largest class's
+/// @errno ENOMEM  no entry to be had
 ///
 /// Threads: safe, as long as one thread at a time uses the entry. Cost: that of an alloc, a copy
 /// and a free when it moves; else O(1).
@@ -190,6 +201,8 @@ pub unsafe extern "C" fn r_mempool_realloc_entry(
     }))
 }
 
+/// # Give an entry back
+///
 /// Gives an entry back, to whatever pool it came from: the same as `mempool_free_entry`, and a macro
 /// in the same way.
 ///
@@ -201,6 +214,8 @@ pub unsafe extern "C" fn r_mempool_free_entry(entry: *mut c_void) {
     unsafe { free_entry(entry) }
 }
 
+/// # Destroy a pool
+///
 /// Destroys a ranged pool and everything in it: see `mempool_destroy`. Also a macro of the same
 /// name, which sets the caller's variable to NULL.
 ///
@@ -227,6 +242,8 @@ unsafe fn fitting<'a>(rmp: *const r_mempool, size: usize) -> Option<&'a Pool> {
     unsafe { collection(rmp) }?.pool_for(size)
 }
 
+/// # Count entries
+///
 /// How many entries the class was made for that fits `size`. 0 for a size of 0 or above the largest
 /// class's, and for NULL.
 ///
@@ -277,6 +294,8 @@ pub unsafe extern "C" fn r_mempool_dynamic_allocs_count(
     unsafe { pool.collection().as_ref() }.dynamic_count(pool)
 }
 
+/// # Names that older binaries call
+///
 /// `r_mempool_destroy` under the name that programs compiled against the original library call.
 ///
 /// # Safety
