@@ -98,6 +98,16 @@
 /* ---- Measure or declare a buffer ------------------------------------------------------------ */
 
 /**
+ * Flag: look for misuse more closely. Caught besides: two threads that free the same entry at the same
+ * moment, a write into an entry that is free (when it is handed out again), a write past an end of up to 16
+ * bytes, or in a caller's buffer up to the next entry's header (at that entry's own free). Entries go
+ * out in random order, the last freed are kept back, and the memory lies between two pages that
+ * can't be touched (not in a caller's buffer). Every call takes the lock and time in proportion to the
+ * entry's size; an entry takes 16 bytes more (not in a caller's buffer).
+ */
+#define MEMPOOL_HARDENED 32
+
+/**
  * Bytes of a buffer that are needed once, whatever is in it.
  */
 #define CMEMPOOL_PER_REGION 512

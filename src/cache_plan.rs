@@ -34,8 +34,14 @@ pub struct CachePlan {
 impl CachePlan {
     /// For a pool of that many entries.
     pub fn new(capacity: usize, traits: Traits) -> Self {
-        let (count, room) =
-            if traits.single_thread { one(capacity) } else { many(capacity, most_caches()) };
+        let (count, room) = if traits.guarded() {
+            // What a cache holds goes out in an order that can be foreseen.
+            (0, 0)
+        } else if traits.single_thread {
+            one(capacity)
+        } else {
+            many(capacity, most_caches())
+        };
         let fast = !traits.zero_on_free && (traits.single_thread || fence::available());
         Self { count, room, fast }
     }

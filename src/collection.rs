@@ -7,6 +7,7 @@ use core::cell::UnsafeCell;
 use core::ffi::CStr;
 use core::ptr::NonNull;
 
+use crate::depot::DEPOT_SLACK;
 use crate::error::Error;
 use crate::fence;
 use crate::layout::{CLASS_RESERVE, Cursor, Layout, REGION_RESERVE};
@@ -17,9 +18,13 @@ use crate::registry::{self, Link};
 use crate::secret::{draw, keyed};
 use crate::slot::{MIN_ALIGN, OWNER_ALIGN};
 use crate::thread_index::{self, CACHE_DISTANCE};
+use crate::watcher;
 
 /// Bytes of a name that are kept.
 pub const NAME_MAX: usize = 63;
+
+/// Bytes behind each entry of a guarded pool in which a write past the end is seen.
+const GUARD_GAP: usize = 16;
 
 /// What a collection does when the class that fits is empty.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,11 +78,17 @@ pub struct Collection {
 static_assertions::const_assert!(
     OWNER_ALIGN - MIN_ALIGN + OWNER_ALIGN + size_of::<Collection>() <= REGION_RESERVE
 );
-// A pool's place in the table, a pool and up to 127 bytes to align it, the line of an only cache, up
-// to 4 bytes to align the caches' elements, and up to MIN_ALIGN to align the slots (what more an
+// A pool's place in the table, a pool and up to 127 bytes to align it, the line of an only cache, what
+// the depot takes beyond 2 bytes per slot, up to 4 bytes to align the caches' elements, and up to MIN_ALIGN to align the slots (what more an
 // alignment takes is in the formula). Other caches' lines come out of what is set aside per slot.
 static_assertions::const_assert!(
-    size_of::<NonNull<Pool>>() + OWNER_ALIGN + size_of::<Pool>() + CACHE_DISTANCE + 4 + MIN_ALIGN
+    size_of::<NonNull<Pool>>()
+        + OWNER_ALIGN
+        + size_of::<Pool>()
+        + CACHE_DISTANCE
+        + DEPOT_SLACK
+        + 4
+        + MIN_ALIGN
         <= CLASS_RESERVE
 );
 
@@ -93,9 +104,17 @@ impl Collection {
         draw();
         thread_index::prepare();
         fence::prepare();
-        let bytes = request.layout.bytes();
+        let mut traits = request.traits;
+        traits.watched = watcher::watches();
+        // A caller's buffer was measured without one.
+        let gap = if traits.guarded() && request.buffer.is_none() { GUARD_GAP } else { 0 };
+        let layout = request.layout.with_gap(gap)?;
+        let prefault = request.prefault && !traits.bypass;
+        let request = &Request { layout, traits, prefault, ..*request };
+        let bytes = layout.bytes();
         let region = match request.buffer {
-            None => Region::obtain(bytes, request.prefault)?,
+            None if traits.hardened => Region::obtain_guarded(bytes, prefault)?,
+            None => Region::obtain(bytes, prefault)?,
             Some((base, len)) => {
                 if !(base.as_ptr() as usize).is_multiple_of(MIN_ALIGN) || len < bytes {
                     return Err(Error::Invalid);
@@ -148,8 +167,8 @@ impl Collection {
         unsafe {
             place.write(collection);
             for i in 0..classes.count() {
-                let (class, align) = (classes.get(i), request.layout.align());
-                let pool = Pool::create(&mut cursor, class, align, request.traits, place);
+                let places = (request.layout.align(), request.layout.gap());
+                let pool = Pool::create(&mut cursor, classes.get(i), places, request.traits, place);
                 pools.add(i).write(pool.expect(FITS));
             }
             for i in 0..classes.count() {

@@ -20,6 +20,9 @@ const LEVELS: usize = 6;
 /// The stack of a large pool: as many as two of the largest caches have room for.
 const LARGEST_STACK: u32 = 2048;
 
+/// What a depot takes beyond 2 bytes per slot, at most: words and numbers are whole.
+pub const DEPOT_SLACK: usize = 10;
+
 static_assertions::const_assert!(SHIFT * LEVELS as u32 >= u32::BITS);
 
 /// The free slots of a pool.
@@ -101,6 +104,27 @@ impl Depot {
             self.take_lowest(core::iter::once(&mut slot), Some);
         }
         slot
+    }
+
+    /// Takes a free slot that nobody can foresee who does not know `random`: one of as many as the
+    /// stack has room for.
+    pub fn take_random(&mut self, random: u32) -> Option<u32> {
+        while self.len < self.room && self.in_bits > 0 {
+            let mut slot = 0;
+            self.take_lowest(core::iter::once(&mut slot), |slot| slot);
+            // SAFETY: `len < room`.
+            unsafe { self.stack.add(self.len as usize).write(slot) };
+            self.len += 1;
+        }
+        let at = random.checked_rem(self.len)?;
+        self.len -= 1;
+        // SAFETY: both are below the old `len`.
+        unsafe {
+            let (chosen, last) = (self.stack.add(at as usize), self.stack.add(self.len as usize));
+            let slot = chosen.read();
+            chosen.write(last.read());
+            Some(slot)
+        }
     }
 
     /// Fills `places` with what `to` makes of slots, of which `take` would hand out the last first.
@@ -407,7 +431,7 @@ mod tests {
     fn at_most_two_bytes_per_slot_and_a_few_for_the_first() {
         let fits = |capacity| {
             let bytes = Depot::stack_bytes(capacity) + Depot::bits_bytes(capacity);
-            bytes <= 2 * capacity as usize + 10
+            bytes <= 2 * capacity as usize + DEPOT_SLACK
         };
         assert!((1..5000).chain([1 << 20, u32::MAX]).all(fits));
     }
@@ -415,6 +439,7 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Step {
         Take,
+        TakeRandom(u32),
         TakeMany(usize),
         Give(usize),
         GiveMany(usize, usize),
@@ -423,6 +448,7 @@ mod tests {
     fn steps() -> impl Strategy<Value = (u32, Vec<Step>)> {
         let step = prop_oneof![
             3 => Just(Step::Take),
+            1 => any::<u32>().prop_map(Step::TakeRandom),
             1 => (0..300usize).prop_map(Step::TakeMany),
             4 => any::<usize>().prop_map(Step::Give),
             1 => (any::<usize>(), 0..100usize).prop_map(|(at, count)| Step::GiveMany(at, count)),
@@ -439,8 +465,11 @@ mod tests {
             let mut out: Vec<u32> = Vec::new();
             for step in steps {
                 match step {
-                    Step::Take => {
-                        let taken = depot.take();
+                    Step::Take | Step::TakeRandom(_) => {
+                        let taken = match step {
+                            Step::TakeRandom(random) => depot.take_random(random),
+                            _ => depot.take(),
+                        };
                         prop_assert_eq!(taken.is_some(), !free.is_empty());
                         prop_assert!(taken.is_none_or(|slot| free.remove(&slot)));
                         out.extend(taken);

@@ -114,6 +114,7 @@ impl Classes<'_> {
 pub struct Layout<'a> {
     classes: Classes<'a>,
     align: usize,
+    gap: usize,
     bytes: usize,
 }
 
@@ -125,8 +126,19 @@ impl<'a> Layout<'a> {
         }
         classes.check()?;
         let align = align.max(MIN_ALIGN);
-        let bytes = total(&classes, align).ok_or(Error::NoMemory)?;
-        Ok(Self { classes, align, bytes })
+        let bytes = total(&classes, align, 0).ok_or(Error::NoMemory)?;
+        Ok(Self { classes, align, gap: 0, bytes })
+    }
+
+    /// The same with at least `gap` bytes behind each entry that are nobody's.
+    pub fn with_gap(self, gap: usize) -> Result<Self, Error> {
+        let bytes = total(&self.classes, self.align, gap).ok_or(Error::NoMemory)?;
+        Ok(Self { gap, bytes, ..self })
+    }
+
+    /// Bytes behind each entry that are nobody's, at least.
+    pub fn gap(&self) -> usize {
+        self.gap
     }
 
     /// The classes.
@@ -146,11 +158,11 @@ impl<'a> Layout<'a> {
 }
 
 /// Bytes from one entry of a class to the next.
-pub fn stride(elem_size: usize, align: usize) -> Option<usize> {
-    elem_size.checked_add(WORD)?.checked_next_multiple_of(align)
+pub fn stride(elem_size: usize, gap: usize, align: usize) -> Option<usize> {
+    elem_size.checked_add(gap)?.checked_add(WORD)?.checked_next_multiple_of(align)
 }
 
-fn total(classes: &Classes<'_>, align: usize) -> Option<usize> {
+fn total(classes: &Classes<'_>, align: usize, gap: usize) -> Option<usize> {
     let mut bytes = match classes {
         Classes::One(_) => REGION_RESERVE,
         _ => REGION_RESERVE + RANGED_RESERVE,
@@ -160,7 +172,7 @@ fn total(classes: &Classes<'_>, align: usize) -> Option<usize> {
         if class.elem_count > u32::MAX as usize {
             return None;
         }
-        let per_slot = stride(class.elem_size, align)?.checked_add(SLOT_RESERVE)?;
+        let per_slot = stride(class.elem_size, gap, align)?.checked_add(SLOT_RESERVE)?;
         bytes = bytes
             .checked_add(CLASS_RESERVE + (align - MIN_ALIGN))?
             .checked_add(per_slot.checked_mul(class.elem_count)?)?;

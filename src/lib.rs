@@ -17,11 +17,13 @@
 //! | `thread_index.rs` | which cache is the calling thread's?                               |
 //! | `cache.rs`      | what does a thread keep, and how do others get it back?              |
 //! | `cache_plan.rs` | how many caches does a pool have, and how large are they?            |
+//! | `watcher.rs`    | who watches the memory, and how is it told which bytes are whose?    |
 //! | `zero.rs`       | how is an entry made all zero?                                       |
 //! | `depot.rs`      | which slots are free, beside those in caches?                        |
 //! | `dynamic.rs`    | what about entries that came from the heap?                          |
 //! | `pool.rs`       | how does a pool of equal slots hand out and take back?               |
 //! | `pool/trade.rs` | how do caches and the depot trade, and what in a shortage?            |
+//! | `pool/guard.rs` | what more does a guarded pool do with an entry?                       |
 //! | `pool/refuse.rs` | what is an address that was freed and may not be?                   |
 //! | `collection.rs` | which pools share a region, and how are they made and destroyed?     |
 //! | `ranged.rs`     | which class serves a size, and what when it is empty?                |
@@ -87,6 +89,7 @@ mod secret;
 mod slot;
 mod sync;
 mod thread_index;
+mod watcher;
 mod zero;
 
 pub use capi::*;

@@ -24,6 +24,10 @@ pub enum Kind {
     WrongPool,
     /// What was to be destroyed is no live pool of that sort.
     NotAPool,
+    /// The byte at this offset of a free entry was written. Hardened pools only.
+    WriteAfterFree { offset: usize },
+    /// Bytes behind an entry were written. Hardened pools only.
+    Overflow,
 }
 
 /// The pool that the line names.
@@ -76,6 +80,8 @@ fn describe(line: &mut Line, kind: Kind, pointer: usize, subject: Option<Subject
         ),
         Kind::Foreign => (b"free of ", b", which is not an entry of any pool"),
         Kind::WrongPool => (b"realloc of ", b", an entry of another pool"),
+        Kind::WriteAfterFree { .. } => (b"write to ", b" after it was freed"),
+        Kind::Overflow => (b"free of ", b", an entry with a write past its end"),
         Kind::NotAPool => (b"destroy of ", b", which is not a live pool of this kind"),
     };
     line.text(before);

@@ -3,11 +3,13 @@
 //! The fast paths, what a pool is made of, and what it says of itself. `trade.rs` has the slow paths,
 //! `refuse.rs` the end of what may not be freed.
 
+mod guard;
 mod refuse;
 mod trade;
 
 use core::ptr::NonNull;
 
+use self::guard::Quarantine;
 pub use self::refuse::refuse;
 use self::trade::Shared;
 use crate::cache::{Cache, Element, Unsettled};
@@ -32,6 +34,20 @@ pub struct Traits {
     pub zero_on_free: bool,
     /// An ordinary pool that is empty takes from the heap.
     pub fall_back: bool,
+    /// Look for writes where nobody may write.
+    pub hardened: bool,
+    /// Take every entry from the heap.
+    pub bypass: bool,
+    /// A sanitizer or Valgrind is to know of every entry.
+    pub watched: bool,
+}
+
+impl Traits {
+    /// Whether `pool/guard.rs` has its calls.
+    #[inline]
+    pub fn guarded(&self) -> bool {
+        self.hardened || self.bypass || self.watched
+    }
 }
 
 /// The fast path had no entry. Goes to [`Pool::alloc_slow`], at once.
@@ -203,13 +219,18 @@ impl Pool {
     /// never below 0 or above the capacity. O(caches).
     pub fn used(&self) -> usize {
         let shared = self.shared.lock();
+        if self.traits.bypass {
+            return self.dynamic.lock().count().min(self.capacity());
+        }
         let cached: usize = self.all_caches().map(Cache::len).sum();
-        (shared.depot.out() as usize).saturating_sub(cached)
+        let not_out = cached + shared.quarantine.len() as usize;
+        (shared.depot.out() as usize).saturating_sub(not_out)
     }
 
     /// How many of its dynamic entries are with callers.
     pub fn dynamic_count(&self) -> usize {
-        self.dynamic.lock().count()
+        let count = self.dynamic.lock().count();
+        if self.traits.bypass { count.saturating_sub(self.capacity()) } else { count }
     }
 
     /// Usable bytes of its entries.
@@ -296,11 +317,11 @@ impl Pool {
     pub unsafe fn create(
         cursor: &mut Cursor,
         class: Class,
-        align: usize,
+        (align, gap): (usize, usize),
         traits: Traits,
         collection: NonNull<Collection>,
     ) -> Option<NonNull<Self>> {
-        let stride = stride(class.elem_size, align)?;
+        let stride = stride(class.elem_size, gap, align)?;
         let capacity = u32::try_from(class.elem_count).ok()?;
         let caches = CachePlan::new(capacity as usize, traits);
         let place = cursor
@@ -308,11 +329,17 @@ impl Pool {
             .cast::<Self>();
         let bits = cursor.deal(Depot::bits_bytes(capacity), align_of::<u64>(), 0)?.cast();
         let stack = cursor.deal(Depot::stack_bytes(capacity), align_of::<u32>(), 0)?.cast();
+        let kept_back = Quarantine::room(capacity, traits.hardened);
+        let ring = kept_back as usize * size_of::<u32>();
+        let ring = cursor.deal(ring, align_of::<u32>(), 0)?.cast();
         let element_bytes = caches.count * caches.elements() * size_of::<Element>();
         let elements = cursor.deal(element_bytes, align_of::<Element>(), 0)?.cast::<Element>();
         // SAFETY: both are dealt to this pool alone.
         let depot = unsafe { Depot::new(stack, bits, capacity) };
-        let shared = Shared { depot, open: caches.count > 0, active: 0, visits: 0 };
+        // SAFETY: the ring is dealt to this pool alone.
+        let quarantine = unsafe { Quarantine::new(ring, kept_back) };
+        let open = caches.count > 0;
+        let shared = Shared { depot, quarantine, open, active: 0, visits: 0 };
         let pool = Self {
             any_distance: if traits.single_thread { 0 } else { usize::MAX },
             fast_end: caches.fast_end(),
@@ -351,6 +378,9 @@ impl Pool {
         // SAFETY: the first slot begins there, with its word.
         self.slots = unsafe { first.add(WORD) };
         self.slots.as_ptr().expose_provenance();
+        if self.traits.guarded() {
+            self.prepare_guarded();
+        }
         Some(())
     }
 
@@ -359,6 +389,9 @@ impl Pool {
     pub fn retire(&mut self, wipe_words: bool) {
         self.dynamic.lock().release_all().unwrap_or_else(|fault| self.stop(fault));
         self.seal = 0;
+        if self.traits.guarded() {
+            self.retire_guarded();
+        }
         if wipe_words {
             let fresh = self.shared.lock().depot.fresh();
             for slot in 0..fresh {
@@ -371,7 +404,7 @@ impl Pool {
     /// Proves the invariants while nobody is inside a call, in O(capacity).
     #[cfg(test)]
     pub fn check(&self) {
-        let Shared { depot, open, active, .. } = &*self.shared.lock();
+        let Shared { depot, quarantine, open, active, .. } = &*self.shared.lock();
         depot.check();
         self.dynamic.lock().check();
         let mut cached = std::collections::HashSet::new();
@@ -395,7 +428,7 @@ impl Pool {
                 state == State::Out
             })
             .count();
-        assert_eq!(out + cached.len(), depot.out() as usize);
+        assert_eq!(out + cached.len() + quarantine.len() as usize, depot.out() as usize);
     }
 }
 

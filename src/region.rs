@@ -7,6 +7,7 @@ use core::ptr::{self, NonNull};
 
 use crate::error::Error;
 use crate::slot::OWNER_ALIGN;
+use crate::watcher;
 
 const HUGE_PAGE: usize = 2 << 20;
 
@@ -23,6 +24,8 @@ pub struct Region {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Source {
     Mapped,
+    /// Between two pages that nobody may touch.
+    Guarded,
     Heap,
     Caller,
 }
@@ -31,6 +34,27 @@ impl Region {
     /// `len` zero bytes from the system; `prefault` makes sure that they are really there.
     pub fn obtain(len: usize, prefault: bool) -> Result<Self, Error> {
         if len < page_size() { Self::from_heap(len) } else { Self::map(len, prefault) }
+    }
+
+    /// As [`obtain`](Self::obtain), between two pages that can't be read or written. It ends where the
+    /// second one begins, but for less than a page.
+    pub fn obtain_guarded(len: usize, prefault: bool) -> Result<Self, Error> {
+        let page = page_size();
+        let len = len.checked_next_multiple_of(page).ok_or(Error::NoMemory)?;
+        let wide = len.checked_add(2 * page).ok_or(Error::NoMemory)?;
+        let start = map_pages(wide)?;
+        // SAFETY: the mapping is new and `wide` bytes long.
+        let (base, end) = unsafe { (start.add(page), start.add(page + len)) };
+        let region = Self { base, len, source: Source::Guarded };
+        for guard in [start, end] {
+            // SAFETY: a page of the new mapping, outside the region.
+            if unsafe { libc::mprotect(guard.as_ptr().cast(), page, libc::PROT_NONE) } != 0 {
+                // SAFETY: nobody has seen the mapping yet.
+                unsafe { libc::munmap(start.as_ptr().cast(), wide) };
+                return Err(Error::NoMemory);
+            }
+        }
+        region.begin(prefault)
     }
 
     /// The caller's buffer, whatever it contains. No heap and no kernel memory call.
@@ -65,10 +89,17 @@ impl Region {
     /// # Safety
     /// Nobody uses the region's memory any more.
     pub unsafe fn release(self) {
+        if matches!(self.source, Source::Mapped | Source::Guarded) {
+            watcher::unmapped(self.base.as_ptr(), self.len);
+        }
         // SAFETY: `base` and `len` are what the heap or the kernel gave; unused by this contract.
         unsafe {
             match self.source {
                 Source::Mapped => _ = libc::munmap(self.base.as_ptr().cast(), self.len),
+                Source::Guarded => {
+                    let page = page_size();
+                    _ = libc::munmap(self.base.sub(page).as_ptr().cast(), self.len + 2 * page);
+                }
                 Source::Heap => libc::free(self.base.as_ptr().cast()),
                 Source::Caller => {}
             }
@@ -91,13 +122,18 @@ impl Region {
     fn map(len: usize, prefault: bool) -> Result<Self, Error> {
         let len = len.checked_next_multiple_of(page_size()).ok_or(Error::NoMemory)?;
         let base = if len >= HUGE_PAGE { map_for_huge_pages(len)? } else { map_pages(len)? };
-        let region = Self { base, len, source: Source::Mapped };
-        if prefault && let Err(error) = region.populate() {
+        Self { base, len, source: Source::Mapped }.begin(prefault)
+    }
+
+    /// What is done first with a new mapping.
+    fn begin(self, prefault: bool) -> Result<Self, Error> {
+        watcher::mapped(self.base.as_ptr(), self.len);
+        if prefault && let Err(error) = self.populate() {
             // SAFETY: nobody has seen the region yet.
-            unsafe { region.release() };
+            unsafe { self.release() };
             return Err(error);
         }
-        Ok(region)
+        Ok(self)
     }
 
     /// Has the kernel provide every page now. One call, and no page fault each.
@@ -196,6 +232,20 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn guarded_memory_is_zero_and_writable() {
+        for len in [1, 4096, 5000] {
+            let region = Region::obtain_guarded(len, true).unwrap();
+            // SAFETY: the region is this test's own.
+            unsafe {
+                assert_eq!(region.base.add(len - 1).read(), 0);
+                region.base.add(len - 1).write(1);
+                region.release();
+            }
+        }
+        assert_eq!(Region::obtain_guarded(usize::MAX - 5000, true).err(), Some(Error::NoMemory));
     }
 
     #[test]

@@ -125,6 +125,25 @@ impl Entry {
         unsafe { self.word() }.store(owner ^ state as usize ^ self.mask(), Ordering::Relaxed);
     }
 
+    /// Changes the state from `Out` to `Free` for one of all who try at the same moment. False for the
+    /// others.
+    ///
+    /// # Safety
+    /// The address is that of a slot's payload, of the pool at `owner`.
+    pub unsafe fn free_once(self, owner: usize) -> bool {
+        let word = |state: State| owner ^ state as usize ^ self.mask();
+        // Relaxed: as in `mark`.
+        // SAFETY: the word of a slot is live and aligned.
+        unsafe { self.word() }
+            .compare_exchange(
+                word(State::Out),
+                word(State::Free),
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            )
+            .is_ok()
+    }
+
     /// Wipes the word, so that the address is an entry no more.
     ///
     /// # Safety

@@ -1,5 +1,6 @@
 //! What happens off the fast path: how do caches and the depot trade, and what in a shortage?
 
+use super::guard::Quarantine;
 use super::{Missed, Pool, slot_number};
 use crate::cache::{Cache, Unsettled};
 use crate::cache_plan::CachePlan;
@@ -22,6 +23,7 @@ const SMALLEST_TARGET: usize = 8;
 /// What threads share, behind the lock.
 pub(super) struct Shared {
     pub(super) depot: Depot,
+    pub(super) quarantine: Quarantine,
     pub(super) open: bool,  // caches may be open
     pub(super) active: u32, // how many are
     pub(super) visits: u32, // since they were closed
@@ -64,6 +66,9 @@ impl Pool {
     #[cold]
     #[inline(never)]
     pub fn alloc_slow(&self, Missed { mut unsettled }: Missed) -> Option<Entry> {
+        if self.traits.guarded() {
+            return self.alloc_guarded();
+        }
         let own = self.own_cache();
         if !self.caches.fast
             && let Some(cache) = own
@@ -132,6 +137,9 @@ impl Pool {
     #[cold]
     #[inline(never)]
     pub(super) fn free_slow(&self, entry: Entry) {
+        if self.traits.guarded() {
+            return self.free_guarded(entry);
+        }
         // SAFETY: the entry was out and its holder gave it up, so the slot is this call's.
         unsafe { entry.mark(self.address(), State::Free) };
         if self.traits.zero_on_free {
@@ -237,7 +245,7 @@ impl Pool {
     }
 
     /// Gives a free slot to the depot.
-    fn give(&self, shared: &mut Shared, entry: Entry) {
+    pub(super) fn give(&self, shared: &mut Shared, entry: Entry) {
         if !shared.depot.give(self.slot(entry)) {
             self.stop((Kind::DoubleFree, entry));
         }
