@@ -4,11 +4,18 @@ use std::path::PathBuf;
 use std::{env, fs};
 
 /// The files whose public items are the C face, in the order in which a reader wants them.
-const FACE: [&str; 3] = ["src/capi/ordinary.rs", "src/capi/ranged.rs", "src/capi/options.rs"];
+const FACE: [&str; 5] = [
+    "src/capi/ordinary.rs",
+    "src/capi/ranged.rs",
+    "src/capi/options.rs",
+    "src/report.rs",
+    "src/capi/misuse.rs",
+];
 
 fn main() {
     println!("cargo::rerun-if-changed=cbindgen.toml");
     println!("cargo::rerun-if-changed=src/capi");
+    println!("cargo::rerun-if-changed=src/report.rs");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let header = header();
     fs::write(out.join("cmempool.h"), &header).expect("the build directory is writable");

@@ -21,6 +21,14 @@ pub const MEMPOOL_NO_PREFAULT: u64 = 4;
 /// Flag: overwrite an entry with zeros when it is freed. Costs the writes, and keeps the pool's calls
 /// off the shortest path.
 pub const MEMPOOL_ZERO_ON_FREE: u64 = 8;
+/// Flag: when the pool is destroyed while entries of it are out, report them, one report for each
+/// class: how many, and the addresses of the first four. It goes to the handler of
+/// `mempool_set_misuse_handler`, else to stderr in one line; then destroy goes on. Costs nothing before,
+/// and at destroy a look at each slot if there is something to report. The word `leaks` in the
+/// environment's `CMEMPOOL_OPTIONS` asks for the same for all pools.
+pub const MEMPOOL_REPORT_LEAKS: u64 = 16;
+/// Flag: reserved for a mode with more checks; create refuses it with EINVAL.
+pub const MEMPOOL_HARDENED: u64 = 32;
 
 /// Bytes of a buffer that are needed once, whatever is in it.
 pub const CMEMPOOL_PER_REGION: usize = 512;
@@ -36,8 +44,12 @@ static_assertions::const_assert_eq!(CMEMPOOL_PER_RANGED, layout::RANGED_RESERVE)
 static_assertions::const_assert_eq!(CMEMPOOL_PER_CLASS, layout::CLASS_RESERVE);
 static_assertions::const_assert_eq!(CMEMPOOL_PER_SLOT, layout::SLOT_RESERVE);
 
-const FLAGS: u64 =
-    MEMPOOL_FALL_BACK | MEMPOOL_SINGLE_THREAD | MEMPOOL_NO_PREFAULT | MEMPOOL_ZERO_ON_FREE;
+/// Those that create takes: MEMPOOL_HARDENED is none of them.
+const FLAGS: u64 = MEMPOOL_FALL_BACK
+    | MEMPOOL_SINGLE_THREAD
+    | MEMPOOL_NO_PREFAULT
+    | MEMPOOL_ZERO_ON_FREE
+    | MEMPOOL_REPORT_LEAKS;
 
 /// What an ordinary pool is to be. Start from `MEMPOOL_OPTIONS_INIT`, which sets `struct_size`
 /// and leaves the rest 0; 0 means the default wherever it is allowed.
@@ -147,6 +159,7 @@ impl Common {
                 fall_back: has(MEMPOOL_FALL_BACK),
             },
             prefault: !has(MEMPOOL_NO_PREFAULT),
+            report_leaks: has(MEMPOOL_REPORT_LEAKS),
             // SAFETY: by this function's contract.
             name: (!self.name.is_null()).then(|| unsafe { CStr::from_ptr(self.name) }),
             buffer: NonNull::new(self.buffer.cast()).map(|buffer| (buffer, self.buffer_size)),
