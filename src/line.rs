@@ -20,6 +20,7 @@ impl Line {
     }
 
     /// Appends text. A name must not break the line: control characters become question marks.
+    #[inline(never)] // called often, and in no hurry
     pub fn text(&mut self, text: &[u8]) {
         // One byte stays free for the line's end.
         for &byte in text.iter().take(ROOM - 1 - self.len) {
@@ -29,12 +30,14 @@ impl Line {
     }
 
     /// Appends a number as C writes addresses.
+    #[inline(never)]
     pub fn hex(&mut self, value: usize) {
         self.text(b"0x");
         self.number(value, 16);
     }
 
     /// Appends a number.
+    #[inline(never)]
     pub fn decimal(&mut self, value: usize) {
         self.number(value, 10);
     }

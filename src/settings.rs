@@ -52,6 +52,7 @@ pub fn prepare() {
 }
 
 #[cold]
+#[inline(never)]
 fn read() {
     // SAFETY: the name is a string. As with every reader of the environment, no other thread may
     // change it meanwhile.
