@@ -15,8 +15,9 @@
  *   - N entries can be taken from a pool of N, by whichever threads, in whatever order.
  *   - Memory is there once create returns, unless asked otherwise.
  *   - Every entry is aligned for max_align_t (16 bytes), or as asked, up to 4096.
- *   - Functions that fail return NULL (or 0) and set errno: EINVAL for arguments that make no
- *     sense, ENOMEM for what can't be had. Nothing else changes.
+ *   - Functions that fail return NULL (a buffer's size: 0) and set errno: EINVAL for arguments that
+ *     make no sense, ENOMEM for what can't be had. Nothing else changes. Counts are 0 for a NULL pool
+ *     and for a size that no class has, and leave errno alone.
  *   - Misuse (a double free, a pointer that is no entry, an overwritten header) writes one line to
  *     stderr, or calls the program's handler (mempool_set_misuse_handler), and aborts.
  *   - All functions may be called from any thread, unless their comment says otherwise. None may be
@@ -633,7 +634,8 @@ void _r_mempool_destroy(struct r_mempool *rmp);
  * @param options  what the pool is to be; read during the call only
  * @return the pool, to be destroyed with `mempool_destroy`; NULL with `errno` EINVAL (NULL, a
  *         struct of an unknown size, an unknown flag, a count, size or alignment that breaks a
- *         rule, a buffer too small or badly aligned) or ENOMEM
+ *         rule, a buffer too small or badly aligned) or ENOMEM (the memory can't be had, or so many
+ *         entries not be counted)
  *
  * Threads and cost: as `mempool_create`.
  */
@@ -645,7 +647,8 @@ struct mempool *mempool_create_with(const struct mempool_options *options) CMEMP
  * @param options  what the ranged pool is to be; read during the call only
  * @return the ranged pool, to be destroyed with `r_mempool_destroy`; NULL with `errno` EINVAL
  *         (NULL, a struct of an unknown size, an unknown flag or policy, classes or an alignment
- *         that break a rule, a buffer too small or badly aligned) or ENOMEM
+ *         that break a rule, a buffer too small or badly aligned) or ENOMEM (the memory can't be
+ *         had, or so many entries not be counted)
  *
  * Threads and cost: as `r_mempool_create`.
  */

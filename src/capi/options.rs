@@ -242,7 +242,8 @@ unsafe fn known<'a, T>(options: *const T) -> Result<&'a T, Error> {
 /// @param options  what the pool is to be; read during the call only
 /// @return the pool, to be destroyed with `mempool_destroy`; NULL with `errno` EINVAL (NULL, a
 ///         struct of an unknown size, an unknown flag, a count, size or alignment that breaks a
-///         rule, a buffer too small or badly aligned) or ENOMEM
+///         rule, a buffer too small or badly aligned) or ENOMEM (the memory can't be had, or so many
+///         entries not be counted)
 ///
 /// Threads and cost: as `mempool_create`.
 ///
@@ -263,7 +264,8 @@ pub unsafe extern "C" fn mempool_create_with(options: *const mempool_options) ->
 /// @param options  what the ranged pool is to be; read during the call only
 /// @return the ranged pool, to be destroyed with `r_mempool_destroy`; NULL with `errno` EINVAL
 ///         (NULL, a struct of an unknown size, an unknown flag or policy, classes or an alignment
-///         that break a rule, a buffer too small or badly aligned) or ENOMEM
+///         that break a rule, a buffer too small or badly aligned) or ENOMEM (the memory can't be
+///         had, or so many entries not be counted)
 ///
 /// Threads and cost: as `r_mempool_create`.
 ///

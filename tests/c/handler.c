@@ -1,8 +1,8 @@
 /* Does a handler of misuse get what the header promises, and does what comes after it happen?
  *
- * Every case is a child process: what the handler got comes back in shared memory. Not tested is that
- * a program with more rights than who started it ignores the environment: that needs a set-user-id
- * program, and with it an owner other than who runs the tests. */
+ * Every case is a child process: what the handler got comes back in shared memory. Not tested is
+ * that a program with more rights than who started it ignores the environment: that needs a
+ * set-user-id program, and with it an owner other than who runs the tests. */
 #include "check.h"
 
 #include <pthread.h>
@@ -711,7 +711,8 @@ static void the_environment_asks_for_leaks(void)
         for (size_t j = 0; j < 2 && table[i].unknown[j] != NULL; j++, expected++) {
             char line[120];
             snprintf(line, sizeof line,
-                     "cmempool: CMEMPOOL_OPTIONS ignores \"%s\"; it knows hardened, leaks, bypass\n",
+                     "cmempool: CMEMPOOL_OPTIONS ignores \"%s\"; "
+                     "it knows hardened, leaks, bypass\n",
                      table[i].unknown[j]);
             CHECK(strstr(text, line) != NULL);
         }
