@@ -104,24 +104,30 @@ pub fn set_handler(function: mempool_misuse_handler, context: *mut c_void) {
     CURRENT.store(number, Ordering::Release);
 }
 
-/// The handler that holds and its context. Takes no lock; starts again only if others were set
-/// meanwhile, as often as there are places.
+/// The handler that holds and its context. Takes no lock; looks again only if as many were set
+/// meanwhile as there are other places.
 fn handler() -> (mempool_misuse_handler, *mut c_void) {
     loop {
         // Acquire pairs with the last store of `set_handler`.
-        let number = CURRENT.load(Ordering::Acquire);
-        let place = &PAIRS[number % PLACES];
-        // Acquire pairs with the first two stores there: had one of these values been written for
-        // `number + PLACES`, the load below would see that CURRENT came to one before that.
-        let function = place.function.load(Ordering::Acquire);
-        let context = place.context.load(Ordering::Acquire);
-        if CURRENT.load(Ordering::Relaxed).wrapping_sub(number) < PLACES - 1 {
-            // SAFETY: it was a handler when it was stored, or null, which is none.
-            let function =
-                unsafe { core::mem::transmute::<*mut (), mempool_misuse_handler>(function) };
-            return (function, context);
+        if let Some(pair) = pair(CURRENT.load(Ordering::Acquire)) {
+            return pair;
         }
     }
+}
+
+/// The pair that was set as that number, which was current; none if its place is needed again.
+fn pair(number: usize) -> Option<(mempool_misuse_handler, *mut c_void)> {
+    let place = &PAIRS[number % PLACES];
+    // Acquire pairs with the first two stores of `set_handler`: had one of these values been written
+    // for `number + PLACES`, the load below would see that CURRENT came to one before that.
+    let function = place.function.load(Ordering::Acquire);
+    let context = place.context.load(Ordering::Acquire);
+    if CURRENT.load(Ordering::Relaxed).wrapping_sub(number) >= PLACES - 1 {
+        return None;
+    }
+    // SAFETY: it was a handler when it was stored, or null, which is none.
+    let function = unsafe { core::mem::transmute::<*mut (), mempool_misuse_handler>(function) };
+    Some((function, context))
 }
 
 /// The kernel's numbers of the threads that are inside a handler, or 0. With as many threads inside,
@@ -176,6 +182,14 @@ mod tests {
                 assert_eq!(function.unwrap() as *mut (), expected);
             }
         });
+        // A reader that comes late.
+        let number = CURRENT.load(Ordering::Relaxed);
+        let old = handler();
+        for n in 1..PLACES {
+            assert_eq!(pair(number).map(|pair| pair.1), Some(old.1));
+            set(n);
+        }
+        assert!(pair(number).is_none());
         set_handler(None, core::ptr::null_mut());
         assert!(handler().0.is_none());
     }
