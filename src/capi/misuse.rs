@@ -20,17 +20,19 @@ pub use crate::report::{mempool_misuse, mempool_misuse_handler, mempool_misuse_k
 /// pool. A misuse that the handler commits itself is not given to it again: its line goes to stderr, and
 /// the process aborts.
 ///
-///     static void on_misuse(const mempool_misuse *report, void *context)
-///     {
-///         FILE *log = context;
-///         fprintf(log, "%s\n", report->text);
-///         if (report->kind == MEMPOOL_MISUSE_LEAK)
-///             return;
-///         fflush(log);
-///         _exit(70);
-///     }
-///     ...
-///     mempool_set_misuse_handler(on_misuse, stderr);
+/// ```c
+/// static void on_misuse(const mempool_misuse *report, void *context)
+/// {
+///     FILE *log = context;
+///     fprintf(log, "%s\n", report->text);
+///     if (report->kind == MEMPOOL_MISUSE_LEAK)
+///         return;
+///     fflush(log);
+///     _exit(70);
+/// }
+/// ...
+/// mempool_set_misuse_handler(on_misuse, stderr);
+/// ```
 ///
 /// A handler may be called wherever the heap is damaged too: where that matters, it keeps to what a
 /// signal handler may do, as `write(2, report->text, strlen(report->text))`.
