@@ -15,10 +15,11 @@
  *   - N entries can be taken from a pool of N, by whichever threads, in whatever order.
  *   - Memory is there once create returns, unless asked otherwise.
  *   - Every entry is aligned for max_align_t (16 bytes), or as asked, up to 4096.
- *   - Functions that fail return NULL (or 0) and set errno: EINVAL for arguments that make no
- *     sense, ENOMEM for what can't be had. Nothing else changes.
+ *   - Functions that fail return NULL (a buffer's size: 0) and set errno: EINVAL for arguments that
+ *     make no sense, ENOMEM for what can't be had. Nothing else changes. Counts are 0 for a NULL pool
+ *     and for a size that no class has, and leave errno alone.
  *   - Misuse (a double free, a pointer that is no entry, an overwritten header) writes one line to
- *     stderr and aborts.
+ *     stderr, or calls the program's handler (mempool_set_misuse_handler), and aborts.
  *   - All functions may be called from any thread, unless their comment says otherwise. None may be
  *     called from a signal handler, nor in a child forked while other threads were inside calls.
  *
@@ -95,7 +96,14 @@
  */
 #define MEMPOOL_ZERO_ON_FREE 8
 
-/* ---- Measure or declare a buffer ------------------------------------------------------------ */
+/**
+ * Flag: when the pool is destroyed while entries of it are out, report them, one report for each
+ * class: how many, and the addresses of the first four. It goes to the handler of
+ * `mempool_set_misuse_handler`, else to stderr in one line; then destroy goes on. Costs nothing before,
+ * and at destroy a look at each slot if there is something to report. The word `leaks` in the
+ * environment's `CMEMPOOL_OPTIONS` asks for the same for all pools.
+ */
+#define MEMPOOL_REPORT_LEAKS 16
 
 /**
  * Flag: look for misuse more closely. Caught besides: two threads that free the same entry at the same
@@ -106,6 +114,8 @@
  * entry's size; an entry takes 16 bytes more (not in a caller's buffer).
  */
 #define MEMPOOL_HARDENED 32
+
+/* ---- Measure or declare a buffer ------------------------------------------------------------ */
 
 /**
  * Bytes of a buffer that are needed once, whatever is in it.
@@ -150,6 +160,57 @@ typedef enum r_memory_fallback_policy_t {
      */
     __fallback_end_place_holder,
 } r_memory_fallback_policy_t;
+
+/**
+ * What kind of misuse a report is about. The numbers stay as they are; more kinds may come.
+ */
+typedef enum mempool_misuse_kind {
+    /**
+     * An entry was freed that is free already.
+     */
+    MEMPOOL_MISUSE_DOUBLE_FREE = 1,
+    /**
+     * What was freed is no entry of any pool.
+     */
+    MEMPOOL_MISUSE_FOREIGN_POINTER = 2,
+    /**
+     * What was freed points into an entry, not to its start.
+     */
+    MEMPOOL_MISUSE_INTERIOR_POINTER = 3,
+    /**
+     * The library's bytes in front of an entry were overwritten.
+     */
+    MEMPOOL_MISUSE_HEADER_OVERWRITTEN = 4,
+    /**
+     * What was freed is where an entry could be, but none was ever handed out there.
+     */
+    MEMPOOL_MISUSE_NEVER_HANDED_OUT = 5,
+    /**
+     * An entry was given to the realloc of a ranged pool that it is not of.
+     */
+    MEMPOOL_MISUSE_WRONG_POOL = 6,
+    /**
+     * What was destroyed is no live pool of that sort.
+     */
+    MEMPOOL_MISUSE_NOT_A_POOL = 7,
+    /**
+     * What was freed lies where a pool was that is destroyed.
+     */
+    MEMPOOL_MISUSE_POOL_DESTROYED = 8,
+    /**
+     * An entry was written to after it was freed.
+     */
+    MEMPOOL_MISUSE_WRITE_AFTER_FREE = 9,
+    /**
+     * An entry was written past its end.
+     */
+    MEMPOOL_MISUSE_OVERFLOW = 10,
+    /**
+     * A pool is being destroyed while entries of it are out, and was asked to report that. The only
+     * kind after which the program goes on.
+     */
+    MEMPOOL_MISUSE_LEAK = 11,
+} mempool_misuse_kind;
 
 /**
  * A pool of entries of one size. Only the library looks inside.
@@ -284,6 +345,52 @@ typedef struct r_mempool_options {
     uint32_t reserved;
 } r_mempool_options;
 
+/**
+ * What went wrong. It and what it points to are there until the handler returns.
+ */
+typedef struct mempool_misuse {
+    /**
+     * Bytes of this struct as the library knows it. A later version may have more members at the end:
+     * compare before you use one that came later.
+     */
+    size_t struct_size;
+    /**
+     * A `mempool_misuse_kind`, or a number of a later version's.
+     */
+    uint32_t kind;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
+    /**
+     * The pointer that the call was about; for a leak the first entry that is out; for a damaged
+     * header, a write after free and an overflow the entry that was found damaged.
+     */
+    const void *pointer;
+    /**
+     * The pool, a `mempool *` or `r_mempool *` as its create function returned it; NULL if there is
+     * none to blame. After `MEMPOOL_MISUSE_POOL_DESTROYED` a number, no more.
+     */
+    const void *pool;
+    /**
+     * The pool's name; "" without a name or a pool.
+     */
+    const char *pool_name;
+    /**
+     * Usable bytes of the pool's entries, in a ranged pool of the class's; 0 where none is to blame.
+     */
+    size_t entry_size;
+    /**
+     * All of it in one line, without a newline: what is written to stderr where there is no handler.
+     */
+    const char *text;
+} mempool_misuse;
+
+/**
+ * Gets a report of misuse, and the context that was given to `mempool_set_misuse_handler`.
+ */
+typedef void (*mempool_misuse_handler)(const struct mempool_misuse *report, void *context);
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -355,13 +462,14 @@ void *mempool_calloc_entry(struct mempool *mp) CMEMPOOL_MALLOC;
  *
  * @param entry  a live entry; NULL does nothing
  *
- * Anything else is misuse: the process writes one line to stderr and aborts. Caught are an entry
- * that was freed before (at once, or after other calls, as long as it is not out again; if it came
- * from the heap, as long as the heap has not used its memory again), a pointer into an entry, a
- * pointer that is no pool's, and an entry whose 8 bytes in front were overwritten. To see that, the
- * 8 bytes before the pointer are read. Two threads that free the same entry at the same moment may
- * go unseen, and so may data of the program's that looks like a word of ours: with a chance of
- * 2^-23 for random data.
+ * Anything else is misuse: the process writes one line to stderr, or calls the handler of
+ * `mempool_set_misuse_handler`, and aborts. Caught are an entry that was freed before (at once, or
+ * after other calls, as long as it is not out again; if it came from the heap, as long as the heap
+ * has not used its memory again), a pointer into an entry, a pointer that is no pool's, an entry
+ * whose 8 bytes in front were overwritten, and one whose pool is destroyed, as long as its memory
+ * can be read. To see that, the 8 bytes before the pointer are read. Two threads that free the same
+ * entry at the same moment may go unseen, and so may data of the program's that looks like a word
+ * of ours: with a chance of 2^-23 for random data.
  *
  * Threads: safe, on any thread, also when the one that took the entry has ended. Cost: O(1), some 30
  * instructions and no lock while the thread's cache has room; a lock each some hundred calls.
@@ -378,11 +486,11 @@ void mempool_free_entry(void *entry);
  * `mempool_free_entry`. A buffer of the caller's can be used again afterwards.
  *
  * @param mp  a live pool; NULL does nothing. A pointer to anything else, a pool that was destroyed
- *            included, is misuse: the process writes a line to stderr and aborts, if the memory
- *            can still be read
+ *            included, is misuse as with `mempool_free_entry`, if the memory can still be read
  *
  * Threads: nobody else may be inside a call on the pool or use its entries, now or later. Cost:
- * that of giving the memory back, and O(dynamic entries); in a buffer O(entries).
+ * that of giving the memory back, and O(dynamic entries); O(entries) in a buffer, and where entries
+ * that are out are to be reported.
  */
 void mempool_destroy(struct mempool *mp);
 
@@ -615,6 +723,51 @@ size_t mempool_buffer_size(const struct mempool_options *options);
  * Threads: safe. Cost: O(classes).
  */
 size_t r_mempool_buffer_size(const struct r_mempool_options *options);
+
+/**
+ * Sets the function that is called when the library finds a misuse. Without one, a line is written to
+ * stderr.
+ *
+ * When the handler returns, the process aborts, except after `MEMPOOL_MISUSE_LEAK`, after which destroy
+ * goes on. That can't be changed: a pool that is known to be damaged may hand out the same memory
+ * twice. A handler is there to log in the program's own way, to stop for a debugger, or to end the
+ * process in another way, by `_exit`.
+ *
+ * The handler runs in the thread that made the call, inside of that call. It may be called by several
+ * threads at once. It must return or end the process: no `longjmp`, no C++ exception, no
+ * `pthread_exit`. A lock of the pool may be held, so it must not call the library's functions on that
+ * pool, nor wait for a thread that does; after `MEMPOOL_MISUSE_LEAK` it may, but for destroying that
+ * pool. A misuse that the handler commits itself is not given to it again: its line goes to stderr, and
+ * the process aborts.
+ *
+ * ```c
+ * static void on_misuse(const mempool_misuse *report, void *context)
+ * {
+ *     FILE *log = context;
+ *     fprintf(log, "%s\n", report->text);
+ *     if (report->kind == MEMPOOL_MISUSE_LEAK)
+ *         return;
+ *     fflush(log);
+ *     _exit(70);
+ * }
+ * ...
+ * mempool_set_misuse_handler(on_misuse, stderr);
+ * ```
+ *
+ * A handler may be called wherever the heap is damaged too: where that matters, it keeps to what a
+ * signal handler may do, as `write(2, report->text, strlen(report->text))`.
+ *
+ * @param handler  called with a report, which is there until it returns, and the context; NULL
+ *                 restores the default
+ * @param context  handed to the handler; the library does not look at it
+ *
+ * Handler and context change together: a misuse in another thread meanwhile goes to the old handler
+ * with the old context, or to the new one with the new. The old one may still run when this returns.
+ *
+ * Threads: safe. Cost: O(1). Errors: none. Holds for all pools of the process, made before or after.
+ */
+void mempool_set_misuse_handler(mempool_misuse_handler handler,
+                                void *context);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -5,6 +5,7 @@
 
 use core::cell::UnsafeCell;
 use core::ffi::CStr;
+use core::ops::Range;
 use core::ptr::NonNull;
 
 use crate::depot::DEPOT_SLACK;
@@ -16,6 +17,7 @@ use crate::ranged::SizeTable;
 use crate::region::Region;
 use crate::registry::{self, Link};
 use crate::secret::{draw, keyed};
+use crate::settings;
 use crate::slot::{MIN_ALIGN, OWNER_ALIGN};
 use crate::thread_index::{self, CACHE_DISTANCE};
 use crate::watcher;
@@ -50,6 +52,8 @@ pub struct Request<'a> {
     pub traits: Traits,
     /// Have the memory provided now.
     pub prefault: bool,
+    /// Report entries that are out at destroy.
+    pub report_leaks: bool,
     /// Shown in reports.
     pub name: Option<&'a CStr>,
     /// The caller's memory and its size in bytes.
@@ -68,6 +72,7 @@ pub struct Collection {
     pools: NonNull<NonNull<Pool>>, // a table of them
     pool_count: usize,
     policy: Policy,
+    report_leaks: bool,
     link: UnsafeCell<Link>,
     region: Region,
     name: [u8; NAME_MAX + 1],
@@ -101,11 +106,14 @@ impl Collection {
     /// # Safety
     /// The buffer, if any, is the collection's alone until [`destroy`](Self::destroy).
     pub unsafe fn create(request: &Request<'_>) -> Result<NonNull<Self>, Error> {
+        settings::prepare();
         draw();
         thread_index::prepare();
         fence::prepare();
-        let mut traits = request.traits;
-        traits.watched = watcher::watches();
+        let (asked, mut traits) = (settings::get(), request.traits);
+        traits.hardened |= asked.hardened;
+        traits.bypass |= asked.bypass;
+        traits.watched = !asked.unwatched && watcher::watches();
         // A caller's buffer was measured without one.
         let gap = if traits.guarded() && request.buffer.is_none() { GUARD_GAP } else { 0 };
         let layout = request.layout.with_gap(gap)?;
@@ -153,6 +161,7 @@ impl Collection {
             pools,
             pool_count: classes.count(),
             policy: request.policy,
+            report_leaks: request.report_leaks || settings::get().leaks,
             link: UnsafeCell::new(Link::new()),
             region,
             name: [0; NAME_MAX + 1],
@@ -191,6 +200,10 @@ impl Collection {
         // SAFETY: by this function's contract this call is alone with the collection, which leaves
         // the registry before its memory goes. The region is moved out of the memory it describes.
         unsafe {
+            // Before anything goes: a handler may look at the pool.
+            if this.as_ref().report_leaks {
+                this.as_ref().pools().iter().for_each(|pool| pool.report_leak());
+            }
             registry::leave(this);
             let collection = this.as_mut();
             let wipe_words = collection.region.outlives_pool();
@@ -233,6 +246,16 @@ impl Collection {
     /// Whether an address lies in its memory.
     pub fn region_contains(&self, address: usize) -> bool {
         self.region.contains(address)
+    }
+
+    /// The addresses of its memory.
+    pub fn region_range(&self) -> Range<usize> {
+        self.region.range()
+    }
+
+    /// The same, if the memory will still be there when the collection is not.
+    pub fn region_left_behind(&self) -> Option<Range<usize>> {
+        self.region.outlives_pool().then(|| self.region.range())
     }
 
     /// Where the registry keeps its links.
@@ -285,6 +308,7 @@ mod tests {
             policy,
             traits: Traits::default(),
             prefault: false,
+            report_leaks: false,
             name: None,
             buffer: None,
         }

@@ -91,6 +91,20 @@ impl DynamicEntries {
         self.count
     }
 
+    /// Fills places with the addresses of the first entries; stops at a damaged one.
+    pub fn addresses<'a>(&self, places: impl Iterator<Item = &'a mut usize>) {
+        let mut block = self.first;
+        for place in places {
+            // SAFETY: live by the invariant.
+            let Some(Ok(intact)) = (!block.is_null()).then(|| unsafe { Block::intact(block) })
+            else {
+                break;
+            };
+            *place = entry_of(block).address();
+            block = intact.next;
+        }
+    }
+
     /// Puts a new block first. Fails if the one that was first is damaged.
     fn insert(&mut self, block: *mut Block) -> Result<(), Fault> {
         // SAFETY: the new block is the caller's alone; `first` is live by the invariant.

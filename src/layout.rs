@@ -56,16 +56,16 @@ impl Classes<'_> {
         largest_size: usize,
         smallest_count: usize,
     ) -> Result<Classes<'static>, Error> {
-        if smallest_size == 0 || largest_size == 0 || smallest_count == 0 {
+        if smallest_size == 0 || largest_size <= smallest_size || smallest_count == 0 {
             return Err(Error::Invalid);
         }
         let round = |n: usize| n.checked_next_power_of_two().ok_or(Error::NoMemory);
         let elem_size = round(smallest_size)?.max(SMALLEST_CLASS);
-        let elem_count = round(smallest_count)?;
         let largest = round(largest_size)?;
         if largest <= elem_size {
             return Err(Error::Invalid);
         }
+        let elem_count = round(smallest_count)?;
         let count = (largest.ilog2() - elem_size.ilog2()) as usize + 1;
         if elem_count >> (count - 1) == 0 {
             return Err(Error::Invalid);

@@ -6,6 +6,8 @@
 //! | file            | the question it answers                                              |
 //! |-----------------|----------------------------------------------------------------------|
 //! | `error.rs`      | what can a caller's request be refused for?                          |
+//! | `line.rs`       | how is a line for stderr put together without heap or lock?          |
+//! | `settings.rs`   | what does the environment ask of all pools?                          |
 //! | `lock.rs`       | how do threads take turns, and how does a single thread skip that?   |
 //! | `secret.rs`     | what does this process know that nobody can guess?                   |
 //! | `region.rs`     | where does a pool's memory come from?                                |
@@ -25,9 +27,11 @@
 //! | `pool/trade.rs` | how do caches and the depot trade, and what in a shortage?            |
 //! | `pool/guard.rs` | what more does a guarded pool do with an entry?                       |
 //! | `pool/refuse.rs` | what is an address that was freed and may not be?                   |
+//! | `pool/leaks.rs` | which entries are out when a pool goes?                              |
 //! | `collection.rs` | which pools share a region, and how are they made and destroyed?     |
 //! | `ranged.rs`     | which class serves a size, and what when it is empty?                |
 //! | `registry.rs`   | which pools exist, and which one holds this address?                 |
+//! | `report.rs`     | what does a handler of misuse get, and which handler is it?          |
 //! | `misuse.rs`     | what went wrong, in one line, and then the end                       |
 //! | `capi/`         | the C face: checks arguments, calls the rooms above, nothing else    |
 //!
@@ -79,13 +83,16 @@ mod error;
 mod fence;
 mod layout;
 mod likely_owner;
+mod line;
 mod lock;
 mod misuse;
 mod pool;
 mod ranged;
 mod region;
 mod registry;
+mod report;
 mod secret;
+mod settings;
 mod slot;
 mod sync;
 mod thread_index;

@@ -19,8 +19,8 @@ const PLACES: usize = 1024;
 
 static TABLE: [AtomicUsize; PLACES] = [const { AtomicUsize::new(NOBODY) }; PLACES];
 
-/// No pool's address, and not what the word of an entry that is out says.
-const NOBODY: usize = 1;
+/// No pool's address. Zero, so that the table takes no room in the library's file.
+const NOBODY: usize = 0;
 
 /// The owner that the entry's decoded word gives, if it is the likely one. Five instructions.
 #[inline(always)]

@@ -1,7 +1,13 @@
 //! What went wrong, in one line, and then the end.
 //!
-//! The line is put together on the stack and written with one system call: no heap, no format
-//! string, no lock. Then the process aborts; going on with a damaged pool would be worse.
+//! The line is put together on the stack: no heap, no format string, no lock. The handler that the
+//! program set gets it; without one it is written to stderr. Then the process aborts, also when the
+//! handler returns: a pool that is known to be damaged may hand out the same memory twice. Only an
+//! entry that was never freed is no damage.
+
+use crate::collection::NAME_MAX;
+use crate::line::Line;
+use crate::report::{self, mempool_misuse, mempool_misuse_kind as Public};
 
 /// What the caller did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,11 +30,18 @@ pub enum Kind {
     WrongPool,
     /// What was to be destroyed is no live pool of that sort.
     NotAPool,
-    /// The byte at this offset of a free entry was written. Hardened pools only.
+    /// The address lies where a pool was that is destroyed.
+    Destroyed,
+    /// A free entry does not hold what was left in it; the first such byte.
     WriteAfterFree { offset: usize },
-    /// Bytes behind an entry were written. Hardened pools only.
+    /// What lies behind an entry's end is not what was left there.
     Overflow,
+    /// A pool goes while that many of its entries are out; `first` are some of them, or 0.
+    Leak { count: usize, first: [usize; LEAKS_NAMED] },
 }
+
+/// Of how many entries that were never freed a report gives the addresses.
+pub const LEAKS_NAMED: usize = 4;
 
 /// The pool that the line names.
 #[derive(Clone, Copy)]
@@ -37,17 +50,31 @@ pub struct Subject<'a> {
     pub name: &'a [u8],
     /// The pool as its user knows it: for a class, the ranged pool's.
     pub address: usize,
-    /// Usable bytes of its entries.
+    /// Usable bytes of its entries; 0 if it has several sizes, and which is not known.
     pub elem_size: usize,
 }
 
-/// Says what was done with `pointer` on stderr and aborts.
+/// All that is to be said of a misuse, in memory of its own.
+pub struct Misuse {
+    kind: Public,
+    pointer: usize,
+    pool: usize,
+    entry_size: usize,
+    name: [u8; NAME_MAX + 1], // 0 behind its end
+    line: Line,
+}
+
+/// Says what was done with `pointer`, to the handler or on stderr, and aborts.
 #[cold]
 #[inline(never)]
 pub fn stop(kind: Kind, pointer: usize, subject: Option<Subject<'_>>) -> ! {
-    let mut line = Line::new();
-    describe(&mut line, kind, pointer, subject);
-    line.write_and_abort()
+    Misuse::new(kind, pointer, subject).stop()
+}
+
+/// Says that a pool goes while entries of it are out.
+#[cold]
+pub fn tell_of_leak(count: usize, first: [usize; LEAKS_NAMED], subject: Subject<'_>) {
+    Misuse::new(Kind::Leak { count, first }, first[0], Some(subject)).tell();
 }
 
 /// A bug in this library. (Test builds have `std` say where.)
@@ -56,7 +83,8 @@ pub fn stop(kind: Kind, pointer: usize, subject: Option<Subject<'_>>) -> ! {
 pub fn internal_error() -> ! {
     let mut line = Line::new();
     line.text(b"internal error, please report it");
-    line.write_and_abort()
+    line.write();
+    abort()
 }
 
 /// The kernel refuses what it granted when the first pool was made, and what other threads hold can't
@@ -65,10 +93,103 @@ pub fn internal_error() -> ! {
 pub fn membarrier_refused() -> ! {
     let mut line = Line::new();
     line.text(b"membarrier is refused since the first pool was made; install filters of system calls before");
-    line.write_and_abort()
+    line.write();
+    abort()
+}
+
+fn abort() -> ! {
+    // SAFETY: it can be called anywhere.
+    unsafe { libc::abort() }
+}
+
+impl Misuse {
+    /// Copies what it needs of the subject: locks that keep that alive can go.
+    pub fn new(kind: Kind, pointer: usize, subject: Option<Subject<'_>>) -> Self {
+        let mut line = Line::new();
+        describe(&mut line, kind, pointer, subject);
+        let Subject { name, address, elem_size } =
+            subject.unwrap_or(Subject { name: b"", address: 0, elem_size: 0 });
+        let mut copy = [0; NAME_MAX + 1];
+        let len = name.len().min(NAME_MAX);
+        copy[..len].copy_from_slice(&name[..len]);
+        Self {
+            kind: kind.public(),
+            pointer,
+            pool: address,
+            entry_size: elem_size,
+            name: copy,
+            line,
+        }
+    }
+
+    /// Tells, and ends the process.
+    pub fn stop(self) -> ! {
+        self.tell();
+        abort()
+    }
+
+    fn tell(self) {
+        let report = mempool_misuse {
+            struct_size: size_of::<mempool_misuse>(),
+            kind: self.kind as u32,
+            reserved: 0,
+            pointer: core::ptr::with_exposed_provenance(self.pointer),
+            pool: core::ptr::with_exposed_provenance(self.pool),
+            pool_name: self.name.as_ptr().cast(),
+            entry_size: self.entry_size,
+            text: self.line.c_string(),
+        };
+        if !report::deliver(&report) {
+            self.line.write();
+        }
+    }
+}
+
+impl Kind {
+    /// What a handler is told.
+    fn public(self) -> Public {
+        match self {
+            Kind::DoubleFree | Kind::DoubleFreeDynamic => Public::MEMPOOL_MISUSE_DOUBLE_FREE,
+            Kind::Interior { .. } => Public::MEMPOOL_MISUSE_INTERIOR_POINTER,
+            Kind::NeverOut => Public::MEMPOOL_MISUSE_NEVER_HANDED_OUT,
+            Kind::HeaderOverwritten | Kind::DynamicHeaderOverwritten => {
+                Public::MEMPOOL_MISUSE_HEADER_OVERWRITTEN
+            }
+            Kind::Foreign => Public::MEMPOOL_MISUSE_FOREIGN_POINTER,
+            Kind::WrongPool => Public::MEMPOOL_MISUSE_WRONG_POOL,
+            Kind::NotAPool => Public::MEMPOOL_MISUSE_NOT_A_POOL,
+            Kind::Destroyed => Public::MEMPOOL_MISUSE_POOL_DESTROYED,
+            Kind::WriteAfterFree { .. } => Public::MEMPOOL_MISUSE_WRITE_AFTER_FREE,
+            Kind::Overflow => Public::MEMPOOL_MISUSE_OVERFLOW,
+            Kind::Leak { .. } => Public::MEMPOOL_MISUSE_LEAK,
+        }
+    }
 }
 
 fn describe(line: &mut Line, kind: Kind, pointer: usize, subject: Option<Subject<'_>>) {
+    match kind {
+        Kind::Leak { count, first } => describe_leak(line, count, first),
+        _ => describe_deed(line, kind, pointer),
+    }
+    if let Some(subject) = subject {
+        line.text(b" (pool ");
+        if subject.name.is_empty() {
+            line.hex(subject.address);
+        } else {
+            line.text(b"\"");
+            line.text(subject.name);
+            line.text(b"\"");
+        }
+        if subject.elem_size != 0 {
+            line.text(b", ");
+            line.decimal(subject.elem_size);
+            line.text(b"-byte entries");
+        }
+        line.text(b")");
+    }
+}
+
+fn describe_deed(line: &mut Line, kind: Kind, pointer: usize) {
     let (before, after): (&[u8], &[u8]) = match kind {
         Kind::DoubleFree => (b"double free of ", b""),
         Kind::DoubleFreeDynamic => (b"double free of ", b", a dynamic entry"),
@@ -80,85 +201,35 @@ fn describe(line: &mut Line, kind: Kind, pointer: usize, subject: Option<Subject
         ),
         Kind::Foreign => (b"free of ", b", which is not an entry of any pool"),
         Kind::WrongPool => (b"realloc of ", b", an entry of another pool"),
-        Kind::WriteAfterFree { .. } => (b"write to ", b" after it was freed"),
-        Kind::Overflow => (b"free of ", b", an entry with a write past its end"),
         Kind::NotAPool => (b"destroy of ", b", which is not a live pool of this kind"),
+        Kind::Destroyed => (b"free of ", b", in memory of a pool that was destroyed"),
+        Kind::WriteAfterFree { .. } => (b"write to ", b" after it was freed"),
+        Kind::Overflow => (b"overflow of ", b", which was written past its end"),
+        Kind::Leak { .. } => (b"leak of ", b""),
     };
     line.text(before);
     line.hex(pointer);
     line.text(after);
-    if let Kind::Interior { offset } = kind {
+    if let Kind::Interior { offset } | Kind::WriteAfterFree { offset } = kind {
         line.text(b", ");
         line.decimal(offset);
         line.text(b" bytes behind its start");
     }
-    if let Some(subject) = subject {
-        line.text(b" (pool ");
-        if subject.name.is_empty() {
-            line.hex(subject.address);
-        } else {
-            line.text(b"\"");
-            line.text(subject.name);
-            line.text(b"\"");
-        }
-        line.text(b", ");
-        line.decimal(subject.elem_size);
-        line.text(b"-byte entries)");
-    }
 }
 
-/// A line of bounded length; what does not fit is cut.
-struct Line {
-    bytes: [u8; 320],
-    len: usize,
-}
-
-impl Line {
-    fn new() -> Self {
-        let mut line = Self { bytes: [0; 320], len: 0 };
-        line.text(b"cmempool: ");
-        line
+fn describe_leak(line: &mut Line, count: usize, first: [usize; LEAKS_NAMED]) {
+    line.text(b"leak of ");
+    line.decimal(count);
+    line.text(if count == 1 { b" entry" } else { b" entries" });
+    let named = first.iter().take_while(|&&address| address != 0).count();
+    for (i, &address) in first[..named].iter().enumerate() {
+        line.text(if i == 0 { b": " } else { b", " });
+        line.hex(address);
     }
-
-    fn text(&mut self, text: &[u8]) {
-        // One byte stays free for the line's end. A name must not break the line.
-        for &byte in text.iter().take(self.bytes.len() - 1 - self.len) {
-            self.bytes[self.len] = if byte < b' ' { b'?' } else { byte };
-            self.len += 1;
-        }
-    }
-
-    fn hex(&mut self, value: usize) {
-        self.text(b"0x");
-        self.number(value, 16);
-    }
-
-    fn decimal(&mut self, value: usize) {
-        self.number(value, 10);
-    }
-
-    fn number(&mut self, mut value: usize, base: usize) {
-        let mut digits = [0u8; 20];
-        let mut at = digits.len();
-        loop {
-            at -= 1;
-            digits[at] = b"0123456789abcdef"[value % base];
-            value /= base;
-            if value == 0 {
-                break;
-            }
-        }
-        self.text(&digits[at..]);
-    }
-
-    fn write_and_abort(mut self) -> ! {
-        self.bytes[self.len] = b'\n';
-        // SAFETY: the bytes are this function's own. If stderr can't be written, the abort still
-        // tells.
-        unsafe {
-            libc::write(libc::STDERR_FILENO, self.bytes.as_ptr().cast(), self.len + 1);
-            libc::abort()
-        }
+    if named < count {
+        line.text(b" and ");
+        line.decimal(count - named);
+        line.text(b" more");
     }
 }
 
@@ -169,18 +240,19 @@ mod tests {
     fn line(kind: Kind, subject: Option<Subject<'_>>) -> String {
         let mut line = Line::new();
         describe(&mut line, kind, 0x7f00_dead_beef, subject);
-        String::from_utf8(line.bytes[..line.len].to_vec()).unwrap()
+        line.as_str().to_string()
     }
+
+    const SUBJECT: Subject<'_> = Subject { name: b"sessions", address: 0x1000, elem_size: 64 };
 
     #[test]
     fn names_pointer_and_pool() {
-        let subject = Subject { name: b"sessions", address: 0x1000, elem_size: 64 };
         assert_eq!(
-            line(Kind::DoubleFree, Some(subject)),
+            line(Kind::DoubleFree, Some(SUBJECT)),
             "cmempool: double free of 0x7f00deadbeef (pool \"sessions\", 64-byte entries)"
         );
         assert_eq!(
-            line(Kind::Interior { offset: 0 }, Some(Subject { name: b"", ..subject })),
+            line(Kind::Interior { offset: 0 }, Some(Subject { name: b"", ..SUBJECT })),
             "cmempool: free of 0x7f00deadbeef, a pointer into the middle of an entry, \
              0 bytes behind its start (pool 0x1000, 64-byte entries)"
         );
@@ -188,13 +260,48 @@ mod tests {
             line(Kind::Foreign, None),
             "cmempool: free of 0x7f00deadbeef, which is not an entry of any pool"
         );
+        assert_eq!(
+            line(Kind::Destroyed, Some(Subject { elem_size: 0, ..SUBJECT })),
+            "cmempool: free of 0x7f00deadbeef, in memory of a pool that was destroyed \
+             (pool \"sessions\")"
+        );
+        assert_eq!(
+            line(Kind::WriteAfterFree { offset: 12 }, Some(SUBJECT)),
+            "cmempool: write to 0x7f00deadbeef after it was freed, 12 bytes behind its start \
+             (pool \"sessions\", 64-byte entries)"
+        );
+        assert_eq!(
+            line(Kind::Overflow, Some(SUBJECT)),
+            "cmempool: overflow of 0x7f00deadbeef, which was written past its end \
+             (pool \"sessions\", 64-byte entries)"
+        );
     }
 
     #[test]
-    fn long_and_odd_names_stay_one_line() {
-        let name = [b'\n'; 500];
-        let line = line(Kind::DoubleFree, Some(Subject { name: &name, address: 0, elem_size: 1 }));
-        assert_eq!(line.len(), 319);
-        assert!(!line.contains('\n'));
+    fn names_the_first_leaks() {
+        let leak = |count, first| line(Kind::Leak { count, first }, Some(SUBJECT));
+        assert_eq!(
+            leak(1, [0x10, 0, 0, 0]),
+            "cmempool: leak of 1 entry: 0x10 (pool \"sessions\", 64-byte entries)"
+        );
+        assert_eq!(
+            leak(4, [0x10, 0x20, 0x30, 0x40]),
+            "cmempool: leak of 4 entries: 0x10, 0x20, 0x30, 0x40 \
+             (pool \"sessions\", 64-byte entries)"
+        );
+        assert_eq!(
+            leak(6, [0x10, 0x20, 0x30, 0x40]),
+            "cmempool: leak of 6 entries: 0x10, 0x20, 0x30, 0x40 and 2 more \
+             (pool \"sessions\", 64-byte entries)"
+        );
+    }
+
+    #[test]
+    fn the_longest_line_is_not_cut() {
+        let subject = Subject { name: &[b'n'; NAME_MAX], address: 0, elem_size: usize::MAX };
+        let leak = Kind::Leak { count: usize::MAX, first: [usize::MAX; LEAKS_NAMED] };
+        for kind in [Kind::HeaderOverwritten, Kind::Interior { offset: usize::MAX }, leak] {
+            assert!(line(kind, Some(subject)).ends_with("-byte entries)"));
+        }
     }
 }

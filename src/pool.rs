@@ -1,9 +1,10 @@
 //! How does a pool of equal slots hand out and take back?
 //!
 //! The fast paths, what a pool is made of, and what it says of itself. `trade.rs` has the slow paths,
-//! `refuse.rs` the end of what may not be freed.
+//! `refuse.rs` the end of what may not be freed, `leaks.rs` what was never freed.
 
 mod guard;
+mod leaks;
 mod refuse;
 mod trade;
 

@@ -3,6 +3,7 @@
 //! From one mapping, from the heap when it is less than a page, or from the caller's buffer. All a
 //! pool needs is in that one region.
 
+use core::ops::Range;
 use core::ptr::{self, NonNull};
 
 use crate::error::Error;
@@ -79,9 +80,16 @@ impl Region {
         address.wrapping_sub(self.base.as_ptr() as usize) < self.len
     }
 
-    /// Whether the memory outlives the pool, so that what the pool wrote must be wiped.
+    /// Its addresses.
+    pub fn range(&self) -> Range<usize> {
+        let start = self.base.as_ptr() as usize;
+        start..start + self.len
+    }
+
+    /// Whether the memory outlives the pool, as the caller's or the heap's, so that what the pool wrote
+    /// must be wiped.
     pub fn outlives_pool(&self) -> bool {
-        self.source == Source::Caller
+        self.source != Source::Mapped
     }
 
     /// Gives the memory back to where it came from.

@@ -5,8 +5,9 @@
 
 use core::ptr::NonNull;
 
-use crate::collection::Collection;
+use crate::collection::{Collection, NAME_MAX, Policy};
 use crate::lock::{Guard, Locked};
+use crate::misuse::Subject;
 
 /// A collection's place in the list.
 pub struct Link {
@@ -24,13 +25,14 @@ impl Link {
 /// Invariant: every live collection is reachable from `first` once, and nothing else is.
 pub struct Registry {
     first: Option<NonNull<Collection>>,
+    former: Formers,
 }
 
 // SAFETY: the pointers are followed by the holder of the lock alone, and a collection leaves the
 // list before its memory goes.
 unsafe impl Send for Registry {}
 
-static ALL: Locked<Registry> = Locked::new(Registry { first: None }, true);
+static ALL: Locked<Registry> = Locked::new(Registry { first: None, former: Formers::NONE }, true);
 
 /// Enters a collection.
 ///
@@ -48,6 +50,8 @@ pub unsafe fn enter(collection: NonNull<Collection>) {
         }
     }
     all.first = Some(collection);
+    // SAFETY: as above.
+    all.former.forget(unsafe { collection.as_ref() });
 }
 
 /// Takes a collection out.
@@ -66,6 +70,7 @@ pub unsafe fn leave(collection: NonNull<Collection>) {
         if let Some(next) = next {
             (*Collection::link(next)).previous = previous;
         }
+        all.former.remember(collection.as_ref());
     }
 }
 
@@ -91,5 +96,77 @@ impl Registry {
                 Some(collection.as_ref())
             }
         })
+    }
+}
+
+// ---- Where pools were ------------------------------------------------------------------------------
+
+/// How many destroyed collections are remembered.
+const FORMERS: usize = 16;
+
+/// Where a collection was, in memory that can still be read, so that a late free can be told from that
+/// of a pointer that never was an entry.
+#[derive(Clone, Copy)]
+pub struct Former {
+    start: usize,
+    end: usize, // 0: nothing is remembered here
+    handle: usize,
+    elem_size: usize, // 0 for a ranged pool
+    name: [u8; NAME_MAX],
+    name_len: usize,
+}
+
+/// The last of them, in a ring.
+struct Formers {
+    ring: [Former; FORMERS],
+    next: usize,
+}
+
+impl Former {
+    const NONE: Self =
+        Self { start: 0, end: 0, handle: 0, elem_size: 0, name: [0; NAME_MAX], name_len: 0 };
+
+    /// What a report says about it.
+    pub fn subject(&self) -> Subject<'_> {
+        let name = &self.name[..self.name_len];
+        Subject { name, address: self.handle, elem_size: self.elem_size }
+    }
+}
+
+impl Formers {
+    const NONE: Self = Self { ring: [Former::NONE; FORMERS], next: 0 };
+
+    /// A collection goes.
+    fn remember(&mut self, collection: &Collection) {
+        let Some(range) = collection.region_left_behind() else { return };
+        let Subject { name, address, elem_size } = collection.pools()[0].subject();
+        let mut former = Former {
+            start: range.start,
+            end: range.end,
+            handle: address,
+            elem_size: if collection.policy() == Policy::Ordinary { elem_size } else { 0 },
+            name_len: name.len(),
+            ..Former::NONE
+        };
+        former.name[..name.len()].copy_from_slice(name);
+        self.ring[self.next] = former;
+        self.next = (self.next + 1) % FORMERS;
+    }
+
+    /// A collection comes: what was where it lies was something else.
+    fn forget(&mut self, collection: &Collection) {
+        let range = collection.region_range();
+        for former in &mut self.ring {
+            if former.start < range.end && range.start < former.end {
+                *former = Former::NONE;
+            }
+        }
+    }
+}
+
+impl Registry {
+    /// The destroyed collection whose region held this address.
+    pub fn former_at(&self, address: usize) -> Option<&Former> {
+        self.former.ring.iter().find(|former| (former.start..former.end).contains(&address))
     }
 }

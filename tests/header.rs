@@ -109,6 +109,39 @@ char per_slot[CMEMPOOL_PER_REGION + CMEMPOOL_PER_CLASS + 3 * (32 + CMEMPOOL_PER_
                   ? 1
                   : -1];
 
+/* As the comment on it shows, with what each language needs. */
+static void on_misuse(const mempool_misuse *report, void *context)
+{
+    const char **last = (const char **)context;
+    if (report->struct_size < sizeof *report || report->kind == MEMPOOL_MISUSE_LEAK)
+        return;
+    switch ((mempool_misuse_kind)report->kind) {
+    case MEMPOOL_MISUSE_DOUBLE_FREE:
+    case MEMPOOL_MISUSE_FOREIGN_POINTER:
+    case MEMPOOL_MISUSE_INTERIOR_POINTER:
+    case MEMPOOL_MISUSE_HEADER_OVERWRITTEN:
+    case MEMPOOL_MISUSE_NEVER_HANDED_OUT:
+    case MEMPOOL_MISUSE_WRONG_POOL:
+    case MEMPOOL_MISUSE_NOT_A_POOL:
+    case MEMPOOL_MISUSE_POOL_DESTROYED:
+    case MEMPOOL_MISUSE_WRITE_AFTER_FREE:
+    case MEMPOOL_MISUSE_OVERFLOW:
+    case MEMPOOL_MISUSE_LEAK:
+        break;
+    }
+    *last = report->pool == NULL ? report->text : report->pool_name;
+    if (report->pointer == NULL || report->entry_size + report->reserved == 0)
+        *last = NULL;
+}
+
+void handle(const char **last);
+void handle(const char **last)
+{
+    const mempool_misuse_handler handler = on_misuse;
+    mempool_set_misuse_handler(handler, last);
+    mempool_set_misuse_handler(NULL, NULL);
+}
+
 mempool *ordinary(int again);
 mempool *ordinary(int again)
 {
@@ -129,7 +162,7 @@ mempool *ordinary(int again)
     options.buffer = inner;
     options.buffer_size = sizeof inner;
     options.flags = MEMPOOL_FALL_BACK | MEMPOOL_SINGLE_THREAD | MEMPOOL_NO_PREFAULT |
-                    MEMPOOL_ZERO_ON_FREE;
+                    MEMPOOL_ZERO_ON_FREE | MEMPOOL_REPORT_LEAKS | MEMPOOL_HARDENED;
     if (mempool_buffer_size(&options) > sizeof memory)
         options.buffer = memory;
     pool = mempool_create_with(&options);

@@ -41,7 +41,7 @@ proptest! {
     fn create_accepts_what_makes_sense(setup in any_setup(), class_count in 0..4_usize) {
         let ranged = setup.shape.policy();
         let policy_is_known = ranged.is_none_or(|policy| policy < 3);
-        let flags_are_known = setup.flags < 16
+        let flags_are_known = setup.flags < 32
             && (ranged.is_none() || !setup.has(c::MEMPOOL_FALL_BACK));
         let alignment_can_be_had = setup.alignment == 0
             || (setup.alignment.is_power_of_two() && setup.alignment <= 4096);
@@ -159,7 +159,7 @@ fn any_setup() -> impl Strategy<Value = Setup> {
         2 => (0..15_u32).prop_map(|bits| 1 << bits),
     ];
     let memory = prop_oneof![Just(Memory::Own), Just(Memory::OwnPlain)];
-    let flags = prop_oneof![2 => Just(0), 2 => 0..20_u64];
+    let flags = prop_oneof![2 => Just(0), 2 => 0..40_u64];
     (shape, alignment, flags, memory).prop_map(|(shape, alignment, flags, memory)| Setup {
         shape,
         alignment,

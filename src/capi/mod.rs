@@ -11,10 +11,12 @@
 
 #![allow(non_camel_case_types)]
 
+mod misuse;
 mod options;
 mod ordinary;
 mod ranged;
 
+pub use misuse::*;
 pub use options::*;
 pub use ordinary::*;
 pub use ranged::*;
@@ -23,7 +25,7 @@ use core::ffi::c_void;
 use core::ptr::NonNull;
 
 use crate::error::Error;
-use crate::misuse::{self, Kind};
+use crate::misuse::Kind;
 use crate::pool::Pool;
 use crate::slot::Entry;
 
@@ -72,5 +74,5 @@ unsafe fn free_entry(entry: *mut c_void) {
 
 #[cold]
 fn stop_not_a_pool<T>(pool: NonNull<T>) -> ! {
-    misuse::stop(Kind::NotAPool, pool.as_ptr() as usize, None)
+    crate::misuse::stop(Kind::NotAPool, pool.as_ptr() as usize, None)
 }

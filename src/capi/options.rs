@@ -23,9 +23,12 @@ pub const MEMPOOL_NO_PREFAULT: u64 = 4;
 /// Flag: overwrite an entry with zeros when it is freed. Costs the writes, and keeps the pool's calls
 /// off the shortest path.
 pub const MEMPOOL_ZERO_ON_FREE: u64 = 8;
-
-/// # Measure or declare a buffer
-///
+/// Flag: when the pool is destroyed while entries of it are out, report them, one report for each
+/// class: how many, and the addresses of the first four. It goes to the handler of
+/// `mempool_set_misuse_handler`, else to stderr in one line; then destroy goes on. Costs nothing before,
+/// and at destroy a look at each slot if there is something to report. The word `leaks` in the
+/// environment's `CMEMPOOL_OPTIONS` asks for the same for all pools.
+pub const MEMPOOL_REPORT_LEAKS: u64 = 16;
 /// Flag: look for misuse more closely. Caught besides: two threads that free the same entry at the same
 /// moment, a write into an entry that is free (when it is handed out again), a write past an end of up to 16
 /// bytes, or in a caller's buffer up to the next entry's header (at that entry's own free). Entries go
@@ -34,6 +37,8 @@ pub const MEMPOOL_ZERO_ON_FREE: u64 = 8;
 /// entry's size; an entry takes 16 bytes more (not in a caller's buffer).
 pub const MEMPOOL_HARDENED: u64 = 32;
 
+/// # Measure or declare a buffer
+///
 /// Bytes of a buffer that are needed once, whatever is in it.
 pub const CMEMPOOL_PER_REGION: usize = 512;
 /// Bytes of a buffer that a ranged pool needs beyond that.
@@ -52,6 +57,7 @@ const FLAGS: u64 = MEMPOOL_FALL_BACK
     | MEMPOOL_SINGLE_THREAD
     | MEMPOOL_NO_PREFAULT
     | MEMPOOL_ZERO_ON_FREE
+    | MEMPOOL_REPORT_LEAKS
     | MEMPOOL_HARDENED;
 
 /// # Make a pool with options
@@ -166,6 +172,7 @@ impl Common {
                 ..Traits::default()
             },
             prefault: !has(MEMPOOL_NO_PREFAULT),
+            report_leaks: has(MEMPOOL_REPORT_LEAKS),
             // SAFETY: by this function's contract.
             name: (!self.name.is_null()).then(|| unsafe { CStr::from_ptr(self.name) }),
             buffer: NonNull::new(self.buffer.cast()).map(|buffer| (buffer, self.buffer_size)),

@@ -69,6 +69,7 @@ pub extern "C" fn mempool_create(
             policy: Policy::Ordinary,
             traits: Traits { fall_back: fallback_to_dynamic_memory, ..Traits::default() },
             prefault: true,
+            report_leaks: false,
             name: None,
             buffer: None,
         };
@@ -158,13 +159,14 @@ pub unsafe extern "C" fn mempool_calloc_entry(mp: *mut mempool) -> *mut c_void {
 ///
 /// @param entry  a live entry; NULL does nothing
 ///
-/// Anything else is misuse: the process writes one line to stderr and aborts. Caught are an entry
-/// that was freed before (at once, or after other calls, as long as it is not out again; if it came
-/// from the heap, as long as the heap has not used its memory again), a pointer into an entry, a
-/// pointer that is no pool's, and an entry whose 8 bytes in front were overwritten. To see that, the
-/// 8 bytes before the pointer are read. Two threads that free the same entry at the same moment may
-/// go unseen, and so may data of the program's that looks like a word of ours: with a chance of
-/// 2^-23 for random data.
+/// Anything else is misuse: the process writes one line to stderr, or calls the handler of
+/// `mempool_set_misuse_handler`, and aborts. Caught are an entry that was freed before (at once, or
+/// after other calls, as long as it is not out again; if it came from the heap, as long as the heap
+/// has not used its memory again), a pointer into an entry, a pointer that is no pool's, an entry
+/// whose 8 bytes in front were overwritten, and one whose pool is destroyed, as long as its memory
+/// can be read. To see that, the 8 bytes before the pointer are read. Two threads that free the same
+/// entry at the same moment may go unseen, and so may data of the program's that looks like a word
+/// of ours: with a chance of 2^-23 for random data.
 ///
 /// Threads: safe, on any thread, also when the one that took the entry has ended. Cost: O(1), some 30
 /// instructions and no lock while the thread's cache has room; a lock each some hundred calls.
@@ -186,11 +188,11 @@ pub unsafe extern "C" fn mempool_free_entry(entry: *mut c_void) {
 /// `mempool_free_entry`. A buffer of the caller's can be used again afterwards.
 ///
 /// @param mp  a live pool; NULL does nothing. A pointer to anything else, a pool that was destroyed
-///            included, is misuse: the process writes a line to stderr and aborts, if the memory
-///            can still be read
+///            included, is misuse as with `mempool_free_entry`, if the memory can still be read
 ///
 /// Threads: nobody else may be inside a call on the pool or use its entries, now or later. Cost:
-/// that of giving the memory back, and O(dynamic entries); in a buffer O(entries).
+/// that of giving the memory back, and O(dynamic entries); O(entries) in a buffer, and where entries
+/// that are out are to be reported.
 ///
 /// # Safety
 /// `mp` is NULL or a live pool that nobody else uses.

@@ -93,6 +93,7 @@ pub extern "C" fn r_mempool_create(
             policy,
             traits: Traits::default(),
             prefault: true,
+            report_leaks: false,
             name: None,
             buffer: None,
         };

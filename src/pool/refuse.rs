@@ -2,7 +2,7 @@
 
 use super::Pool;
 use crate::collection::Collection;
-use crate::misuse::{self, Kind};
+use crate::misuse::{Kind, Misuse};
 use crate::registry;
 use crate::slot::{Entry, State};
 
@@ -12,7 +12,18 @@ use crate::slot::{Entry, State};
 /// The 8 bytes before the entry can be read.
 #[cold]
 pub unsafe fn refuse(entry: Entry) -> ! {
+    // SAFETY: by this function's contract.
+    let misuse = unsafe { what_went_wrong(entry) };
+    // Nothing is locked any more: a handler may take its time, and others go on.
+    misuse.stop()
+}
+
+/// # Safety
+/// As [`refuse`].
+unsafe fn what_went_wrong(entry: Entry) -> Misuse {
     let address = entry.address();
+    // To walk the list needs its lock, or a pool could go in the middle of a look at it. It can't hang
+    // here: after a short spin it goes without, and says less.
     let all = registry::glance();
     let pool_at = |address: usize| {
         let collection = all.as_ref()?.holder_of(address)?;
@@ -27,16 +38,21 @@ pub unsafe fn refuse(entry: Entry) -> ! {
                 State::Out | State::Free => Kind::DoubleFree,
                 State::Dynamic | State::DynamicFreed => Kind::DoubleFreeDynamic,
             };
-            misuse::stop(kind, address, pool.map(Pool::subject));
+            return Misuse::new(kind, address, pool.map(Pool::subject));
         }
     }
     let collection = all.as_ref().and_then(|all| all.holder_of(address));
     for pool in collection.map_or(&[][..], Collection::pools) {
         if let Some(kind) = pool.what_is_at(address) {
-            misuse::stop(kind, address, Some(pool.subject()));
+            return Misuse::new(kind, address, Some(pool.subject()));
         }
     }
-    misuse::stop(Kind::Foreign, address, None)
+    if collection.is_none()
+        && let Some(former) = all.as_ref().and_then(|all| all.former_at(address))
+    {
+        return Misuse::new(Kind::Destroyed, address, Some(former.subject()));
+    }
+    Misuse::new(Kind::Foreign, address, None)
 }
 
 impl Pool {
@@ -50,6 +66,7 @@ impl Pool {
             return Some(Kind::Interior { offset: offset % self.stride });
         }
         let slot = offset / self.stride;
+        // The lock once more, in the same way: without it, the entry counts as one that was out.
         let untouched = self
             .shared
             .lock_unless_held()

@@ -12,6 +12,7 @@ enum {
     BUFFER_ONLY = 2, /* the pool's memory must still be there after its end */
     NO_POOL = 4,     /* no pool has the pointer, so the line names none */
     ANY_POOL = 8,    /* or it may name one */
+    OR_HEAP = 16,    /* with BUFFER_ONLY: or on the heap */
 };
 
 struct kind {
@@ -345,10 +346,54 @@ static void never_out_of_this(struct world *world)
             give(world, blame(world, entries[i]));
 }
 
+/* The pool's entries had more than one size if it was ranged: the line names none. */
+static void *blame_former(struct world *world, const void *pointer)
+{
+    pointer = blame(world, pointer);
+    if (world->kind->ranged)
+        strcpy(strchr(world->deed->pool, ','), ")");
+    return hide(pointer);
+}
+
 static void entry_of_no_pool(struct world *world)
 {
-    char *entry = take(world);
+    char *entry = blame_former(world, take(world));
     destroy(world);
+    give(world, entry);
+}
+
+static void make_and_destroy(char *memory, size_t size)
+{
+    mempool_options options = MEMPOOL_OPTIONS_INIT;
+    options.elem_count = options.elem_size = 1;
+    options.buffer = memory;
+    options.buffer_size = size;
+    mempool *other = mempool_create_with(&options);
+    CHECK(other != NULL);
+    mempool_destroy(other);
+}
+
+/* As many others are destroyed in between as still leave the memory of it. */
+static void entry_of_no_pool_later(struct world *world)
+{
+    static char others[15][(MEMPOOL_BUFFER_SIZE(1, 1) + 15) & ~15] __attribute__((aligned(64)));
+    char *entry = blame_former(world, take(world));
+    destroy(world);
+    for (size_t i = 0; i < LENGTH(others); i++)
+        make_and_destroy(others[i], sizeof others[i]);
+    give(world, entry);
+}
+
+/* Its memory became another pool's, of which nothing is left where the entry was. */
+static void entry_of_no_pool_overlapped(struct world *world)
+{
+    char *entry;
+    for (size_t i = 0; i < COUNT; i++)
+        entry = take(world);
+    destroy(world);
+    size_t small = MEMPOOL_BUFFER_SIZE(1, 1);
+    CHECK(address(entry) - address(world->buffer) > small + 16);
+    make_and_destroy(world->buffer, small);
     give(world, blame(world, entry));
 }
 
@@ -598,6 +643,7 @@ static void destroy_by_the_old_name(struct world *world)
 #define NEVER ", an entry that was never handed out"
 #define OVERWRITTEN ", whose header was overwritten"
 #define FOREIGN ", which is not an entry of any pool"
+#define GONE ", in memory of a pool that was destroyed"
 #define WRONG "realloc of 0x"
 #define NO_LIVE_POOL ", which is not a live pool of this kind"
 
@@ -647,7 +693,11 @@ static const struct misuse misuses[] = {
     {"never out, 1000 bytes", 1000, never_out, NEVER, 0, 2, 0},
     {"never out of this pool", 64, never_out_of_this, NEVER, BUFFER_ONLY, 1, 0},
     {"never out of this pool, the last", 64, never_out_of_this, NEVER, BUFFER_ONLY, COUNT - 1, 0},
-    {"of a pool that is gone", 64, entry_of_no_pool, FOREIGN, BUFFER_ONLY | NO_POOL, 0, 0},
+    {"of a pool that is gone", 64, entry_of_no_pool, GONE, BUFFER_ONLY, 0, 0},
+    {"of a pool that is gone, small", 8, entry_of_no_pool, GONE, BUFFER_ONLY | OR_HEAP, 0, 0},
+    {"of a pool that is gone, later", 8, entry_of_no_pool_later, GONE, BUFFER_ONLY | OR_HEAP, 0, 0},
+    {"of a pool that is gone and overlapped", 1000, entry_of_no_pool_overlapped, FOREIGN,
+     BUFFER_ONLY | NO_POOL, 0, 0},
 
     {"malloc's", 64, heap_pointer, FOREIGN, NO_POOL, 0, 0},
     {"malloc's, 100000 bytes", 100000, heap_pointer, FOREIGN, NO_POOL, 0, 0},
@@ -753,7 +803,9 @@ static void commit(void *argument)
 static void expect(const struct misuse *misuse, const struct kind *kind, struct deed *deed)
 {
     if ((misuse->rules & RANGED_ONLY && !kind->ranged) ||
-        (misuse->rules & BUFFER_ONLY && !kind->in_buffer))
+        (misuse->rules & BUFFER_ONLY && !kind->in_buffer &&
+         /* Pools of less than a page are on the heap. */
+         !(misuse->rules & OR_HEAP && misuse->size == 8 && kind->count == COUNT)))
         return;
     row("%s: %s%s%s pool of %zu, flags %d", misuse->what, kind->name != NULL ? "named " : "",
         kind->in_buffer ? "buffered " : "", kind->ranged ? "ranged" : "ordinary", kind->count,

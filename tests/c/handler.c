@@ -1,0 +1,746 @@
+/* Does a handler of misuse get what the header promises, and does what comes after it happen?
+ *
+ * Every case is a child process: what the handler got comes back in shared memory. Not tested is
+ * that a program with more rights than who started it ignores the environment: that needs a
+ * set-user-id program, and with it an owner other than who runs the tests. */
+#include "check.h"
+
+#include <pthread.h>
+#include <sys/mman.h>
+
+enum { COUNT = 8, SIZE = 64 };
+
+#define NAME "sessions"
+
+/* What handlers got, as the parent reads it. */
+struct seen {
+    atomic_int calls;
+    atomic_long after; /* what the child notes when a call came back */
+    mempool_misuse report;
+    char pool_name[80], text[400];
+    const void *context;
+    /* What the deed says that the report must have. */
+    const void *pointer, *pool;
+    size_t used;
+};
+
+static struct seen *seen;
+static char buffer[1 << 14] __attribute__((aligned(64)));
+static char static_memory[256] __attribute__((aligned(128)));
+
+static void note(const mempool_misuse *report, void *context)
+{
+    if (atomic_fetch_add(&seen->calls, 1) > 0)
+        return;
+    seen->report = *report;
+    snprintf(seen->pool_name, sizeof seen->pool_name, "%s", report->pool_name);
+    snprintf(seen->text, sizeof seen->text, "%s", report->text);
+    seen->context = context;
+}
+
+static void note_and_exit(const mempool_misuse *report, void *context)
+{
+    note(report, context);
+    _exit(42);
+}
+
+static mempool *create_with_flags(uint64_t flags, void *memory)
+{
+    mempool_options options = MEMPOOL_OPTIONS_INIT;
+    options.elem_count = COUNT;
+    options.elem_size = SIZE;
+    options.name = NAME;
+    options.flags = flags;
+    options.buffer = memory;
+    options.buffer_size = memory != NULL ? sizeof buffer : 0;
+    mempool *mp = mempool_create_with(&options);
+    CHECK(mp != NULL);
+    return mp;
+}
+
+/* Classes of 16, 32 and 64 bytes, with as many as COUNT entries in the smallest. */
+static r_mempool *create_ranged(uint64_t flags, void *memory)
+{
+    r_mempool_options options = R_MEMPOOL_OPTIONS_INIT;
+    options.smallest_size = 16;
+    options.largest_size = SIZE;
+    options.smallest_count = COUNT;
+    options.name = NAME;
+    options.flags = flags;
+    options.buffer = memory;
+    options.buffer_size = memory != NULL ? sizeof buffer : 0;
+    options.policy = fallback_at_first_exhaustion;
+    r_mempool *rmp = r_mempool_create_with(&options);
+    CHECK(rmp != NULL);
+    return rmp;
+}
+
+static char *taken(mempool *mp)
+{
+    char *entry = hide(mempool_alloc_entry(mp));
+    CHECK(entry != NULL);
+    return entry;
+}
+
+/* The report will be about this pointer, and this pool. */
+static void blame(const void *pointer, const void *pool)
+{
+    seen->pointer = pointer;
+    seen->pool = pool;
+}
+
+/* ---- One deed of each kind ---- */
+
+static void double_free(void)
+{
+    mempool *mp = create_with_flags(0, NULL);
+    char *entry = taken(mp);
+    blame(entry, mp);
+    (mempool_free_entry)(entry);
+    (mempool_free_entry)(entry);
+}
+
+static void double_free_in_class(void)
+{
+    r_mempool *rmp = create_ranged(0, NULL);
+    void *entry = hide(r_mempool_alloc_entry(rmp, SIZE));
+    blame(entry, rmp);
+    (r_mempool_free_entry)(entry);
+    (r_mempool_free_entry)(entry);
+}
+
+/* The thread's cache and its word say nothing: the depot sees it, behind its lock. */
+static void double_free_in_depot(void)
+{
+    mempool *mp = create_with_flags(0, NULL);
+    char word[8], *entry = taken(mp);
+    blame(entry, mp);
+    memcpy(word, entry - 8, sizeof word);
+    for (int i = 0; i < 2; i++) {
+        (mempool_free_entry)(entry);
+        memcpy(entry - 8, word, sizeof word);
+    }
+}
+
+static void double_free_dynamic(void)
+{
+    mempool *mp = create_with_flags(MEMPOOL_FALL_BACK, NULL);
+    for (int i = 0; i < COUNT; i++)
+        taken(mp);
+    char *entry = taken(mp);
+    blame(entry, mp);
+    (mempool_free_entry)(entry);
+    (mempool_free_entry)(entry);
+}
+
+static void foreign(void)
+{
+    create_with_flags(0, NULL);
+    blame(static_memory + 64, NULL);
+    (mempool_free_entry)(static_memory + 64);
+}
+
+static void interior(void)
+{
+    mempool *mp = create_with_flags(0, NULL);
+    char *entry = taken(mp) + 16;
+    blame(entry, mp);
+    (mempool_free_entry)(entry);
+}
+
+static void overwritten(void)
+{
+    mempool *mp = create_with_flags(0, NULL);
+    char *entry = taken(mp);
+    blame(entry, mp);
+    memset(entry - 8, 'A', 8);
+    (mempool_free_entry)(entry);
+}
+
+static void never_out(void)
+{
+    mempool *mp = create_with_flags(0, NULL);
+    char *entry = taken(mp) + slot_size(SIZE, 16) * (COUNT - 1);
+    blame(entry, mp);
+    (mempool_free_entry)(entry);
+}
+
+static void wrong_pool(void)
+{
+    r_mempool *rmp = create_ranged(0, NULL);
+    mempool *mp = create_with_flags(0, NULL);
+    char *entry = taken(mp);
+    blame(entry, mp);
+    entry = r_mempool_realloc_entry(rmp, entry, SIZE);
+    CHECK(entry == NULL);
+}
+
+static void not_a_pool(void)
+{
+    blame(static_memory, NULL);
+    (mempool_destroy)((mempool *)hide(static_memory));
+}
+
+static void destroyed(void)
+{
+    mempool *mp = create_with_flags(0, buffer);
+    char *entry = taken(mp);
+    blame(entry, mp);
+    mempool_destroy(mp);
+    (mempool_free_entry)(entry);
+}
+
+static void destroyed_ranged(void)
+{
+    r_mempool *rmp = create_ranged(0, buffer);
+    void *entry = hide(r_mempool_alloc_entry(rmp, SIZE));
+    blame(entry, rmp);
+    r_mempool_destroy(rmp);
+    (r_mempool_free_entry)(entry);
+}
+
+static const struct {
+    const char *what;
+    void (*commit)(void);
+    unsigned kind;
+    bool named;
+    size_t entry_size;
+    const char *says;
+} deeds[] = {
+    {"double free", double_free, MEMPOOL_MISUSE_DOUBLE_FREE, true, SIZE, "double free"},
+    {"double free in a class", double_free_in_class, MEMPOOL_MISUSE_DOUBLE_FREE, true, SIZE,
+     "double free"},
+    {"double free in the depot", double_free_in_depot, MEMPOOL_MISUSE_DOUBLE_FREE, true, SIZE,
+     "double free"},
+    {"double free of a dynamic one", double_free_dynamic, MEMPOOL_MISUSE_DOUBLE_FREE, true, SIZE,
+     "a dynamic entry"},
+    {"foreign", foreign, MEMPOOL_MISUSE_FOREIGN_POINTER, false, 0, "not an entry of any pool"},
+    {"interior", interior, MEMPOOL_MISUSE_INTERIOR_POINTER, true, SIZE, "16 bytes behind"},
+    {"overwritten", overwritten, MEMPOOL_MISUSE_HEADER_OVERWRITTEN, true, SIZE, "overwritten"},
+    {"never out", never_out, MEMPOOL_MISUSE_NEVER_HANDED_OUT, true, SIZE, "never handed out"},
+    {"wrong pool", wrong_pool, MEMPOOL_MISUSE_WRONG_POOL, true, SIZE, "realloc of"},
+    {"not a pool", not_a_pool, MEMPOOL_MISUSE_NOT_A_POOL, false, 0, "not a live pool"},
+    {"destroyed", destroyed, MEMPOOL_MISUSE_POOL_DESTROYED, true, SIZE, "was destroyed"},
+    {"destroyed, ranged", destroyed_ranged, MEMPOOL_MISUSE_POOL_DESTROYED, true, 0,
+     "was destroyed (pool \"" NAME "\")"},
+};
+
+static mempool_misuse_handler handler;
+static void (*deed)(void);
+static int context;
+
+static void with_handler(void *unused)
+{
+    (void)unused;
+    mempool_set_misuse_handler(handler, &context);
+    deed();
+    atomic_store(&seen->after, 1);
+}
+
+/* Runs a deed in a child; what it wrote to stderr. */
+static const char *commit(void (*what)(void), mempool_misuse_handler with, int *status)
+{
+    memset(seen, 0, sizeof *seen);
+    deed = what;
+    handler = with;
+    return run_in_child(with_handler, NULL, status);
+}
+
+static bool has_aborted(int status)
+{
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+}
+
+/* A line on stderr is what a report's text was, and an end. */
+static void check_line(const char *line, const char *text)
+{
+    size_t length = strlen(text);
+    CHECK(length > 0 && strncmp(line, text, length) == 0 && strcmp(line + length, "\n") == 0);
+}
+
+static void reports_have_all_fields(void)
+{
+    char text[400], name_in_text[] = "\"" NAME "\"";
+    for (size_t i = 0; i < LENGTH(deeds); i++) {
+        row("%s: returns", deeds[i].what);
+        int status;
+        const char *line = commit(deeds[i].commit, note, &status);
+        CHECK(has_aborted(status) && seen->calls == 1 && seen->after == 0);
+        CHECK(line[0] == '\0');
+        CHECK(seen->report.struct_size == sizeof(mempool_misuse));
+        CHECK(seen->report.kind == deeds[i].kind);
+        CHECK(seen->report.reserved == 0);
+        CHECK(seen->report.pointer == seen->pointer && seen->pointer != NULL);
+        CHECK(seen->report.pool == seen->pool);
+        CHECK((seen->pool != NULL) == deeds[i].named);
+        CHECK(strcmp(seen->pool_name, deeds[i].named ? NAME : "") == 0);
+        CHECK(seen->report.entry_size == deeds[i].entry_size);
+        CHECK(seen->context == &context);
+        CHECK(strncmp(seen->text, "cmempool: ", 10) == 0 && strchr(seen->text, '\n') == NULL);
+        CHECK(strstr(seen->text, deeds[i].says) != NULL);
+        CHECK((strstr(seen->text, name_in_text) != NULL) == deeds[i].named);
+        char pointer[40];
+        snprintf(pointer, sizeof pointer, " of %#zx", (size_t)address(seen->pointer));
+        CHECK(strstr(seen->text, pointer) != NULL);
+
+        row("%s: exits", deeds[i].what);
+        line = commit(deeds[i].commit, note_and_exit, &status);
+        CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 42 && seen->calls == 1);
+        CHECK(line[0] == '\0');
+
+        row("%s: without a handler", deeds[i].what);
+        snprintf(text, sizeof text, "%.*s", (int)strcspn(seen->text, "0123456789"), seen->text);
+        line = commit(deeds[i].commit, NULL, &status);
+        CHECK(has_aborted(status) && seen->calls == 0);
+        CHECK(strncmp(line, text, strlen(text)) == 0 && strstr(line, deeds[i].says) != NULL);
+        CHECK(strchr(line, '\n') == line + strlen(line) - 1);
+    }
+}
+
+/* ---- Which handler ---- */
+
+static void set_again(void)
+{
+    static int other;
+    mempool_set_misuse_handler(note_and_exit, &other);
+    mempool_set_misuse_handler(note, NULL);
+    for (int i = 0; i < 100; i++) {
+        mempool_set_misuse_handler(note_and_exit, &other);
+        mempool_set_misuse_handler(note, NULL);
+    }
+    double_free();
+}
+
+static void set_to_none(void)
+{
+    mempool_set_misuse_handler(NULL, &context);
+    double_free();
+}
+
+static void the_last_set_is_called(void)
+{
+    int status;
+    row("set again");
+    CHECK(commit(set_again, note_and_exit, &status)[0] == '\0');
+    CHECK(has_aborted(status) && seen->calls == 1 && seen->context == NULL);
+
+    row("set to NULL");
+    const char *line = commit(set_to_none, note_and_exit, &status);
+    CHECK(has_aborted(status) && seen->calls == 0);
+    CHECK(strncmp(line, "cmempool: double free of 0x", 27) == 0);
+}
+
+/* ---- Misuse while a handler runs ---- */
+
+static void note_and_misuse(const mempool_misuse *report, void *unused)
+{
+    note(report, unused);
+    foreign();
+}
+
+static void misuse_in_a_handler_goes_to_stderr(void)
+{
+    int status;
+    row("misuse in a handler");
+    const char *line = commit(double_free, note_and_misuse, &status);
+    CHECK(has_aborted(status) && seen->calls == 1);
+    CHECK(seen->report.kind == MEMPOOL_MISUSE_DOUBLE_FREE);
+    CHECK(strstr(line, "which is not an entry of any pool\n") != NULL);
+    CHECK(strchr(line, '\n') == line + strlen(line) - 1);
+}
+
+/* Waits for one call by the other thread, so that both are inside at once. */
+static void meet(const mempool_misuse *report, void *unused)
+{
+    (void)unused;
+    if (report->kind != MEMPOOL_MISUSE_DOUBLE_FREE || report->entry_size != SIZE)
+        _exit(43);
+    atomic_fetch_add(&seen->calls, 1);
+    while (atomic_load(&seen->calls) < 2)
+        usleep(100);
+    _exit(42);
+}
+
+static void *misuse_in_thread(void *unused)
+{
+    (void)unused;
+    double_free();
+    return NULL;
+}
+
+static void two_threads(void)
+{
+    pthread_t threads[2];
+    for (int i = 0; i < 2; i++)
+        CHECK(pthread_create(&threads[i], NULL, misuse_in_thread, NULL) == 0);
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+}
+
+/* A pool's entries can be freed, and others made, while a handler runs. */
+static void *others_go_on(void *mp)
+{
+    while (atomic_load(&seen->calls) == 0)
+        usleep(100);
+    mempool *other = create_with_flags(0, NULL);
+    (mempool_free_entry)(taken(other));
+    mempool_destroy(other);
+    (mempool_free_entry)(taken(mp));
+    atomic_store(&seen->after, 7);
+    return NULL;
+}
+
+static void wait_for_others(const mempool_misuse *report, void *unused)
+{
+    note(report, unused);
+    while (atomic_load(&seen->after) != 7)
+        usleep(100);
+    _exit(42);
+}
+
+static void free_refused_while_others_work(void)
+{
+    mempool *mp = create_with_flags(0, NULL);
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, others_go_on, mp) == 0);
+    (mempool_free_entry)(taken(mp) + 1);
+}
+
+static void threads_misuse_at_once(void)
+{
+    int status;
+    row("two threads");
+    CHECK(commit(two_threads, meet, &status)[0] == '\0');
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 42 && seen->calls == 2);
+    row("others go on");
+    CHECK(commit(free_refused_while_others_work, wait_for_others, &status)[0] == '\0');
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 42 && seen->calls == 1);
+}
+
+/* ---- Leaks ---- */
+
+static void count_used(const mempool_misuse *report, void *unused)
+{
+    note(report, unused);
+    seen->used = mempool_used_count(report->pool);
+}
+
+static void leak_three(void)
+{
+    mempool *mp = create_with_flags(MEMPOOL_REPORT_LEAKS, NULL);
+    char *first = taken(mp), *freed = taken(mp);
+    taken(mp);
+    taken(mp);
+    (mempool_free_entry)(freed);
+    blame(first, mp);
+    mempool_destroy(mp);
+}
+
+static void leak_dynamic(void)
+{
+    mempool *mp = create_with_flags(MEMPOOL_REPORT_LEAKS | MEMPOOL_FALL_BACK, NULL);
+    void *entries[COUNT];
+    for (int i = 0; i < COUNT; i++)
+        entries[i] = taken(mp);
+    blame(taken(mp), mp);
+    for (int i = 0; i < COUNT; i++)
+        mempool_free_entry(entries[i]);
+    mempool_destroy(mp);
+}
+
+static void leak_in_two_classes(void)
+{
+    r_mempool *rmp = create_ranged(MEMPOOL_REPORT_LEAKS, NULL);
+    blame(hide(r_mempool_alloc_entry(rmp, 16)), rmp);
+    void *second = r_mempool_alloc_entry(rmp, SIZE);
+    CHECK(second != NULL);
+    r_mempool_destroy(rmp);
+}
+
+static void leak_in_buffer(void)
+{
+    for (int i = 0; i < 2; i++) {
+        mempool *mp = create_with_flags(MEMPOOL_REPORT_LEAKS, buffer);
+        blame(taken(mp), mp);
+        mempool_destroy(mp);
+    }
+}
+
+static void leak_unasked(void)
+{
+    mempool *mp = create_with_flags(0, NULL);
+    taken(mp);
+    mempool_destroy(mp);
+}
+
+static void leak_nothing(void)
+{
+    mempool *mp = create_with_flags(MEMPOOL_REPORT_LEAKS | MEMPOOL_FALL_BACK, NULL);
+    void *entries[COUNT + 2];
+    for (size_t i = 0; i < LENGTH(entries); i++)
+        entries[i] = taken(mp);
+    for (size_t i = 0; i < LENGTH(entries); i++)
+        mempool_free_entry(entries[i]);
+    mempool_destroy(mp);
+}
+
+/* Other threads' caches hold entries, some that were never out: none of them is a leak. */
+static void *use_some(void *mp)
+{
+    void *entries[100];
+    for (size_t i = 0; i < LENGTH(entries); i++)
+        entries[i] = taken(mp);
+    for (size_t i = 0; i < LENGTH(entries); i++)
+        mempool_free_entry(entries[i]);
+    return NULL;
+}
+
+static void leak_among_caches(void)
+{
+    mempool_options options = MEMPOOL_OPTIONS_INIT;
+    options.elem_count = 20000;
+    options.elem_size = SIZE;
+    options.name = NAME;
+    options.flags = MEMPOOL_REPORT_LEAKS;
+    mempool *mp = mempool_create_with(&options);
+    CHECK(mp != NULL);
+    for (int i = 0; i < 3; i++) {
+        pthread_t threads[2];
+        for (size_t j = 0; j < 2; j++)
+            CHECK(pthread_create(&threads[j], NULL, use_some, mp) == 0);
+        for (size_t j = 0; j < 2; j++)
+            CHECK(pthread_join(threads[j], NULL) == 0);
+    }
+    use_some(mp);
+    blame(taken(mp), mp);
+    mempool_destroy(mp);
+}
+
+/* The mapping is gone when destroy is through. */
+static void leak_gives_memory_back(void)
+{
+    mempool_options options = MEMPOOL_OPTIONS_INIT;
+    options.elem_count = 1000;
+    options.elem_size = SIZE;
+    options.name = NAME;
+    options.flags = MEMPOOL_REPORT_LEAKS;
+    mempool *mp = mempool_create_with(&options);
+    CHECK(mp != NULL);
+    char *entry = taken(mp);
+    blame(entry, mp);
+    mempool_destroy(mp);
+    void *page = (void *)(address(entry) / 4096 * 4096);
+    CHECK(msync(page, 4096, MS_ASYNC) == -1 && errno == ENOMEM);
+}
+
+static const struct {
+    const char *what;
+    void (*commit)(void);
+    size_t entry_size, used;
+    int calls;
+    const char *says; /* between "leak of " and the pool, "%p" for the first pointer */
+} leaks[] = {
+    {"three", leak_three, SIZE, 3, 1, "3 entries: 0x"},
+    {"a dynamic one", leak_dynamic, SIZE, 0, 1, "1 entry: 0x"},
+    {"in two classes", leak_in_two_classes, 16, 0, 2, "1 entry: 0x"},
+    {"in a buffer", leak_in_buffer, SIZE, 1, 2, "1 entry: 0x"},
+    {"among caches", leak_among_caches, SIZE, 1, 1, "1 entry: 0x"},
+    {"gives memory back", leak_gives_memory_back, SIZE, 1, 1, "1 entry: 0x"},
+    {"nothing", leak_nothing, 0, 0, 0, NULL},
+    {"unasked", leak_unasked, 0, 0, 0, NULL},
+};
+
+static size_t lines(const char *text)
+{
+    size_t count = 0;
+    for (; (text = strchr(text, '\n')) != NULL; text++)
+        count++;
+    return count;
+}
+
+static void leaks_are_told_and_destroy_goes_on(void)
+{
+    for (size_t i = 0; i < LENGTH(leaks); i++) {
+        row("leak: %s", leaks[i].what);
+        int status;
+        /* A ranged pool's handle is no ordinary pool's. */
+        bool ranged = leaks[i].commit == leak_in_two_classes;
+        const char *line = commit(leaks[i].commit, ranged ? note : count_used, &status);
+        CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0 && seen->after == 1);
+        CHECK(seen->calls == leaks[i].calls && line[0] == '\0');
+        if (leaks[i].calls > 0) {
+            char start[80];
+            snprintf(start, sizeof start, "cmempool: leak of %s%zx", leaks[i].says,
+                     (size_t)address(seen->pointer));
+            CHECK(seen->report.kind == MEMPOOL_MISUSE_LEAK);
+            CHECK(seen->report.pointer == seen->pointer && seen->report.pool == seen->pool);
+            CHECK(strcmp(seen->pool_name, NAME) == 0 && seen->used == leaks[i].used);
+            CHECK(seen->report.entry_size == leaks[i].entry_size);
+            CHECK(strncmp(seen->text, start, strlen(start)) == 0);
+        }
+
+        row("leak without a handler: %s", leaks[i].what);
+        line = commit(leaks[i].commit, NULL, &status);
+        CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0 && seen->after == 1);
+        CHECK(lines(line) == (size_t)leaks[i].calls);
+        CHECK(leaks[i].calls == 0 || strstr(line, leaks[i].says) != NULL);
+    }
+}
+
+static void leak_many(void)
+{
+    mempool *mp = create_with_flags(MEMPOOL_REPORT_LEAKS | MEMPOOL_FALL_BACK, NULL);
+    for (size_t i = 0; i < COUNT + 3; i++)
+        taken(mp);
+    mempool_destroy(mp);
+}
+
+static void leak_two_and_dynamic(void)
+{
+    mempool *mp = create_with_flags(MEMPOOL_REPORT_LEAKS | MEMPOOL_FALL_BACK, NULL);
+    char *entries[COUNT + 2];
+    for (size_t i = 0; i < LENGTH(entries); i++)
+        entries[i] = taken(mp);
+    for (size_t i = 2; i < COUNT; i++)
+        (mempool_free_entry)(entries[i]);
+    /* The text that must come, in the place of a pointer. */
+    snprintf(seen->text, sizeof seen->text,
+             "cmempool: leak of 4 entries: %#zx, %#zx, %#zx, %#zx (pool \"" NAME
+             "\", 64-byte entries)",
+             (size_t)address(entries[0]), (size_t)address(entries[1]),
+             (size_t)address(entries[COUNT + 1]), (size_t)address(entries[COUNT]));
+    mempool_destroy(mp);
+}
+
+static void leaks_name_the_first_four(void)
+{
+    int status;
+    row("leak of many");
+    const char *line = commit(leak_many, NULL, &status);
+    CHECK(WIFEXITED(status) && lines(line) == 1);
+    CHECK(strncmp(line, "cmempool: leak of 11 entries: 0x", 32) == 0);
+    CHECK(strstr(line, " and 7 more (pool \"" NAME "\", 64-byte entries)\n") != NULL);
+    row("leak of two and two dynamic ones");
+    line = commit(leak_two_and_dynamic, NULL, &status);
+    CHECK(WIFEXITED(status));
+    check_line(line, seen->text);
+}
+
+/* Another pool leaks while the handler is told of the first. */
+static void leak_in_handler(const mempool_misuse *report, void *unused)
+{
+    note(report, unused);
+    leak_three();
+}
+
+static void a_leak_in_a_handler_goes_to_stderr(void)
+{
+    int status;
+    row("leak in a handler");
+    const char *line = commit(leak_three, leak_in_handler, &status);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0 && seen->after == 1 && seen->calls == 1);
+    CHECK(lines(line) == 1 && strncmp(line, "cmempool: leak of 3 entries", 27) == 0);
+}
+
+static void leak_twice(void)
+{
+    leak_three();
+    leak_three();
+    double_free();
+}
+
+static void a_handler_is_called_again_after_a_leak(void)
+{
+    int status;
+    row("leak twice, then a double free");
+    CHECK(commit(leak_twice, note, &status)[0] == '\0');
+    CHECK(has_aborted(status) && seen->calls == 3);
+}
+
+/* ---- The environment ---- */
+
+static const char *environment;
+
+static void leak_as_the_environment_says(void)
+{
+    if (environment != NULL)
+        CHECK(setenv("CMEMPOOL_OPTIONS", environment, 1) == 0);
+    leak_unasked();
+    r_mempool *rmp = create_ranged(0, NULL);
+    CHECK(hide(r_mempool_alloc_entry(rmp, SIZE)) != NULL);
+    r_mempool_destroy(rmp);
+    mempool *mp = mempool_create(COUNT, SIZE, false);
+    CHECK(mp != NULL);
+    taken(mp);
+    mempool_destroy(mp);
+}
+
+/* It was read when the first pool was made. */
+static void environment_too_late(void)
+{
+    mempool *mp = create_with_flags(0, NULL);
+    leak_as_the_environment_says();
+    mempool_destroy(mp);
+}
+
+static void the_environment_asks_for_leaks(void)
+{
+    static const struct {
+        const char *environment;
+        size_t leaks;
+        const char *unknown[2];
+    } table[] = {
+        {NULL, 0, {NULL}},
+        {"", 0, {NULL}},
+        {",", 0, {NULL}},
+        {"leaks", 3, {NULL}},
+        {" leaks ,", 3, {NULL}},
+        {"leaks,leaks", 3, {NULL}},
+        {"leak", 0, {"leak"}},
+        {"fast,leaks", 3, {"fast"}},
+        {"leaks,fast,LEAKS", 3, {"fast", "LEAKS"}},
+    };
+    CHECK(unsetenv("CMEMPOOL_OPTIONS") == 0);
+    for (size_t i = 0; i < LENGTH(table); i++) {
+        row("environment '%s'", table[i].environment != NULL ? table[i].environment : "unset");
+        environment = table[i].environment;
+        int status;
+        const char *text = commit(leak_as_the_environment_says, NULL, &status);
+        CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        size_t expected = table[i].leaks;
+        for (size_t j = 0; j < 2 && table[i].unknown[j] != NULL; j++, expected++) {
+            char line[120];
+            snprintf(line, sizeof line,
+                     "cmempool: CMEMPOOL_OPTIONS ignores \"%s\"; "
+                     "it knows hardened, leaks, bypass, unwatched\n",
+                     table[i].unknown[j]);
+            CHECK(strstr(text, line) != NULL);
+        }
+        CHECK(lines(text) == expected);
+        size_t leaks_told = 0;
+        for (const char *at = text; (at = strstr(at, "leak of 1 entry: 0x")) != NULL; at++)
+            leaks_told++;
+        CHECK(leaks_told == table[i].leaks);
+    }
+    row("environment set too late");
+    environment = "leaks,fast";
+    int status;
+    CHECK(commit(environment_too_late, NULL, &status)[0] == '\0' && WIFEXITED(status));
+}
+
+int main(void)
+{
+    seen = mmap(NULL, sizeof *seen, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    CHECK(seen != MAP_FAILED);
+    /* This process makes no pool: its children read the environment. */
+    the_environment_asks_for_leaks();
+    reports_have_all_fields();
+    the_last_set_is_called();
+    misuse_in_a_handler_goes_to_stderr();
+    threads_misuse_at_once();
+    leaks_are_told_and_destroy_goes_on();
+    leaks_name_the_first_four();
+    a_leak_in_a_handler_goes_to_stderr();
+    a_handler_is_called_again_after_a_leak();
+    return done();
+}
