@@ -2,13 +2,13 @@
  *
  * The calls that the library makes to libc end here: a symbol of the program's comes before libc's.
  * They are counted, and one is refused: the first, the second, up to the last, of each kind, once
- * or from there on. Then a create returns NULL with ENOMEM and keeps nothing, or what it makes works;
- * an alloc that would fall back returns NULL and changes nothing; what is held stays as it is; and
- * the same calls without a refusal do all that they should. Each case is a process of its own, in
- * which what happens once per process happens for the first time.
+ * or from there on. Then a create returns NULL with ENOMEM and keeps nothing, or what it makes
+ * works; an alloc that would fall back returns NULL and changes nothing; what is held stays as it
+ * is; and the same calls without a refusal do all that they should. Each case is a process of its
+ * own, in which what happens once per process happens for the first time.
  *
- * The shared library's relocations say what it calls: a call that is not decided upon here, or that no
- * plan below comes to, is a failure. */
+ * The shared library's relocations say what it calls: a call that is not decided upon here, or that
+ * no plan below comes to, is a failure. */
 #include "check.h"
 
 #include <dlfcn.h>
@@ -95,6 +95,9 @@ static _Thread_local struct {
 static bool recovering; /* nothing is refused or counted any more */
 static bool meets;
 static void meet(void);
+
+static atomic_bool keys[PTHREAD_KEYS_MAX]; /* those that the library made */
+static atomic_long values_set;             /* for them, since all is well again */
 
 /* Counts a call. Returns what to refuse it with, or 0. */
 static int refusal(enum kind kind)
@@ -268,13 +271,21 @@ int pthread_key_create(pthread_key_t *key, void (*destructor)(void *))
     int error = refusal(KEY_CREATE);
     if (now.inside && meets)
         meet();
-    return error != 0 ? error : next(key, destructor);
+    if (error == 0)
+        error = next(key, destructor);
+    if (now.inside && error == 0)
+        atomic_store(&keys[*key], true);
+    return error;
 }
 
 int pthread_setspecific(pthread_key_t key, const void *value)
 {
     NEXT(int, "pthread_setspecific", pthread_key_t, const void *);
     int error = refusal(SETSPECIFIC);
+    if (now.inside) {
+        CHECK(key < LENGTH(keys) && atomic_load(&keys[key]));
+        atomic_fetch_add(&values_set, recovering);
+    }
     return error != 0 ? error : next(key, value);
 }
 
@@ -319,7 +330,7 @@ static void leave(void)
     now.inside = false;
 }
 
-/* Leaves a call that returns NULL when it fails, and checks that it did what the refusals ask for. */
+/* Leaves a call that returns NULL when it fails. It did what the refusals in it ask for. */
 static void *verdict(void *result, enum usually usually)
 {
     int error = errno;
@@ -396,7 +407,8 @@ static const struct plan plans[] = {
     {"a list, heap first", LISTED, .policy = fallback_at_first_exhaustion},
     {"a list, heap last, every flag", LISTED, .policy = fallback_at_last_exhaustion,
      .flags = EVERY_FLAG & ~MEMPOOL_FALL_BACK, .alignment = 64},
-    {"a list in a buffer, heap last", LISTED, .policy = fallback_at_last_exhaustion, .buffer = true},
+    {"a list in a buffer, heap last", LISTED, .policy = fallback_at_last_exhaustion,
+     .buffer = true},
     {"other threads", .count = 1000, .size = 40, .flags = MEMPOOL_FALL_BACK, .threads = true},
     {"two at once", .count = 200, .size = 40, .meets = true},
     {"a double free", .count = 10, .size = 40, .misuse = true},
@@ -601,11 +613,16 @@ static void *make_and_destroy(void *argument)
     return NULL;
 }
 
-/* Under a lock of the library's: until the other thread waits for it, or five seconds. */
+/* Under a lock of the library's: until the other thread waits for it, or five seconds; and a little
+ * longer, in which that one must not come here. */
 static void meet(void)
 {
+    static atomic_int here;
+    CHECK(atomic_fetch_add(&here, 1) == 0);
     for (int i = 0; i < 50000 && atomic_load(&seen->calls[FUTEX]) == 0; i++)
         usleep(100);
+    usleep(2000);
+    atomic_fetch_sub(&here, 1);
 }
 
 static void in_thread(struct use *use, void *(*body)(void *), pthread_t *thread)
@@ -713,6 +730,9 @@ static void attempt_in_child(void *argument)
     carry_out(plan);
     carry_out(&plans[3]);
     nothing_left();
+    /* A thread that got no index, however often it asked, gets one. */
+    if (attempt->world->absent[SETSPECIFIC] != 0)
+        CHECK(atomic_load(&values_set) > 0);
     atomic_store(&seen->finished, true);
 }
 
@@ -783,7 +803,7 @@ static bool is_infallible(const char *symbol)
     return false;
 }
 
-/* The library calls `symbol`: it is one of those above, and where it can fail, a plan came there. */
+/* The library calls `symbol`: it is one of those above, and if it can fail, a plan came there. */
 static void check_call(const char *symbol)
 {
     row("the library calls %s, and no plan does or nobody decided whether that can fail", symbol);
@@ -847,6 +867,6 @@ int main(void)
     for (size_t kind = 0; kind < KINDS; kind++)
         printf("%-20s %6ld calls, %6ld cases\n", kinds[kind].name, reached[kind], tried[kind]);
     if (!checked)
-        puts("linked with the static library: which calls there are is checked with the shared one");
+        puts("linked with the static library: what that calls is checked with the shared one");
     return done();
 }
