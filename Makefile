@@ -24,7 +24,7 @@ SHARED := libcmempool.so.$(VERSION)
 WARNINGS := -std=c11 -Wall -Wextra -Wpedantic
 EXAMPLES := $(patsubst c-examples/%.c,%,$(wildcard c-examples/*.c))
 
-.PHONY: all build run test stage loom stress bench bench-quick install uninstall header clean \
+.PHONY: all build run test stage loom stress bench bench-quick install uninstall header abi clean \
     help tools
 
 all: build
@@ -113,6 +113,10 @@ uninstall:
 ## header: write include/cmempool.h anew from the Rust source
 header: tools
 	CMEMPOOL_WRITE_HEADER=1 $(CARGO) check --locked --quiet --lib
+
+## abi: record the header's ABI anew in tests/abi
+abi:
+	CMEMPOOL_WRITE_ABI=1 $(CARGO) test --locked --quiet --test abi programs
 
 ## clean: remove everything that was built
 clean:
