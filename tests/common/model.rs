@@ -79,7 +79,7 @@ pub enum Pool {
 }
 
 /// As `MEMPOOL_OPTIONS_INIT`.
-pub const OPTIONS: c::mempool_options = c::mempool_options {
+const OPTIONS: c::mempool_options = c::mempool_options {
     struct_size: size_of::<c::mempool_options>(),
     elem_count: 0,
     elem_size: 0,
@@ -434,19 +434,21 @@ impl Entry {
     }
 
     fn write(&self) {
-        for i in 0..self.usable {
-            // SAFETY: the entry is live and has that many bytes.
-            unsafe { self.at.add(i).write(self.expected(i)) };
-        }
+        // SAFETY: the entry is live and has that many bytes, which are cleared first: a slice has
+        // bytes of some value.
+        let bytes = unsafe {
+            self.at.write_bytes(0, self.usable);
+            std::slice::from_raw_parts_mut(self.at, self.usable)
+        };
+        bytes.iter_mut().enumerate().for_each(|(i, byte)| *byte = self.expected(i));
     }
 
     /// Verifies the first `bytes` bytes, which may have moved to `at`.
     fn verify(&self, at: *const u8, bytes: usize) {
-        for i in 0..bytes {
-            // SAFETY: a live entry of at least that many bytes is at `at`.
-            let byte = unsafe { at.add(i).read() };
-            assert_eq!(byte, self.expected(i), "byte {i} of {} changed", self.usable);
-        }
+        // SAFETY: a live entry of at least that many bytes, all of them written, is at `at`.
+        let found = unsafe { std::slice::from_raw_parts(at, bytes) };
+        let changed = found.iter().enumerate().position(|(i, byte)| *byte != self.expected(i));
+        assert_eq!(changed, None, "a byte of {} changed", self.usable);
     }
 
     fn address(&self) -> usize {
