@@ -27,8 +27,8 @@ SHARED := libcmempool.so.$(VERSION)
 WARNINGS := -std=c11 -Wall -Wextra -Wpedantic
 EXAMPLES := $(patsubst c-examples/%.c,%,$(wildcard c-examples/*.c))
 
-.PHONY: all build run test stage loom stress bench bench-quick crates-of-bench install ready \
-    uninstall dist dist-check header clean help tools
+.PHONY: all build run test stage loom stress soak sanitize coverage fuzz bench bench-quick \
+    crates-of-bench install ready uninstall dist dist-check header abi clean help tools
 
 all: build
 
@@ -77,6 +77,32 @@ stress: stage
 	$(CC) $(WARNINGS) $(CFLAGS) -g tests/c/stress.c -o $(TARGET)/stress -I$(STAGE)/include \
 	    -L$(STAGE)/lib -lcmempool -Wl,-rpath,$(STAGE)/lib -pthread
 	CMEMPOOL_STRESS_SECONDS=$(TIME) $(TARGET)/stress
+
+## soak: threads, pools and sizes that come and go: TIME=60 seconds
+soak: stage
+	$(CC) $(WARNINGS) $(CFLAGS) -g tests/c/soak.c -o $(TARGET)/soak -I$(STAGE)/include \
+	    -L$(STAGE)/lib -lcmempool -Wl,-rpath,$(STAGE)/lib -pthread
+	CMEMPOOL_SOAK_SECONDS=$(TIME) $(TARGET)/soak
+
+## sanitize: all tests under the sanitizers and valgrind; needs the nightly toolchain
+sanitize: stage
+	CARGO="$(CARGO)" tests/sanitize/run.sh $(STAGE) $(abspath $(TARGET))/sanitize $(TOOLS)
+
+## coverage: which lines of src/ no test runs; needs the nightly toolchain
+coverage: tools
+	CARGO="$(CARGO)" tests/coverage/run.sh $(abspath $(TARGET))/coverage
+
+## fuzz: random calls and arguments, by what they reach: TIME=60 seconds for each target
+# What is found is written to tests/corpus, for `make test` to play it from then on.
+fuzz: tools
+	@command -v cargo-fuzz >/dev/null || { \
+	    echo "make fuzz needs cargo-fuzz: cargo install --locked cargo-fuzz" >&2; exit 1; }
+	@for target in calls create; do \
+	    mkdir -p $(TARGET)/fuzz/corpus/$$target; \
+	    $(CARGO) +nightly fuzz run --target-dir $(TARGET)/fuzz $$target \
+	        $(TARGET)/fuzz/corpus/$$target tests/corpus/$$target -- -max_total_time=$(TIME) \
+	        -max_len=2048 -artifact_prefix=tests/corpus/$$target/; \
+	done
 
 # What the C tests use: the tree as a user has it installed.
 stage: build
@@ -192,6 +218,10 @@ dist-check: dist
 ## header: write include/cmempool.h and the man pages anew from the Rust source
 header: tools
 	CMEMPOOL_WRITE_HEADER=1 $(CARGO) check --locked --quiet --lib
+
+## abi: record the header's ABI anew in tests/abi
+abi:
+	CMEMPOOL_WRITE_ABI=1 $(CARGO) test --locked --quiet --test abi programs
 
 ## clean: remove everything that was built
 clean:

@@ -242,7 +242,7 @@ static void ordinary_options(void)
     FAILS(EINVAL, mempool_create_with(WITH(TEN, .buffer = memory)));
     FAILS(EINVAL, mempool_create_with(WITH(TEN, .buffer = memory, .buffer_size = needed - 1)));
     FAILS(EINVAL, mempool_create_with(WITH(TEN, .buffer = memory + 8, .buffer_size = needed)));
-    FAILS(EINVAL, mempool_create_with(WITH(TEN, .flags = MEMPOOL_HARDENED)));
+    FAILS(EINVAL, mempool_create_with(WITH(TEN, .flags = MEMPOOL_HARDENED << 1)));
     FAILS(EINVAL, mempool_create_with(WITH(TEN, .flags = UINT64_MAX)));
     FAILS(ENOMEM, mempool_create_with(WITH(.elem_size = SIZE, .elem_count = SIZE_MAX)));
     FAILS(ENOMEM, mempool_create_with(WITH(.elem_size = SIZE, .elem_count = BIT(32))));
@@ -337,7 +337,7 @@ static void ranged_options(void)
     FAILS(EINVAL, r_mempool_create_with(RANGED(POWERS, .policy = (r_memory_fallback_policy_t)-1)));
     FAILS(EINVAL, r_mempool_create_with(RANGED(POWERS, .reserved = 1)));
     FAILS(EINVAL, r_mempool_create_with(RANGED(POWERS, .flags = MEMPOOL_FALL_BACK)));
-    FAILS(EINVAL, r_mempool_create_with(RANGED(POWERS, .flags = MEMPOOL_HARDENED)));
+    FAILS(EINVAL, r_mempool_create_with(RANGED(POWERS, .flags = MEMPOOL_HARDENED << 1)));
     FAILS(EINVAL, r_mempool_create_with(RANGED(POWERS, .flags = UINT64_MAX)));
     FAILS(EINVAL, r_mempool_create_with(RANGED(POWERS, .buffer_size = 1)));
     FAILS(EINVAL, r_mempool_create_with(RANGED(POWERS, .buffer = memory)));

@@ -285,7 +285,9 @@ static void reports_have_all_fields(void)
 
         row("%s: exits", deeds[i].what);
         line = commit(deeds[i].commit, note_and_exit, &status);
-        CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 42 && seen->calls == 1);
+        /* Valgrind has its own status for a child that leaves its pool behind. */
+        CHECK(WIFEXITED(status) && (WEXITSTATUS(status) == 42 || under_valgrind()));
+        CHECK(seen->calls == 1);
         CHECK(line[0] == '\0');
 
         row("%s: without a handler", deeds[i].what);

@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# Which lines of src/ does no test reach?
+#
+# usage: tests/coverage/run.sh TARGET
+#
+# Builds the library with counters in TARGET, runs the Rust tests and the C tests, and prints a table
+# by file, and each line of src/ that was never run. The tests inside of src/ don't count.
+set -euo pipefail
+
+die() {
+    echo "tests/coverage/run.sh: $1" >&2
+    exit 1
+}
+
+[ $# -eq 1 ] || die "usage: tests/coverage/run.sh TARGET"
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+mkdir -p "$1"
+target=$(cd "$1" && pwd)
+cargo=${CARGO:-cargo}
+"$cargo" +nightly --version >/dev/null 2>&1 || die "it needs the nightly toolchain: rustup toolchain install nightly"
+tools=$(rustc +nightly --print sysroot)/lib/rustlib/$(uname -m)-unknown-linux-gnu/bin
+[ -x "$tools/llvm-cov" ] || die "it needs llvm-tools: rustup component add llvm-tools --toolchain nightly"
+command -v gcc >/dev/null || die "it needs gcc, and it is not on the PATH"
+
+rm -rf "$target/counts"
+mkdir -p "$target/counts" "$target/c"
+export RUSTFLAGS="-Cinstrument-coverage -Cllvm-args=-runtime-counter-relocation" CMEMPOOL_PREFIX=''
+cd "$root"
+
+# Runs a program and adds what it ran to all.lcov: each for itself, since the library is compiled in
+# more than one way, and counters of one mean nothing to another. %c keeps them in the file itself, so
+# that programs that abort, as many tests do, count too.
+: >"$target/all.lcov"
+count() { # program
+    local name log
+    name=$(basename "$1")
+    log=$target/$name.log
+    LLVM_PROFILE_FILE="$target/counts/$name-%p%c.profraw" timeout 600 "$1" >"$log" 2>&1 ||
+        die "$name fails: see $log"
+    {
+        "$tools/llvm-profdata" merge --sparse --failure-mode=all "$target/counts/$name"-*.profraw \
+            -o "$target/counts/$name.profdata"
+        "$tools/llvm-cov" export --format=lcov --instr-profile="$target/counts/$name.profdata" "$1" \
+            --sources "$root/src" >>"$target/all.lcov"
+    } 2>"$log" || die "no counts of $name: see $log"
+}
+
+echo "the Rust tests"
+"$cargo" +nightly test --locked --no-run --lib --tests --target-dir "$target/rust" \
+    --message-format=json >"$target/rust.json" 2>"$target/rust.log" || die "see $target/rust.log"
+# abi.rs and header.rs start compilers, and none of the library.
+for program in $(sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' "$target/rust.json"); do
+    case $(basename "$program") in
+    abi-* | header-*) ;;
+    *) count "$program" ;;
+    esac
+done
+
+echo "the C tests"
+# Optimised at link time alone: without that, what Rust's own archive needs is not there.
+CARGO_PROFILE_RELEASE_OPT_LEVEL=0 "$cargo" +nightly rustc --locked --lib --release \
+    --crate-type staticlib --target-dir "$target/library" \
+    >"$target/library.log" 2>&1 || die "see $target/library.log"
+runtime=("${tools%/bin}"/lib/libprofiler_builtins-*.rlib)
+for source in tests/c/*.c; do
+    program=$target/c/$(basename "$source" .c)
+    gcc -std=c11 -O1 -Iinclude "$source" "$target/library/release/libcmempool.a" -o "$program" \
+        -Wl,-u,__llvm_profile_runtime "${runtime[0]}" -pthread
+    count "$program"
+done
+awk -v root="$root/" -f "$here/table.awk" "$target/all.lcov"
