@@ -9,6 +9,7 @@ use core::ptr::NonNull;
 
 use crate::error::Error;
 use crate::fence;
+use crate::forking;
 use crate::layout::{CLASS_RESERVE, Cursor, Layout, REGION_RESERVE};
 use crate::pool::{Pool, Traits};
 use crate::ranged::SizeTable;
@@ -91,6 +92,7 @@ impl Collection {
     /// The buffer, if any, is the collection's alone until [`destroy`](Self::destroy).
     pub unsafe fn create(request: &Request<'_>) -> Result<NonNull<Self>, Error> {
         draw();
+        forking::prepare()?;
         thread_index::prepare();
         fence::prepare();
         let bytes = request.layout.bytes();

@@ -25,6 +25,8 @@
 //! | `pool/refuse.rs` | what is an address that was freed and may not be?                   |
 //! | `collection.rs` | which pools share a region, and how are they made and destroyed?     |
 //! | `ranged.rs`     | which class serves a size, and what when it is empty?                |
+//! | `pool/fork.rs`  | what does a fork do to one pool?                                     |
+//! | `forking.rs`    | how does a child of fork get every pool in order?                    |
 //! | `registry.rs`   | which pools exist, and which one holds this address?                 |
 //! | `misuse.rs`     | what went wrong, in one line, and then the end                       |
 //! | `capi/`         | the C face: checks arguments, calls the rooms above, nothing else    |
@@ -75,6 +77,7 @@ mod depot;
 mod dynamic;
 mod error;
 mod fence;
+mod forking;
 mod layout;
 mod likely_owner;
 mod lock;

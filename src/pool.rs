@@ -3,6 +3,7 @@
 //! The fast paths, what a pool is made of, and what it says of itself. `trade.rs` has the slow paths,
 //! `refuse.rs` the end of what may not be freed.
 
+mod fork;
 mod refuse;
 mod trade;
 

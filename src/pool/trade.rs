@@ -235,7 +235,7 @@ impl Pool {
     }
 
     /// Gives a free slot to the depot.
-    fn give(&self, shared: &mut Shared, entry: Entry) {
+    pub(super) fn give(&self, shared: &mut Shared, entry: Entry) {
         if !shared.depot.give(self.slot(entry)) {
             self.stop((Kind::DoubleFree, entry));
         }
