@@ -237,7 +237,7 @@ static void *use_all(void *argument)
 
 static void use_everything(void)
 {
-    alarm(30);
+    alarm((unsigned)scaled(10, 60));
     for (size_t kind = 0; kind < KINDS; kind++)
         take_all(kind);
 
