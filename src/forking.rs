@@ -104,3 +104,56 @@ unsafe extern "C" fn child() {
 fn shared_pools(all: &Registry) -> impl Iterator<Item = &Pool> {
     all.iter().flat_map(|collection| collection.pools().iter().copied()).filter(|p| p.is_shared())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capi;
+
+    /// Runs in a child; true if it did what it should.
+    fn in_child(run: impl FnOnce() -> bool) -> bool {
+        // SAFETY: the child calls nothing that may wait for a thread that is gone.
+        unsafe {
+            match libc::fork() {
+                0 => libc::_exit(i32::from(!run())),
+                pid => {
+                    let mut status = -1;
+                    libc::waitpid(pid, &mut status, 0) == pid && status == 0
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_child_has_its_own_index_alone_and_pools_in_order() {
+        let handle = capi::mempool_create(1000, 8, false);
+        // SAFETY: the pool is live until the destroy below; so are the entries until they are freed.
+        unsafe {
+            let pool = Pool::at(handle as usize);
+            let one = || Pool::free(pool.alloc().unwrap());
+            one();
+            let barrier = std::sync::Barrier::new(2);
+            std::thread::scope(|s| {
+                s.spawn(|| {
+                    one();
+                    barrier.wait();
+                    barrier.wait();
+                });
+                barrier.wait();
+                for _ in 0..3 {
+                    assert!(in_child(|| {
+                        pool.check();
+                        one();
+                        pool.check();
+                        thread_index::taken() == 1
+                    }));
+                    pool.check();
+                    one();
+                    pool.check();
+                }
+                barrier.wait();
+            });
+            capi::mempool_destroy(handle);
+        }
+    }
+}

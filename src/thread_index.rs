@@ -115,6 +115,12 @@ pub fn own_index() -> Option<usize> {
     (distance < ENDED).then_some(distance / CACHE_DISTANCE)
 }
 
+/// How many threads have an index.
+#[cfg(test)]
+pub fn taken() -> u32 {
+    TAKEN.load(Ordering::Relaxed).count_ones()
+}
+
 /// The destructor of the key: the last thing the thread's index sees of it.
 unsafe extern "C" fn thread_ends(value: *mut c_void) {
     local::set(ENDED);

@@ -9,7 +9,8 @@ enum {
     WORKERS = 3,
     MOST = 400,
     ENTRIES = 1000,
-    UNDER_WAY = WORKERS + 1 /* at most one call of each thread but the forking one */
+    PASSING = 4,                      /* dynamic entries of the thread that notes none */
+    UNDER_WAY = WORKERS + PASSING + 1 /* calls of the others, and what they do not note */
 };
 
 /* What is asked of a pool. */
@@ -154,7 +155,8 @@ static void *work(void *argument)
     return NULL;
 }
 
-/* Threads that come and go: indices are taken and given back while the main thread forks. */
+/* Threads, pools and dynamic entries that come and go: indices, the list of pools and the pool's list of
+ * dynamic entries change while the main thread forks. */
 static void *short_life(void *argument)
 {
     give(ORDINARY, take(ORDINARY));
@@ -163,10 +165,25 @@ static void *short_life(void *argument)
 
 static void *come_and_go(void *argument)
 {
-    while (!atomic_load(&over)) {
+    for (size_t round = 0; !atomic_load(&over); round++) {
         pthread_t thread;
-        CHECK(pthread_create(&thread, NULL, short_life, NULL) == 0);
-        CHECK(pthread_join(thread, NULL) == 0);
+        if (round % 8 == 0) {
+            CHECK(pthread_create(&thread, NULL, short_life, NULL) == 0);
+            CHECK(pthread_join(thread, NULL) == 0);
+        }
+        mempool *own[2] = {mempool_create(2, 8, false), mempool_create(2, 8, false)};
+        CHECK(own[0] != NULL && own[1] != NULL);
+        mempool_destroy(own[round % 2]);
+        void *entries[PASSING];
+        for (size_t i = 0; i < 50 * PASSING; i++) {
+            if (i >= PASSING)
+                give(DYNAMIC, entries[i % PASSING]);
+            entries[i % PASSING] = take(DYNAMIC);
+            CHECK(entries[i % PASSING] != NULL);
+        }
+        for (size_t i = 0; i < PASSING; i++)
+            give(DYNAMIC, entries[i]);
+        mempool_destroy(own[1 - round % 2]);
     }
     return argument;
 }
