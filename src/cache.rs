@@ -241,6 +241,21 @@ impl Cache {
         self.bottom.store(at, Relaxed); // T5
     }
 
+    /// Empties and closes it, wherever in a call its owner was.
+    ///
+    /// What is in it counts as out: the owner may have been in the middle of a push, and a child of
+    /// fork can't tell. The kernel copies page after page while other threads go on, so that the
+    /// child may see Q2 without Q1.
+    ///
+    /// # Safety
+    /// The caller holds the lock, and the owner is no more.
+    pub unsafe fn abandon(&self) {
+        self.close();
+        self.bottom.store(self.base, Relaxed);
+        // Release, as every store to `sp`; whoever owns it next gets its index from this thread or later.
+        self.sp.store(self.base, Release);
+    }
+
     /// Whether the entry is in it, most likely: for a report, in the middle of other threads' calls.
     pub fn seems_to_hold(&self, entry: Entry) -> bool {
         let (mut at, sp) = (self.bottom.load(Relaxed), self.sp.load(Acquire));

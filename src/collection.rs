@@ -11,6 +11,7 @@ use core::ptr::NonNull;
 use crate::depot::DEPOT_SLACK;
 use crate::error::Error;
 use crate::fence;
+use crate::forking;
 use crate::layout::{CLASS_RESERVE, Cursor, Layout, REGION_RESERVE};
 use crate::pool::{Pool, Traits};
 use crate::ranged::SizeTable;
@@ -108,6 +109,7 @@ impl Collection {
     pub unsafe fn create(request: &Request<'_>) -> Result<NonNull<Self>, Error> {
         settings::prepare();
         draw();
+        forking::prepare()?;
         thread_index::prepare();
         fence::prepare();
         let (asked, mut traits) = (settings::get(), request.traits);

@@ -108,6 +108,7 @@ impl Depot {
 
     /// Takes a free slot that nobody can foresee who does not know `random`: one of as many as the
     /// stack has room for.
+    #[inline(never)]
     pub fn take_random(&mut self, random: u32) -> Option<u32> {
         while self.len < self.room && self.in_bits > 0 {
             let mut slot = 0;

@@ -68,6 +68,11 @@ pub fn heavy() {
     }
 }
 
+/// Whether the next [`heavy`] will do, which a filter of system calls that came late may refuse.
+pub fn works() -> bool {
+    !available() || membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0
+}
+
 fn membarrier(command: libc::c_int) -> libc::c_long {
     // SAFETY: a system call without memory arguments. `errno` is the calling thread's own.
     unsafe {

@@ -30,6 +30,8 @@
 //! | `pool/leaks.rs` | which entries are out when a pool goes?                              |
 //! | `collection.rs` | which pools share a region, and how are they made and destroyed?     |
 //! | `ranged.rs`     | which class serves a size, and what when it is empty?                |
+//! | `pool/fork.rs`  | what does a fork do to one pool?                                     |
+//! | `forking.rs`    | how does a child of fork get every pool in order?                    |
 //! | `registry.rs`   | which pools exist, and which one holds this address?                 |
 //! | `report.rs`     | what does a handler of misuse get, and which handler is it?          |
 //! | `misuse.rs`     | what went wrong, in one line, and then the end                       |
@@ -81,6 +83,7 @@ mod depot;
 mod dynamic;
 mod error;
 mod fence;
+mod forking;
 mod layout;
 mod likely_owner;
 mod line;

@@ -53,6 +53,15 @@ impl<T> Locked<T> {
         taken.then_some(Guard { of: self })
     }
 
+    /// The guard of a lock that was taken and whose guard was forgotten.
+    ///
+    /// # Safety
+    /// The calling thread took the lock and forgot its guard, or is the copy in a child of fork of
+    /// the thread that did; no other guard of it exists.
+    pub unsafe fn held(&self) -> Guard<'_, T> {
+        Guard { of: self }
+    }
+
     #[inline]
     fn try_take(&self) -> bool {
         // Acquire pairs with the Release in `Guard::drop`: what the last holder wrote is seen.

@@ -5,6 +5,8 @@
 //! handler returns: a pool that is known to be damaged may hand out the same memory twice. Only an
 //! entry that was never freed is no damage.
 
+use core::sync::atomic::{AtomicUsize, Ordering};
+
 use crate::collection::NAME_MAX;
 use crate::line::Line;
 use crate::report::{self, mempool_misuse, mempool_misuse_kind as Public};
@@ -62,6 +64,16 @@ pub struct Misuse {
     entry_size: usize,
     name: [u8; NAME_MAX + 1], // 0 behind its end
     line: Line,
+}
+
+/// The thread that reported a misuse last, and will abort.
+static ENDING: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether the calling thread is on its way to abort. It may hold locks, and a handler that it calls
+/// may fork.
+pub fn is_ending() -> bool {
+    // SAFETY: a plain query.
+    ENDING.load(Ordering::Relaxed) == unsafe { libc::pthread_self() } as usize
 }
 
 /// Says what was done with `pointer`, to the handler or on stderr, and aborts.
@@ -124,6 +136,9 @@ impl Misuse {
 
     /// Tells, and ends the process.
     pub fn stop(self) -> ! {
+        // Relaxed: the thread asks itself.
+        // SAFETY: a plain query.
+        ENDING.store(unsafe { libc::pthread_self() } as usize, Ordering::Relaxed);
         self.tell();
         abort()
     }

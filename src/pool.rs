@@ -3,6 +3,7 @@
 //! The fast paths, what a pool is made of, and what it says of itself. `trade.rs` has the slow paths,
 //! `refuse.rs` the end of what may not be freed, `leaks.rs` what was never freed.
 
+mod fork;
 mod guard;
 mod leaks;
 mod refuse;
@@ -340,7 +341,7 @@ impl Pool {
         // SAFETY: the ring is dealt to this pool alone.
         let quarantine = unsafe { Quarantine::new(ring, kept_back) };
         let open = caches.count > 0;
-        let shared = Shared { depot, quarantine, open, active: 0, visits: 0 };
+        let shared = Shared { depot, quarantine, open, active: 0, visits: 0, pending: 0 };
         let pool = Self {
             any_distance: if traits.single_thread { 0 } else { usize::MAX },
             fast_end: caches.fast_end(),

@@ -74,6 +74,21 @@ pub unsafe fn leave(collection: NonNull<Collection>) {
     }
 }
 
+/// The list. It is the first of the locks that [`forking`](crate::forking) takes: whoever has it
+/// waits for another.
+pub fn lock() -> Guard<'static, Registry> {
+    ALL.lock()
+}
+
+/// The list again, for a thread that forgot the guard of [`lock`].
+///
+/// # Safety
+/// As [`Locked::held`].
+pub unsafe fn held() -> Guard<'static, Registry> {
+    // SAFETY: by this function's contract.
+    unsafe { ALL.held() }
+}
+
 /// The list, for the abort path: never sleeps. None if another thread keeps it.
 pub fn glance() -> Option<Guard<'static, Registry>> {
     ALL.lock_unless_held()

@@ -89,7 +89,7 @@ static PAIRS: [Place; PLACES] = [const {
 /// The number of the pair that holds.
 static CURRENT: AtomicUsize = AtomicUsize::new(0);
 /// Those who set take turns; who reads does not come here.
-static SETTING: Locked<()> = Locked::new((), true);
+pub static SETTING: Locked<()> = Locked::new((), true);
 
 /// Has reports go to `function` from now on; none is the default.
 pub fn set_handler(function: mempool_misuse_handler, context: *mut c_void) {

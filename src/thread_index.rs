@@ -8,8 +8,6 @@ use core::ffi::c_void;
 use core::ptr;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use crate::lock::Locked;
-
 /// How many threads at once can have an index. Those beyond work without a cache.
 pub const MAX_THREADS: usize = 64;
 
@@ -41,19 +39,21 @@ pub fn distance() -> usize {
 /// Sets up what gives indices back. Every create function calls this first: early, so that the
 /// key is one of the few that need no memory of their own per thread.
 pub fn prepare() {
-    static MAKING: Locked<()> = Locked::new((), true);
     // Acquire pairs with the Release below: the key exists.
-    if KEY.load(Ordering::Acquire) == 0 {
-        let _one_at_a_time = MAKING.lock();
-        let mut key = 0;
-        if KEY.load(Ordering::Acquire) != 0 {
-            return;
-        }
-        // SAFETY: `key` is a place for the result; the destructor is a function that stays loaded
-        // (the shared library is never unloaded).
-        if unsafe { libc::pthread_key_create(&mut key, Some(thread_ends)) } == 0 {
-            KEY.store(key + 1, Ordering::Release);
-        }
+    if KEY.load(Ordering::Acquire) != 0 {
+        return;
+    }
+    let mut key = 0;
+    // SAFETY: `key` is a place for the result; the destructor is a function that stays loaded
+    // (the shared library is never unloaded).
+    if unsafe { libc::pthread_key_create(&mut key, Some(thread_ends)) } != 0 {
+        return;
+    }
+    // No lock, which a child of fork could find held: of two that make a key, one deletes it.
+    // Release pairs with the Acquire loads of whoever uses the key.
+    if KEY.compare_exchange(0, key + 1, Ordering::Release, Ordering::Relaxed).is_err() {
+        // SAFETY: the key exists, and no thread has a value for it.
+        unsafe { libc::pthread_key_delete(key) };
     }
 }
 
@@ -97,6 +97,28 @@ fn take_bit() -> Option<usize> {
 fn give_bit(index: usize) {
     // Release pairs with the Acquire in `take_bit`.
     TAKEN.fetch_and(!(1 << index), Ordering::Release);
+}
+
+/// Gives back the indices of all threads but the calling one.
+///
+/// # Safety
+/// No other thread exists: this is a child of fork.
+pub unsafe fn keep_own_alone() {
+    let own = own_index().map_or(0, |index| 1 << index);
+    // Relaxed: threads started from here on see it.
+    TAKEN.store(own, Ordering::Relaxed);
+}
+
+/// The calling thread's index, if it has one.
+pub fn own_index() -> Option<usize> {
+    let distance = distance();
+    (distance < ENDED).then_some(distance / CACHE_DISTANCE)
+}
+
+/// How many threads have an index.
+#[cfg(test)]
+pub fn taken() -> u32 {
+    TAKEN.load(Ordering::Relaxed).count_ones()
 }
 
 /// The destructor of the key: the last thing the thread's index sees of it.

@@ -20,6 +20,7 @@ pub fn watches() -> bool {
     who() != NOBODY
 }
 
+#[inline(never)]
 fn who() -> u32 {
     // Relaxed: whoever finds out finds the same.
     let known = WHO.load(Ordering::Relaxed);
@@ -38,6 +39,8 @@ fn who() -> u32 {
 }
 
 /// A pool begins.
+#[cold]
+#[inline(never)]
 pub fn opened(pool: *const u8) {
     if who() == VALGRIND {
         // No red zones of Valgrind's: it would count the words among them.
@@ -46,6 +49,8 @@ pub fn opened(pool: *const u8) {
 }
 
 /// A pool ends, with all its entries.
+#[cold]
+#[inline(never)]
 pub fn retired(pool: *const u8) {
     if who() == VALGRIND {
         request(DESTROY_MEMPOOL, pool as usize, 0, 0);
@@ -53,6 +58,8 @@ pub fn retired(pool: *const u8) {
 }
 
 /// A caller gets an entry.
+#[cold]
+#[inline(never)]
 pub fn taken(pool: *const u8, entry: *mut u8, size: usize) {
     match who() {
         SANITIZER => open_to_all(entry, size),
@@ -62,6 +69,8 @@ pub fn taken(pool: *const u8, entry: *mut u8, size: usize) {
 }
 
 /// A caller gave an entry back.
+#[cold]
+#[inline(never)]
 pub fn given(pool: *const u8, entry: *mut u8, size: usize) {
     match who() {
         SANITIZER => closed_to_all(entry, size),
@@ -71,6 +80,8 @@ pub fn given(pool: *const u8, entry: *mut u8, size: usize) {
 }
 
 /// Nobody may touch these bytes.
+#[cold]
+#[inline(never)]
 pub fn closed_to_all(bytes: *mut u8, len: usize) {
     match who() {
         SANITIZER => sanitizer::call(sanitizer::poison(), bytes, len),
@@ -80,6 +91,8 @@ pub fn closed_to_all(bytes: *mut u8, len: usize) {
 }
 
 /// Whoever owns the memory may touch these bytes.
+#[cold]
+#[inline(never)]
 pub fn open_to_all(bytes: *mut u8, len: usize) {
     match who() {
         SANITIZER => sanitizer::call(sanitizer::unpoison(), bytes, len),
@@ -90,11 +103,15 @@ pub fn open_to_all(bytes: *mut u8, len: usize) {
 
 /// A mapping that may hold the only pointers to blocks of malloc's. A leak checker looks there, as it
 /// does in malloc's own memory.
+#[cold]
+#[inline(never)]
 pub fn mapped(base: *mut u8, len: usize) {
     sanitizer::call(sanitizer::add_root(), base, len);
 }
 
 /// The mapping goes.
+#[cold]
+#[inline(never)]
 pub fn unmapped(base: *mut u8, len: usize) {
     sanitizer::call(sanitizer::remove_root(), base, len);
 }
@@ -160,6 +177,7 @@ const MAKE_MEM_NOACCESS: usize = 0x4D43_0000;
 const MAKE_MEM_DEFINED: usize = 0x4D43_0002;
 
 /// Asks Valgrind for something; 0 where there is none.
+#[inline(never)]
 fn request(what: usize, a: usize, b: usize, c: usize) -> usize {
     let request = [what, a, b, c, 0, 0];
     let mut answer = 0usize;

@@ -138,7 +138,11 @@ const CHANGES: [(&str, &str, &str); 12] = [
         "    uint64_t flags;\n} mempool_options;",
         "    uint64_t flags;\n    int more;\n} mempool_options;",
     ),
-    ("a field's type", "    uint32_t reserved;", "    int32_t reserved;"),
+    (
+        "a field's type",
+        "    uint32_t reserved;\n} r_mempool_options;",
+        "    int32_t reserved;\n} r_mempool_options;",
+    ),
     ("a smaller field", "    size_t class_count;", "    uint32_t class_count;"),
     (
         "a field less",

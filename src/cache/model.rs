@@ -105,6 +105,10 @@ impl Pool {
         shared.depot.pop()
     }
 
+    fn alloc_from_depot(&self) -> Entry {
+        self.shared().depot.pop().unwrap()
+    }
+
     fn free(&self, index: usize, entry: Entry) {
         self.write_to(entry);
         let own = &self.caches[index];
@@ -125,6 +129,23 @@ impl Pool {
             // SAFETY: as above, with the lock.
             unsafe { self.caches[index].open(ROOM) };
         }
+    }
+
+    /// What a fork does before: all that is free to the depot, and the caches may open again. `see` is
+    /// the child, with what it finds there.
+    fn fork(&self, see: impl FnOnce(&[Entry])) {
+        let mut shared = self.shared();
+        self.caches.iter().for_each(Cache::close);
+        fence::heavy();
+        for cache in &self.caches {
+            // SAFETY: closed, then a heavy fence, with the lock.
+            unsafe { cache.drain(|entry| shared.depot.push(entry)) };
+        }
+        // The child takes them all: loom says if a thread of the parent's holds one.
+        shared.depot.iter().for_each(|entry| self.write_to(*entry));
+        let twice = |i: usize| shared.depot[..i].contains(&shared.depot[i]);
+        assert!(!(0..shared.depot.len()).any(twice), "in the depot twice");
+        see(&shared.depot);
     }
 
     /// With all threads done and `held` entries out, one thread gets each other entry once.
@@ -250,5 +271,70 @@ fn cache_that_opens_again_between_steals() {
         let stolen = [pool.alloc(1), pool.alloc(1)];
         owner.join().unwrap();
         pool.verify(1, stolen.iter().flatten().count());
+    });
+}
+
+#[test]
+fn fork_while_the_owner_is_inside_a_call() {
+    check(|| {
+        let pool = Pool::new(3, 2, 2);
+        let owner = {
+            let pool = pool.clone();
+            thread::spawn(move || {
+                let entry = pool.alloc(0).unwrap();
+                pool.reopen(0);
+                pool.free(0, entry);
+                pool.alloc(0).unwrap()
+            })
+        };
+        // The owner holds one, or is taking it or giving it back.
+        pool.fork(|depot| assert!(depot.len() >= 2));
+        pool.fork(|depot| assert!(depot.len() >= 2));
+        let kept = owner.join().unwrap();
+        pool.reopen(0);
+        pool.reopen(1);
+        assert_ne!(pool.alloc(1), Some(kept));
+        pool.verify(1, 2);
+    });
+}
+
+/// The child of a fork at which the owner was inside `call`, and is no more.
+fn child_whose_owner_vanished(call: fn(&Pool, Entry)) {
+    check(move || {
+        let pool = Pool::new(3, 2, 2);
+        let held = pool.alloc_from_depot();
+        let owner = {
+            let pool = pool.clone();
+            // It does not settle what it did.
+            thread::spawn(move || call(&pool, held))
+        };
+        pool.fork(|_| {});
+        owner.join().unwrap();
+        let shared = pool.shared();
+        // SAFETY: with the lock, and the owner is no more.
+        pool.caches.iter().for_each(|cache| unsafe { cache.abandon() });
+        let out = 3 - shared.depot.len();
+        drop(shared);
+        assert!(out <= 2);
+        // Whoever has the index next.
+        pool.reopen(0);
+        if let Some(entry) = pool.alloc(0) {
+            pool.free(0, entry);
+        }
+        pool.verify(0, out);
+    });
+}
+
+#[test]
+fn child_whose_owner_vanished_in_a_pop() {
+    // SAFETY: the owner's one call.
+    child_whose_owner_vanished(|pool, _| _ = unsafe { pool.caches[0].pop(fence::light) });
+}
+
+#[test]
+fn child_whose_owner_vanished_in_a_push() {
+    // SAFETY: the owner's one call.
+    child_whose_owner_vanished(|pool, entry| {
+        _ = unsafe { pool.caches[0].push(entry, fence::light) }
     });
 }

@@ -136,10 +136,18 @@ impl Pool {
 
     /// An entry from the heap in place of each of the pool's own.
     fn alloc_bypassed(&self) -> Option<Entry> {
-        // One at a time, so that there are never more than the pool has.
-        let _turn = self.shared.lock();
-        let left = self.dynamic.lock().count() < self.capacity();
-        if left { self.alloc_dynamic() } else { None }
+        {
+            let mut shared = self.shared.lock();
+            let taken = self.dynamic.lock().count() + shared.pending as usize;
+            if taken >= self.capacity() {
+                return None;
+            }
+            shared.pending += 1;
+        }
+        // No lock is held while the heap may wait for its own.
+        let entry = self.alloc_dynamic();
+        self.shared.lock().pending -= 1;
+        entry
     }
 
     /// Whether it looks itself for writes where nobody may: who watches sees them when they happen.
@@ -148,6 +156,7 @@ impl Pool {
     }
 
     /// Aborts if somebody wrote into the entry since it was freed.
+    #[inline(never)]
     fn check_untouched(&self, entry: Entry) {
         // SAFETY: it is a slot of this pool's.
         if unsafe { entry.decode_shared() }.is_blank() {
@@ -178,6 +187,7 @@ impl Pool {
     }
 
     /// Whether somebody wrote behind the entry.
+    #[inline(never)]
     fn overflowed(&self, entry: Entry) -> bool {
         let (space, len) = self.space_behind(entry);
         // SAFETY: inside the slot, which is this call's.
@@ -194,6 +204,8 @@ impl Pool {
     }
 
     /// Before the first entry goes out: no slot was touched.
+    #[cold]
+    #[inline(never)]
     pub(super) fn prepare_guarded(&self) {
         if self.traits.hardened {
             // A caller's buffer may contain anything.
@@ -209,6 +221,8 @@ impl Pool {
     }
 
     /// Nobody uses the pool any more.
+    #[cold]
+    #[inline(never)]
     pub(super) fn retire_guarded(&self) {
         self.tell(|| {
             watcher::retired(self.as_ptr());

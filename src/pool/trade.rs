@@ -24,9 +24,10 @@ const SMALLEST_TARGET: usize = 8;
 pub(super) struct Shared {
     pub(super) depot: Depot,
     pub(super) quarantine: Quarantine,
-    pub(super) open: bool,  // caches may be open
-    pub(super) active: u32, // how many are
-    pub(super) visits: u32, // since they were closed
+    pub(super) open: bool,   // caches may be open
+    pub(super) active: u32,  // how many are
+    pub(super) visits: u32,  // since they were closed
+    pub(super) pending: u32, // entries of a bypassed pool that are on their way from the heap
 }
 
 impl Shared {

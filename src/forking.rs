@@ -1,0 +1,177 @@
+//! How does a child of fork get every pool in order?
+//!
+//! A child has a copy of the memory and of the one thread that called fork. What the other threads
+//! were doing stays as it was: a lock that one of them held would be held for good, and a cache in
+//! the middle of a call can't be told from one that is not. So the forking thread sees to it before
+//! that nothing of the kind is copied:
+//!
+//! ```text
+//! before   take the registry's lock and that of who sets a misuse handler, then of each pool the
+//!          depot's and the dynamic entries';
+//!          close every cache; one heavy fence; bring what is in the caches to the depots
+//! parent   give the locks back; owners settle what they were doing, as after a shortage
+//! child    the caches and the thread indices of the threads that are gone start anew;
+//!          give the locks back: nobody waits for them
+//! ```
+//!
+//! An entry that a vanished thread held, or was taking or giving back, counts as out in the child.
+//!
+//! That is the order of locks: registry, then pools. No other code waits for one of them while it
+//! has another, none waits for the heap's locks while it has one that a fork waits for (`destroy`
+//! frees dynamic entries of a pool that left the registry), and none but these locks exist. Two
+//! threads that fork take turns by the registry's lock. A pool that another thread is making or
+//! destroying at that moment is not in the registry: its memory is lost to the child, no more.
+//!
+//! Cost: O(pools + caches) before, and the same once more after.
+//!
+//! A thread that found a misuse may hold locks of these, and what it calls before it aborts may fork:
+//! such a fork takes none, and its child may use no pool.
+//!
+//! The handlers run where fork is called. `vfork`, `posix_spawn` and a bare `clone` don't call them:
+//! a child of those may use pools only if it shares nothing, and no other thread existed.
+
+use core::mem::forget;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use crate::error::Error;
+use crate::fence;
+use crate::misuse::is_ending;
+use crate::pool::Pool;
+use crate::registry::{self, Registry};
+use crate::report::SETTING;
+use crate::thread_index;
+
+static REGISTERED: AtomicBool = AtomicBool::new(false);
+
+/// Has fork call the handlers. Every create function calls this first; most likely it was done when
+/// the library was loaded.
+pub fn prepare() -> Result<(), Error> {
+    // Relaxed: nothing is published with it. Whoever swaps first registers; once is enough, and twice
+    // would have a fork wait for itself.
+    if !REGISTERED.load(Ordering::Relaxed) && !REGISTERED.swap(true, Ordering::Relaxed) {
+        // SAFETY: functions that stay loaded (the shared library is never unloaded).
+        let result = unsafe { libc::pthread_atfork(Some(before), Some(parent), Some(child)) };
+        if result != 0 {
+            REGISTERED.store(false, Ordering::Relaxed);
+            return Err(Error::NoMemory);
+        }
+    }
+    Ok(())
+}
+
+// Handlers for `before` run in the reverse order of their registration, the others in its order.
+// Registered at load, ours run next to the fork itself, and those of the program may use pools.
+#[used]
+#[unsafe(link_section = ".init_array.00101")]
+static AT_LOAD: extern "C" fn() = {
+    extern "C" fn at_load() {
+        // Without memory for it: the first create tries again, and says so.
+        let _ = prepare();
+    }
+    at_load
+};
+
+unsafe extern "C" fn before() {
+    if is_ending() {
+        return;
+    }
+    let all = registry::lock();
+    forget(SETTING.lock());
+    shared_pools(&all).for_each(Pool::hold);
+    let cached = || shared_pools(&all).filter(|pool| pool.has_caches());
+    // If the fence is refused, the caches stay as they are, and what is in others' is lost to the child.
+    if cached().next().is_some() && fence::works() {
+        // SAFETY: all are held, and closed before the fence.
+        unsafe {
+            cached().for_each(|pool| pool.close_caches());
+            fence::heavy();
+            cached().for_each(|pool| pool.collect());
+        }
+    }
+    forget(all);
+}
+
+unsafe extern "C" fn parent() {
+    if is_ending() {
+        return;
+    }
+    // SAFETY: `before` ran in this thread.
+    unsafe {
+        let all = registry::held();
+        drop(SETTING.held());
+        shared_pools(&all).for_each(|pool| pool.let_go());
+    }
+}
+
+unsafe extern "C" fn child() {
+    if is_ending() {
+        return;
+    }
+    // SAFETY: `before` ran in this thread's original, and there is no other thread.
+    unsafe {
+        let all = registry::held();
+        drop(SETTING.held());
+        thread_index::keep_own_alone();
+        for pool in shared_pools(&all) {
+            pool.abandon_caches();
+            pool.let_go();
+        }
+    }
+}
+
+fn shared_pools(all: &Registry) -> impl Iterator<Item = &Pool> {
+    all.iter().flat_map(|collection| collection.pools().iter().copied()).filter(|p| p.is_shared())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capi;
+
+    /// Runs in a child; true if it did what it should.
+    fn in_child(run: impl FnOnce() -> bool) -> bool {
+        // SAFETY: the child calls nothing that may wait for a thread that is gone.
+        unsafe {
+            match libc::fork() {
+                0 => libc::_exit(i32::from(!run())),
+                pid => {
+                    let mut status = -1;
+                    libc::waitpid(pid, &mut status, 0) == pid && status == 0
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_child_has_its_own_index_alone_and_pools_in_order() {
+        let handle = capi::mempool_create(1000, 8, false);
+        // SAFETY: the pool is live until the destroy below; so are the entries until they are freed.
+        unsafe {
+            let pool = Pool::at(handle as usize);
+            let one = || Pool::free(pool.alloc().unwrap());
+            one();
+            let barrier = std::sync::Barrier::new(2);
+            std::thread::scope(|s| {
+                s.spawn(|| {
+                    one();
+                    barrier.wait();
+                    barrier.wait();
+                });
+                barrier.wait();
+                for _ in 0..3 {
+                    assert!(in_child(|| {
+                        pool.check();
+                        one();
+                        pool.check();
+                        thread_index::taken() == 1
+                    }));
+                    pool.check();
+                    one();
+                    pool.check();
+                }
+                barrier.wait();
+            });
+            capi::mempool_destroy(handle);
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What does a fork do to one pool?
+//!
+//! Before it: the forking thread takes the pool's locks and brings what is in the caches to the
+//! depot. After it: the locks go back, and in the child the caches of threads that are gone start
+//! anew. `forking.rs` has the whole story.
+
+use core::mem::{ManuallyDrop, forget};
+
+use super::Pool;
+use crate::cache::Cache;
+use crate::thread_index;
+
+impl Pool {
+    /// Whether a fork has anything to do here. A pool for a single thread has no locks: it is in
+    /// order if no other thread is inside a call on it.
+    pub fn is_shared(&self) -> bool {
+        !self.traits.single_thread
+    }
+
+    /// Whether threads may have entries of it in caches.
+    pub fn has_caches(&self) -> bool {
+        self.caches.count > 0
+    }
+
+    /// Takes its locks: the depot's, then the dynamic entries'.
+    pub fn hold(&self) {
+        forget(self.shared.lock());
+        forget(self.dynamic.lock());
+    }
+
+    /// Closes all caches. A heavy fence and [`collect`](Self::collect) must follow.
+    ///
+    /// # Safety
+    /// The pool is held.
+    pub unsafe fn close_caches(&self) {
+        self.all_caches().for_each(Cache::close);
+    }
+
+    /// Takes what is in the caches. Their owners open them again as soon as they come to the depot:
+    /// unlike after a shortage, there is plenty.
+    ///
+    /// # Safety
+    /// The pool is held, and its caches were closed, with a heavy fence in between.
+    pub unsafe fn collect(&self) {
+        // SAFETY: the calling thread holds the lock, and goes on to.
+        let mut shared = ManuallyDrop::new(unsafe { self.shared.held() });
+        for cache in self.all_caches() {
+            // SAFETY: by this function's contract.
+            unsafe { cache.drain(|entry| self.give(&mut shared, entry)) };
+        }
+        shared.active = 0;
+    }
+
+    /// Has the caches of all threads but the calling one start anew.
+    ///
+    /// # Safety
+    /// The pool is held, and no other thread exists.
+    pub unsafe fn abandon_caches(&self) {
+        // SAFETY: the calling thread's original held the lock when it forked.
+        let mut shared = ManuallyDrop::new(unsafe { self.shared.held() });
+        shared.active = 0;
+        let own = thread_index::own_index();
+        for (number, cache) in self.all_caches().enumerate() {
+            if own == Some(number) {
+                // In order: its owner is here.
+                shared.active += u32::from(cache.is_open());
+            } else {
+                // SAFETY: its owner does not exist.
+                unsafe { cache.abandon() };
+            }
+        }
+    }
+
+    /// Gives its locks back.
+    ///
+    /// # Safety
+    /// The pool is held.
+    pub unsafe fn let_go(&self) {
+        // SAFETY: the calling thread took both, or its original did.
+        unsafe {
+            drop(self.dynamic.held());
+            drop(self.shared.held());
+        }
+    }
+}
