@@ -65,6 +65,7 @@ test: stage
 	CMEMPOOL_PREFIX=$(STAGE) $(CARGO) test --locked
 	$(MAKE) --no-print-directory loom
 	tests/c/run.sh $(STAGE)
+	tests/watched.sh $(STAGE)
 	tests/install.sh
 
 ## loom: the models of the thread protocol, in every order that threads can run them

@@ -37,7 +37,7 @@ proptest! {
     fn create_accepts_what_makes_sense(setup in any_setup(), class_count in 0..4_usize) {
         let ranged = setup.shape.policy();
         let policy_is_known = ranged.is_none_or(|policy| policy < 3);
-        let flags_are_known = setup.flags < 32
+        let flags_are_known = setup.flags < 64
             && (ranged.is_none() || !setup.has(c::MEMPOOL_FALL_BACK));
         let alignment_can_be_had = setup.alignment == 0
             || (setup.alignment.is_power_of_two() && setup.alignment <= 4096);
@@ -104,9 +104,11 @@ fn setup() -> impl Strategy<Value = Setup> {
         4 => (0..10_u32).prop_map(|bits| 1 << bits),
         1 => Just(4096),
     ];
-    (prop_oneof![2 => ordinary, 3 => powers, 3 => list], 0..8_u64, memory, alignment).prop_map(
+    let hardened = prop_oneof![3 => Just(0), 1 => Just(c::MEMPOOL_HARDENED)];
+    let flags = (0..8_u64, hardened).prop_map(|(others, hardened)| (others << 1) | hardened);
+    (prop_oneof![2 => ordinary, 3 => powers, 3 => list], flags, memory, alignment).prop_map(
         |((shape, fall_back), other_flags, memory, alignment)| {
-            let flags = (other_flags << 1) | fall_back;
+            let flags = other_flags | fall_back;
             Setup { shape, alignment, flags, memory }
         },
     )
@@ -129,7 +131,7 @@ fn any_setup() -> impl Strategy<Value = Setup> {
         2 => (0..15_u32).prop_map(|bits| 1 << bits),
     ];
     let memory = prop_oneof![Just(Memory::Own), Just(Memory::OwnPlain)];
-    let flags = prop_oneof![2 => Just(0), 2 => 0..40_u64];
+    let flags = prop_oneof![2 => Just(0), 2 => 0..72_u64];
     (shape, alignment, flags, memory).prop_map(|(shape, alignment, flags, memory)| Setup {
         shape,
         alignment,

@@ -554,14 +554,19 @@ impl Run {
 
     /// From one entry of a class to the next, in bytes.
     fn stride(&self, class: usize) -> usize {
-        (self.model.classes[class].elem_size + 8).next_multiple_of(self.align())
+        let guarded = self.setup.has(c::MEMPOOL_HARDENED) && !self.setup.plain();
+        self.stride_with(class, if guarded && self.buffer.is_none() { 16 } else { 0 })
+    }
+
+    fn stride_with(&self, class: usize, gap: usize) -> usize {
+        (self.model.classes[class].elem_size + gap + 8).next_multiple_of(self.align())
     }
 
     /// The header's macros give the same number, for the default alignment.
     fn verify_buffer_size(&self, bytes: usize) {
         if self.setup.alignment <= 16 {
             let per_class = |(i, class): (usize, &Class)| {
-                let per_slot = self.stride(i) + c::CMEMPOOL_PER_SLOT;
+                let per_slot = self.stride_with(i, 0) + c::CMEMPOOL_PER_SLOT;
                 c::CMEMPOOL_PER_CLASS + class.capacity * per_slot
             };
             let classes = self.model.classes.iter().enumerate().map(per_class).sum::<usize>();
