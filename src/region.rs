@@ -11,6 +11,7 @@ use crate::slot::OWNER_ALIGN;
 use crate::watcher;
 
 const HUGE_PAGE: usize = 2 << 20;
+const SMALLEST_PAGE: usize = 4096;
 
 /// The memory of a pool or of a collection of pools.
 ///
@@ -178,8 +179,9 @@ impl Region {
 }
 
 fn page_size() -> usize {
-    // SAFETY: a plain query; the page size is always known.
-    unsafe { libc::sysconf(libc::_SC_PAGESIZE) as usize }
+    // SAFETY: a plain query; the kernel tells every process its page size.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    usize::try_from(size).unwrap_or(SMALLEST_PAGE)
 }
 
 fn map_pages(len: usize) -> Result<NonNull<u8>, Error> {

@@ -282,7 +282,8 @@ static void ordinary_options(void)
         row("flag bit %d", bit);
         good.flags = (uint64_t)1 << bit;
         const uint64_t known = MEMPOOL_FALL_BACK | MEMPOOL_SINGLE_THREAD | MEMPOOL_NO_PREFAULT |
-                               MEMPOOL_ZERO_ON_FREE | MEMPOOL_REPORT_LEAKS;
+                               MEMPOOL_ZERO_ON_FREE | MEMPOOL_REPORT_LEAKS |
+                               MEMPOOL_HARDENED;
         if (good.flags & known)
             MAKES(mempool_create_with(&good));
         else

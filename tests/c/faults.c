@@ -60,6 +60,9 @@ static const struct {
 /* What can't fail, or not in a way that anyone could tell. */
 static const char *const infallible[] = {
     "__cxa_finalize", "__errno_location", "abort", "free", "memcpy", "memmove", "memset", "strlen",
+    "pthread_key_delete", "pthread_self", "secure_getenv", "__asan_poison_memory_region",
+    "__asan_unpoison_memory_region", "__lsan_register_root_region",
+    "__lsan_unregister_root_region",
 };
 
 /* Refuses call `nth` of a kind, and those after it if `onwards`. */
@@ -256,6 +259,9 @@ long syscall(long number, ...)
         error = refusal(FUTEX);
     else if (now.inside && !(number == SYS_futex && operation == FUTEX_WAKE))
         atomic_store(&seen->unknown, number);
+    if (now.inside && meets && number == SYS_membarrier &&
+        (int)with[0] == MEMBARRIER_PRIVATE_EXPEDITED)
+        meet();
     if (error != 0) {
         if (number == SYS_membarrier && (int)with[0] == MEMBARRIER_PRIVATE_EXPEDITED)
             atomic_store(&seen->must_abort, true);
@@ -269,8 +275,6 @@ int pthread_key_create(pthread_key_t *key, void (*destructor)(void *))
 {
     NEXT(int, "pthread_key_create", pthread_key_t *, void (*)(void *));
     int error = refusal(KEY_CREATE);
-    if (now.inside && meets)
-        meet();
     if (error == 0)
         error = next(key, destructor);
     if (now.inside && error == 0)
@@ -370,7 +374,7 @@ struct plan {
     size_t alignment;
     bool buffer;   /* in memory of the caller's */
     bool threads;  /* others come and go first */
-    bool meets;    /* two threads make their first pool at once */
+    bool meets;    /* one thread waits for the lock that another has in a shortage */
     bool misuse;   /* ends with a double free */
 };
 
@@ -411,6 +415,7 @@ static const struct plan plans[] = {
      .buffer = true},
     {"other threads", .count = 1000, .size = 40, .flags = MEMPOOL_FALL_BACK, .threads = true},
     {"two at once", .count = 200, .size = 40, .meets = true},
+    {"hardened", .count = 100, .size = 40, .flags = MEMPOOL_HARDENED},
     {"a double free", .count = 10, .size = 40, .misuse = true},
 };
 
@@ -601,25 +606,26 @@ static void *take_and_give(void *argument)
     return NULL;
 }
 
-static void *make_and_destroy(void *argument)
+static atomic_int here; /* threads that are under the pool's lock, in a shortage */
+static atomic_bool over; /* there was one, or there will be none */
+
+/* Waits for the lock of a pool while another thread has it. */
+static void *come_meanwhile(void *argument)
 {
     struct use *use = argument;
-    while (atomic_load(&seen->calls[KEY_CREATE]) == 0)
+    while (atomic_load(&here) == 0 && !atomic_load(&over))
         usleep(100);
-    if (make(use)) {
-        take_and_give(use);
-        DO((mempool_destroy)(use->mp));
-    }
+    CHECK(used(use) <= use->plan->count);
+    CHECK(atomic_load(&here) == 0);
     return NULL;
 }
 
-/* Under a lock of the library's: until the other thread waits for it, or five seconds; and a little
- * longer, in which that one must not come here. */
+/* Under the pool's lock: until the other thread waits for it, or half a second; and a little longer,
+ * in which that one must not come in. */
 static void meet(void)
 {
-    static atomic_int here;
     CHECK(atomic_fetch_add(&here, 1) == 0);
-    for (int i = 0; i < 50000 && atomic_load(&seen->calls[FUTEX]) == 0; i++)
+    for (int i = 0; i < 5000 && atomic_load(&seen->calls[FUTEX]) == 0; i++)
         usleep(100);
     usleep(2000);
     atomic_fetch_sub(&here, 1);
@@ -636,18 +642,24 @@ static void carry_out(const struct plan *plan)
     static struct use use, other;
     pthread_t thread;
     use = other = (struct use){.plan = plan};
-    meets = plan->meets;
-    atomic_store(&concurrent, plan->meets);
-    if (plan->meets)
-        in_thread(&other, make_and_destroy, &thread);
-    bool made = make(&use);
-    if (plan->meets) {
-        CHECK(pthread_join(thread, NULL) == 0);
-        atomic_store(&concurrent, false);
-        meets = false;
-    }
-    if (!made)
+    if (!make(&use))
         return;
+    if (plan->meets) {
+        pthread_t waits;
+        other.mp = use.mp;
+        atomic_store(&over, false);
+        meets = !recovering;
+        atomic_store(&concurrent, true);
+        in_thread(&other, come_meanwhile, &waits);
+        while (use.length < plan->count)
+            take(&use, false, YES);
+        take(&use, false, NO);
+        meets = false;
+        atomic_store(&over, true);
+        CHECK(pthread_join(waits, NULL) == 0);
+        atomic_store(&concurrent, false);
+        give(&use, use.length);
+    }
 
     for (int i = 0; plan->threads && i < 3; i++) {
         other.mp = use.mp;
@@ -811,8 +823,8 @@ static void check_call(const char *symbol)
     for (size_t kind = 0; kind < KINDS; kind++)
         if (strcmp(symbol, kinds[kind].symbol) == 0) {
             known = true;
-            /* Before libc's functions of the heap come valgrind's. */
-            CHECK(tried[kind] > 0 || under_valgrind());
+            /* Before libc's functions of the heap come valgrind's, and before main comes atfork. */
+            CHECK(tried[kind] > 0 || under_valgrind() || kind == ATFORK);
         }
     CHECK(known);
 }

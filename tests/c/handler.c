@@ -167,7 +167,7 @@ static void overwritten(void)
 static void never_out(void)
 {
     mempool *mp = create_with_flags(0, NULL);
-    char *entry = taken(mp) + slot_size(SIZE, 16) * (COUNT - 1);
+    char *first = taken(mp), *entry = first + (taken(mp) - first) * (COUNT - 1);
     blame(entry, mp);
     (mempool_free_entry)(entry);
 }
