@@ -256,19 +256,6 @@ impl Cache {
         self.sp.store(self.base, Release);
     }
 
-    /// Whether the entry is in it, most likely: for a report, in the middle of other threads' calls.
-    pub fn seems_to_hold(&self, entry: Entry) -> bool {
-        let (mut at, sp) = (self.bottom.load(Relaxed), self.sp.load(Acquire));
-        while at < sp {
-            // SAFETY: `at` is between `base` and the last element, whoever writes there meanwhile.
-            if unsafe { (*at).load(Relaxed) } == entry.payload() {
-                return true;
-            }
-            at = at.wrapping_add(1);
-        }
-        false
-    }
-
     /// Whether the limits are open.
     pub fn is_open(&self) -> bool {
         self.ceiling.load(Relaxed) != below_all()

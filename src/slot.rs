@@ -125,6 +125,20 @@ impl Entry {
         unsafe { self.word() }.store(owner ^ state as usize ^ self.mask(), Ordering::Relaxed);
     }
 
+    /// Writes the word again of a slot that is free and was marked so, in state `Out`. One instruction,
+    /// without the key.
+    ///
+    /// # Safety
+    /// As [`mark`](Self::mark).
+    #[inline(always)]
+    pub unsafe fn mark_out(self) {
+        // SAFETY: the word of a slot is live and aligned.
+        let word = unsafe { self.word() };
+        // Relaxed: as in `mark`.
+        let out = word.load(Ordering::Relaxed) ^ (State::Out as usize ^ State::Free as usize);
+        word.store(out, Ordering::Relaxed);
+    }
+
     /// Changes the state from `Out` to `Free` for one of all who try at the same moment. False for the
     /// others.
     ///

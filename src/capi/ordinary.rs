@@ -107,7 +107,7 @@ fn alloc_exhausted(pool: &Pool) -> *mut c_void {
 /// @errno EINVAL  `mp` is NULL
 /// @errno ENOMEM  all entries are out (and the heap, where the pool may use it, has none)
 ///
-/// Threads: safe. Cost: O(1), some 25 instructions and no lock while the thread has free entries of
+/// Threads: safe. Cost: O(1), some 20 instructions and no lock while the thread has free entries of
 /// the pool in its cache; a lock each some hundred calls to fill it. Only a call that finds all of
 /// them in other threads' caches looks at each of those: at most 64, once per shortage. It waits for
 /// no thread but for one that is at the depot under the lock.

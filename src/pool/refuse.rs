@@ -71,18 +71,6 @@ impl Pool {
             .shared
             .lock_unless_held()
             .is_some_and(|shared| slot >= shared.depot.fresh() as usize);
-        Some(if untouched || self.is_blank_in_a_cache(slot as u32) {
-            Kind::NeverOut
-        } else {
-            Kind::HeaderOverwritten
-        })
-    }
-
-    /// Whether a cache took the slot from the depot, and no caller from there.
-    fn is_blank_in_a_cache(&self, slot: u32) -> bool {
-        let entry = self.entry(slot);
-        // SAFETY: it is a slot of this pool's.
-        let blank = unsafe { entry.decode_shared() }.is_blank();
-        blank && self.all_caches().any(|cache| cache.seems_to_hold(entry))
+        Some(if untouched { Kind::NeverOut } else { Kind::HeaderOverwritten })
     }
 }

@@ -124,8 +124,14 @@ impl Pool {
             let count = (target / 2).min(shared.depot.free() as usize);
             let (elements, _) = cache.elements();
             let (slots, stride) = (self.slots, self.stride);
+            let fresh = shared.depot.fresh();
             let falling = shared.depot.take_many(&mut elements[..count], |slot| {
-                slots.add(slot as usize * stride).as_ptr()
+                let payload = slots.add(slot as usize * stride);
+                if slot >= fresh {
+                    // The fast path counts on a word.
+                    Entry::new(payload).mark(self.address(), State::Free);
+                }
+                payload.as_ptr()
             });
             // Of the others it is known since they went out before.
             expect(&elements[..falling], self.address());

@@ -327,22 +327,25 @@ static void realloc_of_interior(struct world *world)
 
 static void never_out(struct world *world)
 {
-    char *entry = take(world);
+    /* Far enough from the first that no cache took it along. */
+    char *entry = take(world) + (world->kind->count - COUNT) * slot_size(world->size, 16);
     give(world, blame(world, entry + world->shift * slot_size(world->size, 16)));
 }
 
 /* The slot was out in a pool that is gone; this pool, in the same memory, never handed it out. */
 static void never_out_of_this(struct world *world)
 {
-    char *entries[COUNT];
-    for (size_t i = 0; i < COUNT; i++)
+    char *entries[30];
+    size_t count = world->kind->count, slot = count - COUNT + world->shift;
+    CHECK(count <= LENGTH(entries));
+    for (size_t i = 0; i < count; i++)
         entries[i] = take(world);
     give(world, entries[1]);
     destroy(world);
     create(world);
     char *entry = take(world);
-    for (size_t i = 0; i < COUNT; i++)
-        if (address(entries[i]) - address(entry) == world->shift * slot_size(world->size, 16))
+    for (size_t i = 0; i < count; i++)
+        if (address(entries[i]) - address(entry) == slot * slot_size(world->size, 16))
             give(world, blame(world, entries[i]));
 }
 
