@@ -164,7 +164,10 @@ impl Pool {
         }
         // SAFETY: the payload has that many bytes, and the slot is this call's.
         let bytes = unsafe { core::slice::from_raw_parts(entry.payload(), self.elem_size) };
-        if let Some(offset) = bytes.iter().position(|&byte| byte != self.freed_byte()) {
+        let freed = self.freed_byte();
+        // All of them at first, which goes many at a time.
+        if bytes.iter().fold(0, |wrong, byte| wrong | (byte ^ freed)) != 0 {
+            let offset = bytes.iter().position(|&byte| byte != freed).unwrap_or(0);
             self.stop((Kind::WriteAfterFree { offset }, entry));
         }
     }
@@ -180,9 +183,10 @@ impl Pool {
 
     fn write_canary(&self, entry: Entry) {
         let (space, len) = self.space_behind(entry);
-        for i in 0..len {
-            // SAFETY: inside the slot, which is this call's.
-            unsafe { space.add(i).write(canary(entry, i)) };
+        // SAFETY: inside the slot, which is this call's.
+        let space = unsafe { core::slice::from_raw_parts_mut(space, len) };
+        for (i, bytes) in space.chunks_mut(WORD).enumerate() {
+            bytes.iter_mut().zip(canary(entry, i)).for_each(|(byte, canary)| *byte = canary);
         }
     }
 
@@ -191,7 +195,11 @@ impl Pool {
     fn overflowed(&self, entry: Entry) -> bool {
         let (space, len) = self.space_behind(entry);
         // SAFETY: inside the slot, which is this call's.
-        let whole = (0..len).all(|i| unsafe { space.add(i).read() } == canary(entry, i));
+        let space = unsafe { core::slice::from_raw_parts(space, len) };
+        let whole = space
+            .chunks(WORD)
+            .enumerate()
+            .all(|(i, bytes)| bytes.iter().zip(canary(entry, i)).all(|(&b, canary)| b == canary));
         let next = self.slot(entry) + 1;
         !whole || (next < self.capacity && !self.has_word_of_ours(next))
     }
@@ -243,7 +251,7 @@ impl Pool {
     }
 }
 
-/// Of one entry, and not the same twice.
-fn canary(entry: Entry, i: usize) -> u8 {
-    keyed(!entry.address() ^ i) as u8
+/// What lies in word `i` behind an entry: of that entry, and not the same twice.
+fn canary(entry: Entry, i: usize) -> [u8; WORD] {
+    keyed(!entry.address() ^ i).to_ne_bytes()
 }
