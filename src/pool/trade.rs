@@ -7,6 +7,7 @@ use crate::cache_plan::CachePlan;
 use crate::depot::Depot;
 use crate::fence;
 use crate::likely_owner::expect;
+use crate::lock::Guard;
 use crate::misuse::Kind;
 use crate::slot::{Entry, State};
 use crate::thread_index::{self, CACHE_DISTANCE};
@@ -20,6 +21,14 @@ const PLENTY: u32 = 16;
 /// A cache of fewer entries is not worth the trouble.
 const SMALLEST_TARGET: usize = 8;
 
+/// What is known of a double free that came as far as the depot: the same slot may be there twice.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Damage {
+    None,
+    Seen(u32), // the slot; whoever holds the lock tells when it has given that back
+    Told,      // the process is about to end
+}
+
 /// What threads share, behind the lock.
 pub(super) struct Shared {
     pub(super) depot: Depot,
@@ -28,6 +37,7 @@ pub(super) struct Shared {
     pub(super) active: u32,  // how many are
     pub(super) visits: u32,  // since they were closed
     pub(super) pending: u32, // entries of a bypassed pool that are on their way from the heap
+    pub(super) damage: Damage,
 }
 
 impl Shared {
@@ -39,6 +49,14 @@ impl Shared {
             && self.depot.free() > capacity / PLENTY
         {
             self.open = true;
+        }
+    }
+
+    /// A slot's entry was freed twice.
+    #[cold]
+    fn note_damage(&mut self, slot: u32) {
+        if self.damage == Damage::None {
+            self.damage = Damage::Seen(slot);
         }
     }
 }
@@ -83,7 +101,7 @@ impl Pool {
             unsettled = true;
         }
         let mut shared = self.shared.lock();
-        let entry = own
+        let taken = own
             // SAFETY: the cache is the thread's own, and this call holds the lock.
             .and_then(|cache| unsafe { self.alloc_through(cache, &mut shared, unsettled) })
             .or_else(|| {
@@ -92,10 +110,12 @@ impl Pool {
                     self.take_back_from_caches(&mut shared);
                 }
                 shared.depot.take().map(|slot| self.entry(slot))
-            })?;
-        // SAFETY: the slot was free, so it is this call's.
-        unsafe { entry.mark(self.address(), State::Out) };
-        Some(entry)
+            });
+        if let Some(entry) = taken {
+            // SAFETY: the slot was free, so it is this call's.
+            unsafe { entry.mark(self.address(), State::Out) };
+        }
+        self.leave(shared).then_some(taken).flatten()
     }
 
     /// Gets an entry from the depot, and more into the cache if there is plenty. None if the cache
@@ -118,6 +138,9 @@ impl Pool {
             }
             if let Some(entry) = cache.settle_pop() {
                 return Some(entry);
+            }
+            if shared.damage != Damage::None {
+                return None;
             }
             let target = self.adjust(cache, shared)?;
             let slot = shared.depot.take()?;
@@ -163,6 +186,7 @@ impl Pool {
                 let mut shared = self.shared.lock();
                 shared.visit(self.capacity);
                 self.give(&mut shared, entry);
+                self.leave(shared);
             }
         }
     }
@@ -180,9 +204,10 @@ impl Pool {
             if !cache.is_open() {
                 cache.clear(|entry| self.give(&mut shared, entry));
             }
-            let Some(target) = self.adjust(cache, &mut shared) else { return };
-            let (elements, len) = cache.elements();
-            if len >= target {
+            if let Some(target) = self.adjust(cache, &mut shared)
+                && let (elements, len) = cache.elements()
+                && len >= target
+            {
                 let oldest = len - target / 2;
                 let (slots, shift, inverse) = (self.slots, self.stride_shift, self.stride_inverse);
                 let given = shared.depot.give_many(
@@ -190,11 +215,12 @@ impl Pool {
                         .iter()
                         .map(|payload| slot_number(*payload as usize, slots, shift, inverse)),
                 );
-                given.unwrap_or_else(|slot| self.stop((Kind::DoubleFree, self.entry(slot))));
+                given.unwrap_or_else(|slot| shared.note_damage(slot));
                 elements.copy_within(oldest..len, 0);
                 cache.set_len(len - oldest);
             }
         }
+        self.leave(shared);
     }
 
     /// Opens or closes the caller's own cache and sets its ceiling, by what the depot has to share
@@ -251,11 +277,30 @@ impl Pool {
         shared.visits = 0;
     }
 
-    /// Gives a free slot to the depot.
+    /// Gives a free slot to the depot. [`leave`](Self::leave) must follow.
     pub(super) fn give(&self, shared: &mut Shared, entry: Entry) {
-        if !shared.depot.give(self.slot(entry)) {
-            self.stop((Kind::DoubleFree, entry));
+        let slot = self.slot(entry);
+        if !shared.depot.give(slot) {
+            shared.note_damage(slot);
         }
+    }
+
+    /// Gives the lock back, and then tells what was noted under it: a handler of misuse may use the
+    /// pool. False if another thread is telling that already, or a handler came here: nothing that the
+    /// depot has may be handed out.
+    pub(super) fn leave(&self, shared: Guard<'_, Shared>) -> bool {
+        shared.damage == Damage::None || self.leave_damaged(shared)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn leave_damaged(&self, mut shared: Guard<'_, Shared>) -> bool {
+        let damage = core::mem::replace(&mut shared.damage, Damage::Told);
+        drop(shared);
+        if let Damage::Seen(slot) = damage {
+            self.stop((Kind::DoubleFree, self.entry(slot)));
+        }
+        false
     }
 
     /// The owner's side of the protocol on a detour.
