@@ -205,9 +205,10 @@ static void ends_while_others_work(void)
         int status;
         double before = seconds();
         const char *text = run_in_child(end_while_others_work, &ending, &status);
-        if (status != 0)
+        if (status != 0 && !under_valgrind())
             fprintf(stderr, "status %#x: '%s'\n", (unsigned)status, text);
-        CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        /* What others have in hand is lost to valgrind, which has a status for that. */
+        CHECK(WIFEXITED(status) && (WEXITSTATUS(status) == 0 || under_valgrind()));
         CHECK(strcmp(text, ending.how == _EXIT ? "" : "handled") == 0);
         /* With nothing to wait for; a machine may be busy. */
         CHECK(under_valgrind() || seconds() - before < 10);
@@ -424,7 +425,6 @@ static void first_calls_in_the_last_round(void)
         CHECK(mempool_used_count(mp) == 0 && used(&early) == 0);
     }
     CHECK(new_thread_has_cache());
-    /* The indices of a child are its own threads', whatever died in the parent. */
     mempool_destroy(mp);
 }
 
@@ -435,13 +435,33 @@ static void in_child_of_fork(void *unused)
     first_calls_in_the_last_round();
 }
 
+static pthread_barrier_t barrier;
+
+static void *use_and_wait(void *unused)
+{
+    a_bit_of_everything(&early);
+    pthread_barrier_wait(&barrier); /* all have an index */
+    pthread_barrier_wait(&barrier); /* the child has ended */
+    return unused;
+}
+
+/* All indices are a child's own threads', whoever has them in the parent. */
 static void first_calls_in_a_child(void)
 {
-    if (under_valgrind())
+    if (under_valgrind() || watched)
         return;
     row("first calls in the last round, in a child of fork");
+    pthread_t threads[70];
+    CHECK(pthread_barrier_init(&barrier, NULL, LENGTH(threads) + 1) == 0);
+    for (size_t i = 0; i < LENGTH(threads); i++)
+        CHECK(pthread_create(&threads[i], NULL, use_and_wait, NULL) == 0);
+    pthread_barrier_wait(&barrier);
     int status;
     CHECK(run_in_child(in_child_of_fork, NULL, &status)[0] == '\0' && status == 0);
+    pthread_barrier_wait(&barrier);
+    for (size_t i = 0; i < LENGTH(threads); i++)
+        CHECK(pthread_join(threads[i], NULL) == 0);
+    pthread_barrier_destroy(&barrier);
 }
 
 /* ---- Threads that are cancelled ---- */
@@ -533,6 +553,7 @@ static void thread_in_child(void *body)
     void *(*const *its)(void *) = body;
     mempool_set_misuse_handler(handler, NULL);
     in_thread(*its, NULL);
+    destroy_all(&early); /* valgrind would find them lost */
 }
 
 /* This program again, whose thread is cancelled before the first pool is made. */
@@ -557,6 +578,8 @@ static void cancelled_inside_calls(void)
         body = free_twice;
         EXPECT_ABORT(thread_in_child, &body, "double free of 0x");
     }
+    if (under_valgrind())
+        return; /* it is what would be started again */
     row("cancelled before the first pool is made");
     const char *text = run_in_child(start_again, NULL, &status);
     CHECK(status == 0 && strstr(text, "\ndone") != NULL);
