@@ -230,9 +230,15 @@ impl Pool {
     #[inline(never)]
     pub(super) fn prepare_guarded(&self) {
         if self.traits.hardened {
-            // A caller's buffer may contain anything.
-            // SAFETY: nobody knows the pool yet.
-            (0..self.capacity).for_each(|slot| unsafe { self.entry(slot).wipe() });
+            // A caller's buffer may contain anything, what an earlier pool wrote included.
+            for entry in (0..self.capacity).map(|slot| self.entry(slot)) {
+                let (space, len) = self.space_behind(entry);
+                // SAFETY: nobody knows the pool yet; the space is inside the slot.
+                unsafe {
+                    entry.wipe();
+                    space.write_bytes(0, len);
+                }
+            }
         }
         self.tell(|| {
             watcher::opened(self.as_ptr());

@@ -200,7 +200,9 @@ static void ends_while_others_work(void)
 {
     uint64_t state = 1;
     for (size_t i = 0; i < scaled(60, 1) * ENDS; i++) {
-        struct ending ending = {(enum end)(i % ENDS), random_below(&state, 3000)};
+        /* Not on the stack of main, which goes when that exits. */
+        static struct ending ending;
+        ending = (struct ending){(enum end)(i % ENDS), random_below(&state, 3000)};
         row("%s while others work, number %zu", end_names[ending.how], i);
         int status;
         double before = seconds();
