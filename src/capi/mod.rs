@@ -11,11 +11,13 @@
 
 #![allow(non_camel_case_types)]
 
+mod inspect;
 mod misuse;
 mod options;
 mod ordinary;
 mod ranged;
 
+pub use inspect::*;
 pub use misuse::*;
 pub use options::*;
 pub use ordinary::*;
