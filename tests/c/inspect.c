@@ -215,6 +215,62 @@ static void several_threads(void)
     pthread_barrier_destroy(&full);
 }
 
+/* A thread has a cache of which not all may go out unseen, when another takes all there is: the mark
+ * still is the whole pool. With `back`, that thread's cache is closed before that, since it gives back
+ * what it was handed while the depot has little left. */
+struct keeper {
+    mempool *mp;
+    void **handed;
+    size_t count;
+    pthread_barrier_t step;
+};
+
+static void *keep(void *argument)
+{
+    struct keeper *keeper = argument;
+    void *own = mempool_alloc_entry(keeper->mp);
+    CHECK(own != NULL);
+    pthread_barrier_wait(&keeper->step);
+    pthread_barrier_wait(&keeper->step);
+    for (size_t i = 0; i < keeper->count; i++)
+        mempool_free_entry(keeper->handed[i]);
+    pthread_barrier_wait(&keeper->step);
+    pthread_barrier_wait(&keeper->step);
+    mempool_free_entry(own);
+    return NULL;
+}
+
+static void shortage(size_t back)
+{
+    enum { COUNT = 1000, LEFT = 60 };
+    row("shortage, %zu given back", back);
+    void *held[COUNT];
+    struct keeper keeper = {.mp = make(COUNT, 24, 0, NULL), .handed = held, .count = back};
+    CHECK(pthread_barrier_init(&keeper.step, NULL, 2) == 0);
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, keep, &keeper) == 0);
+    pthread_barrier_wait(&keeper.step);
+    for (size_t i = 0; i < COUNT - LEFT; i++)
+        CHECK((held[i] = mempool_alloc_entry(keeper.mp)) != NULL);
+    pthread_barrier_wait(&keeper.step);
+    pthread_barrier_wait(&keeper.step);
+    for (size_t i = 0; i < back; i++)
+        CHECK((held[i] = mempool_alloc_entry(keeper.mp)) != NULL);
+    /* With one left, there is no shortage after which all is counted anew. */
+    size_t most = COUNT - (back > 0);
+    for (size_t i = COUNT - LEFT; i < most - 1; i++)
+        CHECK((held[i] = mempool_alloc_entry(keeper.mp)) != NULL);
+    if (back == 0)
+        CHECK_FAILS(mempool_alloc_entry(keeper.mp), ENOMEM);
+    for (size_t i = 0; i < most - 1; i++)
+        mempool_free_entry(held[i]);
+    pthread_barrier_wait(&keeper.step);
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(stats_of(keeper.mp).peak_used >= most && stats_of(keeper.mp).used == 0);
+    mempool_destroy(keeper.mp);
+    pthread_barrier_destroy(&keeper.step);
+}
+
 /* ---- Entries ------------------------------------------------------------------------------- */
 
 struct seen {
@@ -260,8 +316,11 @@ static void walks(uint64_t flags)
         CHECK(has(&seen, held[i]) == (i % 3 != 0));
     CHECK(seen.bytes == 20 * 40);
     CHECK(mempool_for_each_live(mp, NULL, NULL) == 20);
-    seen = (struct seen){.limit = 7};
-    CHECK(mempool_for_each_live(mp, see, &seen) == 7 && seen.count == 7);
+    /* 13 of its own, then those from the heap. */
+    for (size_t limit = 7; limit <= 18; limit += 11) {
+        seen = (struct seen){.limit = limit};
+        CHECK(mempool_for_each_live(mp, see, &seen) == limit && seen.count == limit);
+    }
     /* Each may be freed on the way. */
     seen = (struct seen){.limit = SIZE_MAX, .frees = true};
     CHECK(mempool_for_each_live(mp, see, &seen) == 20);
@@ -474,6 +533,8 @@ int main(void)
     by_class(fallback_at_last_exhaustion, 0, 2);
     versions_of_the_struct();
     several_threads();
+    for (size_t back = 0; back <= 200; back += 20)
+        shortage(back);
     walks(0);
     walks(MEMPOOL_HARDENED);
     ranged_walk();
