@@ -53,7 +53,7 @@ impl Shared {
     ///
     /// # Safety
     /// The cache is the thread's own, open and settled.
-    unsafe fn set_reserve(&mut self, cache: &Cache) {
+    pub(super) unsafe fn set_reserve(&mut self, cache: &Cache) {
         let others = self.reserved - cache.reserve() as u32;
         let all_out = self.handed() - others;
         let len = cache.len() as u32;
@@ -63,6 +63,13 @@ impl Shared {
         unsafe { cache.set_reserve(reserve as usize) };
         self.reserved = others + reserve;
         self.note_peak();
+    }
+
+    /// All caches are closed and empty, and all slots in the depot. The high-water mark stays.
+    pub(super) fn start_anew(&mut self, open: bool) {
+        self.open = open;
+        self.active = 0;
+        self.reserved = 0;
     }
 
     /// Counts a call that came to the depot, which after a shortage may end it.
@@ -246,7 +253,7 @@ impl Pool {
     ///
     /// # Safety
     /// The cache is the thread's own, settled, and `shared` is locked.
-    unsafe fn adjust(&self, cache: &Cache, shared: &mut Shared) -> Option<usize> {
+    pub(super) unsafe fn adjust(&self, cache: &Cache, shared: &mut Shared) -> Option<usize> {
         if !shared.open || cache.room() == 0 {
             return None;
         }
@@ -279,7 +286,7 @@ impl Pool {
     /// The depot is empty: closes every cache and takes what is in it. O(caches), once per
     /// shortage: while they are closed, whoever frees brings the entry to the depot.
     #[cold]
-    fn take_back_from_caches(&self, shared: &mut Shared) {
+    pub(super) fn take_back_from_caches(&self, shared: &mut Shared) {
         if !shared.open {
             return;
         }
