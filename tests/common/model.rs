@@ -764,7 +764,10 @@ impl Run {
             _ => calls_with_null(),
         }
         self.compare_counts();
-        self.compare_figures();
+        // Not after each call of many: what they tell adds up.
+        if self.live.len().is_multiple_of(4) {
+            self.compare_figures();
+        }
     }
 
     fn alloc_bulk(&mut self, size: usize, n: usize) {
@@ -974,7 +977,10 @@ impl Run {
             };
             assert!(marks.contains(&stats.peak_used), "peak {}, not {marks:?}", stats.peak_used);
         }
-        assert_eq!(self.pool.count_live(), self.live.len(), "live entries");
+        // It looks at each slot.
+        if self.live.len().is_multiple_of(32) {
+            assert_eq!(self.pool.count_live(), self.live.len(), "live entries");
+        }
     }
 
     /// Destroys the pool with entries still out; a buffer can hold another one then.
