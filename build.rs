@@ -8,9 +8,10 @@ use std::{env, fs};
 mod man;
 
 /// The files whose public items are the C face, in the order in which a reader wants them.
-const FACE: [&str; 5] = [
+const FACE: [&str; 6] = [
     "src/capi/ordinary.rs",
     "src/capi/ranged.rs",
+    "src/backing.rs",
     "src/capi/options.rs",
     "src/report.rs",
     "src/capi/misuse.rs",
@@ -22,6 +23,7 @@ fn main() {
     println!("cargo::rerun-if-changed=man/generate.rs");
     println!("cargo::rerun-if-changed=man/reading.rs");
     println!("cargo::rerun-if-changed=CHANGELOG.md");
+    println!("cargo::rerun-if-changed=src/backing.rs");
     println!("cargo::rerun-if-changed=src/report.rs");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let header = header();

@@ -22,9 +22,10 @@ impl Link {
     }
 }
 
-/// Invariant: every live collection is reachable from `first` once, and nothing else is.
+/// Invariant: every live collection is reachable from its list's first once, and nothing else is. The
+/// second list is of those that are not there in a child of fork, as nothing in the first may lead to them.
 pub struct Registry {
-    first: Option<NonNull<Collection>>,
+    first: [Option<NonNull<Collection>>; 2],
     former: Formers,
 }
 
@@ -32,7 +33,8 @@ pub struct Registry {
 // list before its memory goes.
 unsafe impl Send for Registry {}
 
-static ALL: Locked<Registry> = Locked::new(Registry { first: None, former: Formers::NONE }, true);
+static ALL: Locked<Registry> =
+    Locked::new(Registry { first: [None; 2], former: Formers::NONE }, true);
 
 /// Enters a collection.
 ///
@@ -42,14 +44,15 @@ pub unsafe fn enter(collection: NonNull<Collection>) {
     let mut all = ALL.lock();
     // SAFETY: all in the list are live (invariant), and links are touched under the lock alone.
     unsafe {
+        let first = all.first_of(collection);
         let link = Collection::link(collection);
-        (*link).next = all.first;
+        (*link).next = *first;
         (*link).previous = None;
-        if let Some(next) = all.first {
+        if let Some(next) = *first {
             (*Collection::link(next)).previous = Some(collection);
         }
+        *first = Some(collection);
     }
-    all.first = Some(collection);
     // SAFETY: as above.
     all.former.forget(unsafe { collection.as_ref() });
 }
@@ -65,7 +68,7 @@ pub unsafe fn leave(collection: NonNull<Collection>) {
         let Link { next, previous } = *Collection::link(collection);
         match previous {
             Some(previous) => (*Collection::link(previous)).next = next,
-            None => all.first = next,
+            None => *all.first_of(collection) = next,
         }
         if let Some(next) = next {
             (*Collection::link(next)).previous = previous;
@@ -102,15 +105,35 @@ impl Registry {
 
     /// Every live collection.
     pub fn iter(&self) -> impl Iterator<Item = &Collection> {
-        let mut next = self.first;
-        core::iter::from_fn(move || {
-            let collection = next?;
-            // SAFETY: all in the list are live (invariant), and this borrows the locked list.
-            unsafe {
-                next = (*Collection::link(collection)).next;
-                Some(collection.as_ref())
-            }
+        self.first.iter().flat_map(|&first| {
+            let mut next = first;
+            core::iter::from_fn(move || {
+                let collection = next?;
+                // SAFETY: all in the list are live (invariant), and this borrows the locked list.
+                unsafe {
+                    next = (*Collection::link(collection)).next;
+                    Some(collection.as_ref())
+                }
+            })
         })
+    }
+
+    /// In a child of fork: forgets what has no copy there.
+    pub fn forget_absent(&mut self) {
+        self.first[1] = None;
+    }
+
+    /// The first of the list that a collection is in, or is to be in.
+    ///
+    /// # Safety
+    /// The collection is live.
+    unsafe fn first_of(
+        &mut self,
+        collection: NonNull<Collection>,
+    ) -> &mut Option<NonNull<Collection>> {
+        // SAFETY: by this function's contract.
+        let copied = unsafe { collection.as_ref() }.is_copied_by_fork();
+        &mut self.first[usize::from(!copied)]
     }
 }
 

@@ -88,6 +88,7 @@ const OPTIONS: c::mempool_options = c::mempool_options {
     buffer: null_mut(),
     buffer_size: 0,
     flags: 0,
+    backing: null(),
 };
 
 /// As `R_MEMPOOL_OPTIONS_INIT`.
@@ -105,6 +106,7 @@ pub const RANGED_OPTIONS: c::r_mempool_options = c::r_mempool_options {
     flags: 0,
     policy: 0,
     reserved: 0,
+    backing: null(),
 };
 
 /// Complete options; they point into the list, if there is one.
