@@ -387,6 +387,29 @@ mod tests {
     }
 
     #[test]
+    fn notes_say_what_was_had() {
+        const LOCKED: Wish = Wish { locked: true, ..PREFAULTED };
+        const HUGE: Wish = Wish { huge_pages: true, ..PREFAULTED };
+        let notes = |wish| {
+            let region = Region::obtain(5000, wish).unwrap();
+            let (notes, copied) = (region.notes(), region.is_copied_by_fork());
+            assert_eq!(region.len.is_multiple_of(HUGE_PAGE), notes & NOTE_HUGE_PAGES != 0);
+            assert_eq!(copied, notes & NOTE_HUGE_PAGES == 0);
+            // SAFETY: the region is this test's own.
+            unsafe { region.release() };
+            notes
+        };
+        assert_eq!(notes(PREFAULTED), 0);
+        assert_eq!(notes(GUARDED), 0);
+        // What the system keeps ready is not this test's to say.
+        assert!([NOTE_HUGE_PAGES, NOTE_HUGE_PAGES_REFUSED].contains(&notes(HUGE)));
+        assert_eq!(notes(Wish { guarded: true, ..HUGE }), NOTE_HUGE_PAGES_REFUSED);
+        // Two pages of each: nobody has a limit below that.
+        assert_eq!(notes(LOCKED), NOTE_LOCKED);
+        assert_eq!(notes(Wish { guarded: true, ..LOCKED }), NOTE_LOCKED);
+    }
+
+    #[test]
     fn more_than_there_is_fails() {
         assert_eq!(Region::obtain(1 << 60, PREFAULTED).err(), Some(Error::NoMemory));
         assert_eq!(Region::obtain(usize::MAX, PREFAULTED).err(), Some(Error::NoMemory));
