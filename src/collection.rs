@@ -74,7 +74,7 @@ pub struct Request<'a> {
 /// `region`; `seal` holds.
 ///
 /// Behind a ranged pool's collection lies its [`SizeTable`].
-#[repr(C, align(128))]
+#[repr(C, align(64))]
 pub struct Collection {
     seal: usize,                   // says that this is a live collection
     pools: NonNull<NonNull<Pool>>, // a table of them
@@ -83,7 +83,7 @@ pub struct Collection {
     report_leaks: bool,
     link: UnsafeCell<Link>,
     region: Region,
-    backing: Option<Backing>, // of dynamic entries
+    backing: Option<Backing>, // of dynamic entries, and of the region if it is backed
     name: [u8; NAME_MAX + 1],
     name_len: usize,
 }
@@ -145,7 +145,7 @@ impl Collection {
                 // SAFETY: by this function's contract.
                 unsafe { Region::of_caller(base, len, wish)? }
             }
-            (None, Some(backing)) => Region::of_backing(backing, bytes, wish)?,
+            (None, Some(backing)) => Region::of_backing(&backing, bytes, wish)?,
             (None, None) => Region::obtain(bytes, wish)?,
         };
         // SAFETY: the region is new and has the bytes that the layout asks for.
@@ -231,7 +231,7 @@ impl Collection {
             }
             collection.seal = 0;
             let region = core::ptr::read(&collection.region);
-            region.release();
+            region.release(backing.as_ref());
         }
     }
 

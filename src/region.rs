@@ -43,7 +43,7 @@ pub struct Region {
     base: NonNull<u8>,
     len: usize,
     source: Source,
-    notes: u64,
+    notes: u8,
 }
 
 #[derive(Clone, Copy)]
@@ -53,7 +53,7 @@ enum Source {
     Guarded,
     Heap,
     Caller,
-    Backed(Backing),
+    Backed,
 }
 
 impl Region {
@@ -68,7 +68,7 @@ impl Region {
             return Ok(region);
         }
         let mut region = Self::obtain_ordinary(len, wish)?;
-        region.notes |= NOTE_HUGE_PAGES_REFUSED;
+        region.note(NOTE_HUGE_PAGES_REFUSED);
         Ok(region)
     }
 
@@ -99,7 +99,7 @@ impl Region {
                 return Err(Error::NoMemory);
             }
         }
-        region.begin(wish)
+        region.begin(wish, None)
     }
 
     /// The caller's buffer, whatever it contains. No heap call and none for memory from the kernel.
@@ -107,13 +107,13 @@ impl Region {
     /// # Safety
     /// The buffer is `len` bytes that nobody else uses until the region is released.
     pub unsafe fn of_caller(base: NonNull<u8>, len: usize, wish: Wish) -> Result<Self, Error> {
-        Self::new(base, len, Source::Caller).begin(wish)
+        Self::new(base, len, Source::Caller).begin(wish, None)
     }
 
     /// `len` bytes by the caller's functions, whatever they contain.
-    pub fn of_backing(backing: Backing, len: usize, wish: Wish) -> Result<Self, Error> {
-        let base = backing::obtain(Some(&backing), len, MIN_ALIGN)?;
-        Self::new(base, len, Source::Backed(backing)).begin(wish)
+    pub fn of_backing(backing: &Backing, len: usize, wish: Wish) -> Result<Self, Error> {
+        let base = backing::obtain(Some(backing), len, MIN_ALIGN)?;
+        Self::new(base, len, Source::Backed).begin(wish, Some(backing))
     }
 
     fn new(base: NonNull<u8>, len: usize, source: Source) -> Self {
@@ -137,14 +137,17 @@ impl Region {
     }
 
     /// What was had of what was wished for: `NOTE_` bits.
-    #[allow(dead_code)]
     pub fn notes(&self) -> u64 {
-        self.notes
+        self.notes.into()
+    }
+
+    fn note(&mut self, bit: u64) {
+        self.notes |= bit as u8;
     }
 
     /// Whether a child of fork has a copy of it.
     pub fn is_copied_by_fork(&self) -> bool {
-        self.notes & NOTE_HUGE_PAGES == 0
+        self.notes() & NOTE_HUGE_PAGES == 0
     }
 
     /// Whether the memory becomes somebody else's as it is, so that what the pool wrote must be wiped.
@@ -157,26 +160,26 @@ impl Region {
         matches!(self.source, Source::Heap | Source::Caller)
     }
 
-    /// Gives the memory back to where it came from.
+    /// Gives the memory back to where it came from: that is the backing, for one that was made with it.
     ///
     /// # Safety
     /// Nobody uses the region's memory any more.
-    pub unsafe fn release(self) {
+    pub unsafe fn release(self, backing: Option<&Backing>) {
         if self.is_mapped() {
             watcher::unmapped(self.base.as_ptr(), self.len);
-        } else if self.notes & NOTE_LOCKED != 0 {
+        } else if self.notes() & NOTE_LOCKED != 0 {
             self.unlock();
         }
         // SAFETY: `base` and `len` are what whoever gave it was asked for; unused by this contract.
         unsafe {
-            match &self.source {
+            match self.source {
                 Source::Mapped => _ = libc::munmap(self.base.as_ptr().cast(), self.len),
                 Source::Guarded => {
                     let page = page_size();
                     _ = libc::munmap(self.base.sub(page).as_ptr().cast(), self.len + 2 * page);
                 }
                 Source::Heap => backing::give_back(None, self.base, self.len),
-                Source::Backed(backing) => backing::give_back(Some(backing), self.base, self.len),
+                Source::Backed => backing::give_back(backing, self.base, self.len),
                 Source::Caller => {}
             }
         }
@@ -196,7 +199,7 @@ impl Region {
     fn map(len: usize, wish: Wish) -> Result<Self, Error> {
         let len = len.checked_next_multiple_of(page_size()).ok_or(Error::NoMemory)?;
         let base = if len >= HUGE_PAGE { map_for_huge_pages(len)? } else { map_pages(len, 0)? };
-        Self::new(base, len, Source::Mapped).begin(wish)
+        Self::new(base, len, Source::Mapped).begin(wish, None)
     }
 
     /// Of huge pages that the system keeps ready, and sets aside for this mapping.
@@ -213,18 +216,18 @@ impl Region {
             }
         }
         let mut region = Self::new(base, len, Source::Mapped);
-        region.notes |= NOTE_HUGE_PAGES;
-        region.begin(wish)
+        region.note(NOTE_HUGE_PAGES);
+        region.begin(wish, None)
     }
 
     /// What is done first with new memory. If that fails, gives it back.
-    fn begin(mut self, wish: Wish) -> Result<Self, Error> {
+    fn begin(mut self, wish: Wish, backing: Option<&Backing>) -> Result<Self, Error> {
         if self.is_mapped() {
             watcher::mapped(self.base.as_ptr(), self.len);
         }
         if let Err(error) = self.provide(wish) {
             // SAFETY: nobody has seen the region yet.
-            unsafe { self.release() };
+            unsafe { self.release(backing) };
             return Err(error);
         }
         Ok(self)
@@ -256,7 +259,7 @@ impl Region {
             self.unlock();
             return Err(error);
         }
-        self.notes |= NOTE_LOCKED;
+        self.note(NOTE_LOCKED);
         Ok(())
     }
 
@@ -366,7 +369,7 @@ mod tests {
                         assert_eq!(region.base.add(offset).read(), 0);
                         region.base.add(offset).write(1);
                     }
-                    region.release();
+                    region.release(None);
                 }
             }
         }
@@ -380,7 +383,7 @@ mod tests {
             unsafe {
                 assert_eq!(region.base.add(len - 1).read(), 0);
                 region.base.add(len - 1).write(1);
-                region.release();
+                region.release(None);
             }
         }
         assert_eq!(Region::obtain(usize::MAX - 5000, GUARDED).err(), Some(Error::NoMemory));
@@ -396,7 +399,7 @@ mod tests {
             assert_eq!(region.len.is_multiple_of(HUGE_PAGE), notes & NOTE_HUGE_PAGES != 0);
             assert_eq!(copied, notes & NOTE_HUGE_PAGES == 0);
             // SAFETY: the region is this test's own.
-            unsafe { region.release() };
+            unsafe { region.release(None) };
             notes
         };
         assert_eq!(notes(PREFAULTED), 0);
@@ -425,7 +428,7 @@ mod tests {
         let last = region.base.as_ptr() as usize + 9_999;
         assert!(region.contains(last) && !region.contains(last + 1));
         // SAFETY: nobody uses it.
-        unsafe { region.release() };
+        unsafe { region.release(None) };
         assert!(buffer.iter().all(|&b| b == 7));
     }
 }

@@ -13,19 +13,22 @@ use crate::misuse::Subject;
 pub struct Link {
     next: Option<NonNull<Collection>>,
     previous: Option<NonNull<Collection>>,
+    serial: u64,
 }
 
 impl Link {
     /// Of a collection that is not in the list.
     pub const fn new() -> Self {
-        Self { next: None, previous: None }
+        Self { next: None, previous: None, serial: 0 }
     }
 }
 
-/// Invariant: every live collection is reachable from its list's first once, and nothing else is. The
-/// second list is of those that are not there in a child of fork, as nothing in the first may lead to them.
+/// Invariant: every live collection is reachable from its list's first once, and nothing else is; their
+/// serials fall along each list, and all are below `entered`. The second list is of those that are not there
+/// in a child of fork: nothing in the first may lead to them.
 pub struct Registry {
     first: [Option<NonNull<Collection>>; 2],
+    entered: u64,
     former: Formers,
 }
 
@@ -34,7 +37,7 @@ pub struct Registry {
 unsafe impl Send for Registry {}
 
 static ALL: Locked<Registry> =
-    Locked::new(Registry { first: [None; 2], former: Formers::NONE }, true);
+    Locked::new(Registry { first: [None; 2], entered: 0, former: Formers::NONE }, true);
 
 /// Enters a collection.
 ///
@@ -44,15 +47,18 @@ pub unsafe fn enter(collection: NonNull<Collection>) {
     let mut all = ALL.lock();
     // SAFETY: all in the list are live (invariant), and links are touched under the lock alone.
     unsafe {
+        let serial = all.entered;
         let first = all.first_of(collection);
         let link = Collection::link(collection);
         (*link).next = *first;
         (*link).previous = None;
+        (*link).serial = serial;
         if let Some(next) = *first {
             (*Collection::link(next)).previous = Some(collection);
         }
         *first = Some(collection);
     }
+    all.entered += 1;
     // SAFETY: as above.
     all.former.forget(unsafe { collection.as_ref() });
 }
@@ -65,7 +71,7 @@ pub unsafe fn leave(collection: NonNull<Collection>) {
     let mut all = ALL.lock();
     // SAFETY: as in `enter`.
     unsafe {
-        let Link { next, previous } = *Collection::link(collection);
+        let Link { next, previous, .. } = *Collection::link(collection);
         match previous {
             Some(previous) => (*Collection::link(previous)).next = next,
             None => *all.first_of(collection) = next,
@@ -103,18 +109,34 @@ impl Registry {
         self.iter().find(|collection| collection.region_contains(address))
     }
 
-    /// Every live collection.
+    /// Of the collections that were entered before the one with that serial, the last: its serial, and
+    /// what `tell` says of it.
+    pub fn newest_before<T>(
+        &self,
+        serial: u64,
+        tell: impl FnOnce(&Collection) -> T,
+    ) -> Option<(u64, T)> {
+        let newest = self.iter().find(|collection| serial_of(collection) < serial)?;
+        Some((serial_of(newest), tell(newest)))
+    }
+
+    /// What `tell` says of the collection with that serial, if it is still there.
+    pub fn with<T>(&self, serial: u64, tell: impl FnOnce(&Collection) -> T) -> Option<T> {
+        self.iter().find(|collection| serial_of(collection) == serial).map(tell)
+    }
+
+    /// Every live collection, the newest first.
     pub fn iter(&self) -> impl Iterator<Item = &Collection> {
-        self.first.iter().flat_map(|&first| {
-            let mut next = first;
-            core::iter::from_fn(move || {
-                let collection = next?;
-                // SAFETY: all in the list are live (invariant), and this borrows the locked list.
-                unsafe {
-                    next = (*Collection::link(collection)).next;
-                    Some(collection.as_ref())
-                }
-            })
+        let mut next = self.first;
+        core::iter::from_fn(move || {
+            // SAFETY: all in the lists are live (invariant), and this borrows the locked lists.
+            unsafe {
+                let newest = next.map(|first| first.map(|first| serial_of(first.as_ref())));
+                let first = &mut next[usize::from(newest[1] > newest[0])];
+                let collection = (*first)?;
+                *first = (*Collection::link(collection)).next;
+                Some(collection.as_ref())
+            }
         })
     }
 
@@ -135,6 +157,11 @@ impl Registry {
         let copied = unsafe { collection.as_ref() }.is_copied_by_fork();
         &mut self.first[usize::from(!copied)]
     }
+}
+
+fn serial_of(collection: &Collection) -> u64 {
+    // SAFETY: those of whom this is asked are in the list, which is locked.
+    unsafe { (*Collection::link(NonNull::from(collection))).serial }
 }
 
 // ---- Where pools were ------------------------------------------------------------------------------

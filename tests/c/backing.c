@@ -257,6 +257,31 @@ static void ranged(void)
     }
 }
 
+/* A reset gives back what is not the pool's own. */
+static void reset_pools(void)
+{
+    row("reset");
+    reset();
+    mempool_options options = options_for(COUNT, SIZE, MEMPOOL_FALL_BACK);
+    mempool *mp = mempool_create_with(&options);
+    for (int round = 0; round < 2; round++) {
+        take(mp, 0, COUNT + BEYOND, SIZE, 16);
+        CHECK(out() == 1 + BEYOND);
+        mempool_reset(mp);
+        CHECK(out() == 1 && mempool_dynamic_allocs_count(mp) == 0);
+    }
+    mempool_destroy(mp);
+    r_mempool_options r_options = ranged_options(fallback_at_first_exhaustion);
+    r_mempool *rmp = r_mempool_create_with(&r_options);
+    for (size_t i = 0; i < 8 + BEYOND; i++)
+        CHECK(r_mempool_alloc_entry(rmp, 16) != NULL);
+    CHECK(out() == 1 + BEYOND);
+    r_mempool_reset(rmp);
+    CHECK(out() == 1);
+    r_mempool_destroy(rmp);
+    CHECK(out() == 0);
+}
+
 /* The buffer has the pool, and the backing those beyond it. */
 static void with_a_buffer(void)
 {
@@ -382,6 +407,8 @@ static void may_do_much(void)
         CHECK(mp != NULL);
         take(mp, 0, 2 + BEYOND, SIZE, 16);
         give_entries(0, BEYOND, SIZE);
+        mempool_reset(mp);
+        take(mp, 0, 2 + BEYOND, SIZE, 16);
         mempool_destroy(mp);
         source.meanwhile = NULL;
         mempool_destroy(other);
@@ -451,12 +478,13 @@ static void many_threads(void)
     reset();
     mempool_options options = options_for(10, SIZE, MEMPOOL_FALL_BACK);
     mempool *mp = mempool_create_with(&options);
+    take(mp, 0, 9, SIZE, 16); /* one is left */
     pthread_t threads[4];
     for (size_t i = 0; i < LENGTH(threads); i++)
         CHECK(pthread_create(&threads[i], NULL, come_and_go, mp) == 0);
     for (size_t i = 0; i < LENGTH(threads); i++)
         CHECK(pthread_join(threads[i], NULL) == 0);
-    CHECK(out() == 1 && source.given > 1);
+    CHECK(out() == 1 && source.given > BEYOND);
     mempool_destroy(mp);
     CHECK(out() == 0);
 }
@@ -658,6 +686,7 @@ int main(void)
     CHECK(status == 0 && text[0] == '\0');
     every_sort();
     ranged();
+    reset_pools();
     with_a_buffer();
     has_none();
     misplaced();
