@@ -376,6 +376,36 @@ static void touch_absent(void *pool)
     (void)entry;
 }
 
+/* Pools of both sorts of pages in turn: a walk over all comes to each, the newest first. */
+static void all_are_told_of(void)
+{
+    row("a walk over all pools");
+    static const char *const names[] = {"pool-0", "pool-1", "pool-2", "pool-3", "pool-4"};
+    mempool *pools[LENGTH(names)];
+    for (size_t i = 0; i < LENGTH(names); i++) {
+        mempool_options options = options_for(COUNT, SIZE, i % 2 == 1 ? MEMPOOL_HUGE_PAGES : 0);
+        options.name = names[i];
+        pools[i] = mempool_create_with(&options);
+        CHECK(pools[i] != NULL && has_huge_pages(pools[i]) == (i % 2 == 1));
+    }
+    for (size_t gone = 0; gone < LENGTH(names); gone++) {
+        char *text = NULL;
+        size_t length = 0;
+        FILE *out = open_memstream(&text, &length);
+        CHECK(out != NULL);
+        mempool_dump_all_json(out);
+        CHECK(fclose(out) == 0);
+        const char *at = text;
+        for (size_t i = LENGTH(names); i-- > gone;) {
+            CHECK((at = strstr(at, names[i])) != NULL);
+            at++;
+        }
+        CHECK(strstr(at, "pool-") == NULL);
+        free(text);
+        mempool_destroy(pools[gone]);
+    }
+}
+
 static void have_huge_pages(void)
 {
     static const struct {
@@ -414,6 +444,7 @@ static void have_huge_pages(void)
             CHECK(all == NULL || munmap(all, rest) == 0);
             CHECK(free_pages() == before);
         }
+    all_are_told_of();
     row("huge pages, ranged");
     r_mempool_options options = R_MEMPOOL_OPTIONS_INIT;
     options.smallest_size = 16;
