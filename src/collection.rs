@@ -130,11 +130,12 @@ impl Collection {
         let request = &Request { layout, traits, ..*request };
         let bytes = layout.bytes();
         // A bypassed pool's slots are never used.
-        let used = !traits.bypass;
+        let idle = traits.bypass;
         let wish = Wish {
-            prefault: request.prefault && used,
-            locked: request.locked && used,
+            prefault: request.prefault && !idle,
+            locked: request.locked && !idle,
             huge_pages: request.huge_pages,
+            idle,
             guarded: traits.hardened,
         };
         let region = match (request.buffer, request.backing) {

@@ -28,8 +28,11 @@ pub struct Wish {
     pub prefault: bool,
     /// Have it stay there. Provides it, too.
     pub locked: bool,
-    /// Try those that the system keeps ready. Not with `guarded`, which begins and ends at small ones.
+    /// Try those that the system keeps ready. Not with `guarded`, which begins and ends at small ones,
+    /// nor with `idle`.
     pub huge_pages: bool,
+    /// Most of it will never be used.
+    pub idle: bool,
     /// Between two pages that can't be read or written. It ends where the second one begins, but for
     /// less than a page.
     pub guarded: bool,
@@ -62,7 +65,7 @@ impl Region {
         if !wish.huge_pages {
             return Self::obtain_ordinary(len, wish);
         }
-        if !wish.guarded
+        if !(wish.guarded || wish.idle)
             && let Ok(region) = Self::map_huge(len, wish)
         {
             return Ok(region);
@@ -354,7 +357,7 @@ mod tests {
     use super::*;
 
     const PREFAULTED: Wish =
-        Wish { prefault: true, locked: false, huge_pages: false, guarded: false };
+        Wish { prefault: true, locked: false, huge_pages: false, idle: false, guarded: false };
     const GUARDED: Wish = Wish { guarded: true, ..PREFAULTED };
 
     #[test]
@@ -407,6 +410,7 @@ mod tests {
         // What the system keeps ready is not this test's to say.
         assert!([NOTE_HUGE_PAGES, NOTE_HUGE_PAGES_REFUSED].contains(&notes(HUGE)));
         assert_eq!(notes(Wish { guarded: true, ..HUGE }), NOTE_HUGE_PAGES_REFUSED);
+        assert_eq!(notes(Wish { idle: true, ..HUGE }), NOTE_HUGE_PAGES_REFUSED);
         // Two pages of each: nobody has a limit below that.
         assert_eq!(notes(LOCKED), NOTE_LOCKED);
         assert_eq!(notes(Wish { guarded: true, ..LOCKED }), NOTE_LOCKED);

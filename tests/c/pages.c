@@ -472,40 +472,35 @@ static void undo(void)
     set_aside(set_aside_before);
 }
 
-static void huge(void)
+/* Has the system set some aside, if it does that for this program. One program at a time. */
+static bool prepare_huge_pages(void)
 {
-    if (access(setting, R_OK) != 0 ||
-        number_in("/proc/meminfo", "Hugepagesize:") != HUGE) {
-        puts("skipped huge pages: this system has none of 2 MiB");
-        return;
+    if (access(setting, R_OK) != 0 || number_in("/proc/meminfo", "Hugepagesize:") != HUGE) {
+        puts("skipped pools in huge pages: this system has none of 2 MiB");
+        return false;
     }
-    /* One of the programs that do this at a time. */
-    int turn = open(setting, O_RDONLY | O_CLOEXEC);
+    int turn = open(setting, O_RDONLY | O_CLOEXEC); /* until the program ends */
     CHECK(turn >= 0 && flock(turn, LOCK_EX) == 0);
     set_aside_before = number_in(setting, "");
     CHECK(atexit(undo) == 0); /* also when a check fails */
-    enum { MORE = 4 };
-    bool could = set_aside(set_aside_before + MORE);
-    if (could) {
-        refused();
-        have_huge_pages();
-    }
-    undo();
-    if (!could) {
-        refused();
-        puts("skipped pools in huge pages: the system sets none aside");
-    }
-    close(turn);
+    if (set_aside(set_aside_before + 4))
+        return true;
+    puts("skipped pools in huge pages: the system sets none aside");
+    return false;
 }
 
 int main(void)
 {
     page = (size_t)sysconf(_SC_PAGESIZE);
+    bool has_huge = prepare_huge_pages();
     int status;
     /* What the environment says is read when the first pool is made. */
     const char *text = run_in_child(bypassed, NULL, &status);
     fputs(text, stderr);
     CHECK(status == 0);
+    refused();
+    if (has_huge)
+        have_huge_pages();
     if (may_lock(16 << 20)) {
         locked_pools();
         locked_buffers();
@@ -517,6 +512,5 @@ int main(void)
     text = run_in_child(limited, NULL, &status);
     fputs(text, stderr);
     CHECK(status == 0);
-    huge();
     return done();
 }
