@@ -41,19 +41,20 @@ pub const MEMPOOL_REPORT_LEAKS: u64 = 16;
 /// entry's size; an entry takes 16 bytes more (not in a caller's buffer).
 pub const MEMPOOL_HARDENED: u64 = 32;
 /// Flag: put the pool into huge pages of 2 MiB that the system keeps ready (`vm.nr_hugepages`): fewer
-/// TLB misses, and memory that is never swapped out. The pool's size is rounded up to that. Where the
-/// system has not enough of them, the pool has ordinary pages, as without the flag: of 2 MiB and more, it
-/// asks the kernel for transparent huge pages. Neither with a buffer nor with a backing; hardened pools
-/// have ordinary pages. A pool that got huge pages is not there in a child of fork: a call on it, or a
-/// free of its entries, ends there in SIGSEGV. (The child would be killed anyhow if the system had no more
-/// of them, at its first write.)
+/// TLB misses, and memory that is never swapped out. The pool's memory is rounded up to a multiple of that.
+/// Where the system has not enough of them the pool has ordinary pages, as without the flag: for 2 MiB
+/// and more it asks the kernel for transparent huge pages. EINVAL with a buffer or a backing; hardened
+/// pools have ordinary pages. A pool in huge pages is not there in a child of fork: a call on it, or a free
+/// of its entries, ends there in SIGSEGV. (The kernel sets none aside for a child, and would kill it at
+/// its first write.)
 pub const MEMPOOL_HUGE_PAGES: u64 = 64;
-/// Flag: lock the pool's memory (`mlock`): it is never swapped out. Where that is refused, create fails,
-/// with `errno` as `mlock` sets it. Locking provides every page, `MEMPOOL_NO_PREFAULT` or not. Whole
-/// pages are locked, and unlocked when the pool is destroyed. Locks don't add up: of a buffer's or a
+/// Flag: lock the pool's memory (`mlock`): it is never swapped out. Where that is refused, create fails
+/// with `mlock`'s EPERM, ENOMEM or EAGAIN. Locking provides every page, `MEMPOOL_NO_PREFAULT` or not.
+/// Whole pages are locked, and unlocked when the pool is destroyed. Locks don't add up: of a buffer's or a
 /// backing's memory, what else lies in its first and last page goes the same way, and a lock that the
-/// program had on it is gone, too. Not locked are entries that come from the heap or the backing, and, as
-/// always, the memory of a child of fork.
+/// program had on it is gone, too. Not locked are entries that come from the heap or the backing (with
+/// the word `bypass` in `CMEMPOOL_OPTIONS` that is all of them) and, as always, the memory of a child of
+/// fork.
 pub const MEMPOOL_LOCKED: u64 = 128;
 
 /// Note: the pool is in huge pages that the system kept ready.
