@@ -6,6 +6,7 @@
 enum { MOST = 3000 };
 
 static void *entries[MOST], *others[MOST];
+static uint64_t stamps[MOST];
 
 static mempool *make(size_t count, size_t size, uint64_t flags)
 {
@@ -24,15 +25,20 @@ static size_t used(const mempool *mp)
     return mempool_used_count(mp) + mempool_dynamic_allocs_count(mp);
 }
 
+static void hold(size_t size, void *const *array, size_t n, size_t start)
+{
+    for (size_t i = 0; i < n; i++)
+        CHECK(all_bytes(array[i], (unsigned char)((start + i) % 251), size));
+}
+
 /* Each is there once, and can be written to. */
-static void each_once(const mempool *mp, size_t size, void *const *array, size_t n)
+static void each_once(const mempool *mp, size_t size, void *const *array, size_t n, size_t start)
 {
     for (size_t i = 0; i < n; i++) {
         CHECK(array[i] != NULL && aligned(array[i], 16) && mempool_owner(array[i]) == mp);
-        memset(array[i], (int)(i % 251), size);
+        memset(array[i], (int)((start + i) % 251), size);
     }
-    for (size_t i = 0; i < n; i++)
-        CHECK(all_bytes(array[i], (unsigned char)(i % 251), size));
+    hold(size, array, n, start);
 }
 
 static void every_size(size_t count, uint64_t flags)
@@ -42,7 +48,7 @@ static void every_size(size_t count, uint64_t flags)
         row("%zu of %zu, flags %u", n, count, (unsigned)flags);
         CHECK(mempool_alloc_bulk(mp, entries, n));
         CHECK(used(mp) == n);
-        each_once(mp, 24, entries, n);
+        each_once(mp, 24, entries, n, 0);
         /* What is left and one more is too much, and changes nothing. */
         size_t left = count - n;
         memset(others, 0xAA, sizeof others);
@@ -53,7 +59,8 @@ static void every_size(size_t count, uint64_t flags)
         }
         CHECK(mempool_alloc_bulk(mp, others, left));
         CHECK(used(mp) == count && mempool_dynamic_allocs_count(mp) == 0);
-        each_once(mp, 24, others, left);
+        each_once(mp, 24, others, left, 77);
+        hold(24, entries, n, 0);
         mempool_free_bulk(others, left);
         CHECK(used(mp) == n);
         for (size_t i = 0; i < n; i += 2)
@@ -65,12 +72,48 @@ static void every_size(size_t count, uint64_t flags)
     mempool_destroy(mp);
 }
 
+/* Bulk and single calls mixed, with caches open: never near a shortage. */
+static void mixed(uint64_t flags)
+{
+    row("mixed, flags %u", (unsigned)flags);
+    mempool *mp = make(MOST, 24, flags);
+    uint64_t seed = 5, stamp = 0;
+    size_t held = 0;
+    for (size_t step = 0; step < scaled(4000, 400); step++) {
+        size_t n = random_below(&seed, 4) == 0 ? random_below(&seed, 300) : random_below(&seed, 20);
+        if (random_below(&seed, 2) == 0 && held + n < MOST / 2) {
+            if (random_below(&seed, 3) > 0)
+                CHECK(mempool_alloc_bulk(mp, &entries[held], n));
+            else
+                for (size_t i = 0; i < n; i++)
+                    CHECK((entries[held + i] = mempool_alloc_entry(mp)) != NULL);
+            for (size_t i = held; i < held + n; i++) {
+                stamps[i] = ++stamp;
+                memcpy(entries[i], &stamp, sizeof stamp);
+            }
+            held += n;
+        } else {
+            n = n < held ? n : held;
+            for (size_t i = held - n; i < held; i++)
+                CHECK(memcmp(entries[i], &stamps[i], sizeof stamps[i]) == 0);
+            held -= n;
+            if (random_below(&seed, 3) > 0)
+                mempool_free_bulk(&entries[held], n);
+            else
+                for (size_t i = held; i < held + n; i++)
+                    (mempool_free_entry)(entries[i]);
+        }
+        CHECK(used(mp) == held);
+    }
+    mempool_destroy(mp);
+}
+
 static void zeroed(void)
 {
     row("zero on free");
     mempool *mp = make(500, 40, MEMPOOL_ZERO_ON_FREE);
     CHECK(mempool_alloc_bulk(mp, entries, 500));
-    each_once(mp, 40, entries, 500);
+    each_once(mp, 40, entries, 500, 0);
     mempool_free_bulk(entries, 500);
     CHECK(mempool_alloc_bulk(mp, entries, 500));
     for (size_t i = 0; i < 500; i++)
@@ -89,7 +132,7 @@ static void from_the_heap(void)
     CHECK(mempool_alloc_bulk(mp, entries, 70));
     CHECK(mempool_alloc_bulk(mp, others, 50));
     CHECK(mempool_used_count(mp) == 100 && mempool_dynamic_allocs_count(mp) == 20);
-    each_once(mp, 40, others, 50);
+    each_once(mp, 40, others, 50, 0);
     mempool_free_bulk(others, 50);
     CHECK(used(mp) == 70);
     mempool_free_bulk(entries, 70);
@@ -207,11 +250,15 @@ static void resets(size_t count, uint64_t flags)
             (mempool_free_entry)(entries[i]);
         mempool_reset(mp);
         CHECK(used(mp) == 0);
-        if (out > 1 && out <= count)
-            EXPECT_ABORT(free_one, entries[1], "double free", "\"bulk\"");
+        if (out > 1 && out <= count) {
+            void *one = mempool_alloc_entry(mp);
+            void *stale = one == entries[out - 1] ? entries[out - 2] : entries[out - 1];
+            EXPECT_ABORT(free_one, stale, "double free", "\"bulk\"");
+            mempool_free_entry(one);
+        }
         /* All there is can be had, once. */
         CHECK(mempool_alloc_bulk(mp, entries, count));
-        each_once(mp, 24, entries, count);
+        each_once(mp, 24, entries, count, 0);
         if (dynamic == 0)
             CHECK_FAILS(mempool_alloc_entry(mp), ENOMEM);
         mempool_free_bulk(entries, count);
@@ -277,6 +324,45 @@ static void reset_between_threads(void)
     pthread_barrier_destroy(&barrier);
 }
 
+/* What another thread has in its cache is there for a bulk call too. */
+static void *fill_cache(void *argument)
+{
+    struct turn *turn = argument;
+    void *held[200];
+    for (size_t i = 0; i < 200; i++)
+        CHECK((held[i] = mempool_alloc_entry(turn->mp)) != NULL);
+    for (size_t i = 0; i < 200; i++)
+        mempool_free_entry(held[i]);
+    pthread_barrier_wait(turn->barrier);
+    pthread_barrier_wait(turn->barrier);
+    return NULL;
+}
+
+static void all_of_it(void)
+{
+    row("what is in another thread's cache");
+    pthread_barrier_t barrier;
+    CHECK(pthread_barrier_init(&barrier, NULL, 2) == 0);
+    struct turn turn = {make(1000, 24, 0), &barrier};
+    void *one = mempool_alloc_entry(turn.mp); /* the caller has a cache too */
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, fill_cache, &turn) == 0);
+    pthread_barrier_wait(&barrier);
+    CHECK(mempool_alloc_bulk(turn.mp, entries, 999));
+    memset(one, 1, 24);
+    each_once(turn.mp, 24, entries, 999, 0);
+    CHECK(all_bytes(one, 1, 24));
+    CHECK_FAILS(mempool_alloc_bulk(turn.mp, others, 1), ENOMEM);
+    mempool_free_bulk(entries, 999);
+    mempool_free_entry(one);
+    CHECK(mempool_alloc_bulk(turn.mp, entries, 1000));
+    each_once(turn.mp, 24, entries, 1000, 0);
+    pthread_barrier_wait(&barrier);
+    CHECK(pthread_join(thread, NULL) == 0);
+    mempool_destroy(turn.mp);
+    pthread_barrier_destroy(&barrier);
+}
+
 int main(void)
 {
     static const uint64_t flags[] = {0, MEMPOOL_SINGLE_THREAD, MEMPOOL_HARDENED, MEMPOOL_ZERO_ON_FREE,
@@ -288,6 +374,7 @@ int main(void)
         for (size_t c = 0; c < 4; c++)
             resets(counts[c], flags[f]);
         misused(flags[f]);
+        mixed(flags[f]);
     }
     zeroed();
     from_the_heap();
@@ -295,5 +382,6 @@ int main(void)
     several_owners();
     arguments();
     reset_between_threads();
+    all_of_it();
     return done();
 }
