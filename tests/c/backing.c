@@ -340,6 +340,17 @@ static void has_none(void)
         mempool_destroy(mp);
         CHECK(out() == 0);
     }
+    row("no memory for one of many");
+    reset();
+    source.fails_at = 4;
+    mempool *mp = mempool_create_with(&options);
+    CHECK_FAILS(mempool_alloc_bulk(mp, entries, COUNT + BEYOND), ENOMEM);
+    CHECK(source.refused == 1 && out() == 1 && mempool_used_count(mp) == 0);
+    CHECK(mempool_alloc_bulk(mp, entries, COUNT + BEYOND) && out() == 1 + BEYOND);
+    mempool_destroy(mp);
+    CHECK(out() == 0);
+
+    row("no memory for an entry of a ranged pool");
     reset();
     source.fails_at = 2;
     r_mempool *rmp = r_mempool_create_with(&r_options);
