@@ -79,6 +79,8 @@ static inline size_t cmempool_adapter_larger_count(const cmempool_adapter *adapt
 /* ---- Blocks from the heap ------------------------------------------------------------------- */
 
 #define CMEMPOOL_ADAPTER_COLD __attribute__((noinline, cold, unused))
+/* No heap has larger ones, and tools complain of the question. */
+#define CMEMPOOL_ADAPTER_MOST ((size_t)PTRDIFF_MAX - sizeof(cmempool_adapter_header))
 
 /* What lies in front of a block. The compiler is not to know that an allocation begins there: it would
  * take for granted that nobody looks in front of it. */
@@ -123,9 +125,9 @@ static inline void cmempool_adapter_close(cmempool_adapter_header *header)
 static CMEMPOOL_ADAPTER_COLD void *cmempool_adapter_malloc_larger(cmempool_adapter *adapter,
                                                                   size_t size, bool zero)
 {
+    const size_t bytes = sizeof(cmempool_adapter_header) + size;
     void *memory = NULL;
-    size_t bytes;
-    if (!__builtin_add_overflow(sizeof(cmempool_adapter_header), size, &bytes))
+    if (size <= CMEMPOOL_ADAPTER_MOST)
         memory = zero ? calloc(1, bytes) : malloc(bytes);
     if (!memory) {
         errno = ENOMEM;
@@ -159,10 +161,9 @@ static CMEMPOOL_ADAPTER_COLD void *cmempool_adapter_realloc_larger(cmempool_adap
         /* With no entry to be had, it stays on the heap: to shrink must not fail. */
     }
     void *moved = NULL;
-    size_t bytes;
     cmempool_adapter_close(header);
-    if (!__builtin_add_overflow(sizeof *header, size, &bytes))
-        moved = realloc(header, bytes);
+    if (size <= CMEMPOOL_ADAPTER_MOST)
+        moved = realloc(header, sizeof *header + size);
     if (moved)
         return cmempool_adapter_open(adapter, moved, size);
     cmempool_adapter_open(adapter, header, had);
