@@ -9,7 +9,10 @@
  * libuv hands its allocator no context, so one pool serves all of libuv, from the source file that calls
  * this. Its worker threads use it too, so it is none with MEMPOOL_SINGLE_THREAD. What is larger than its
  * classes comes from the heap: see adapter.h. What the program itself allocates, as requests and buffers of
- * its callbacks, may come from the same pool: see the example. */
+ * its callbacks, may come from the same pool: see the example.
+ *
+ * Not for programs that call uv_fs_realpath with libuv 1.44: there uv_fs_req_cleanup gives memory that the
+ * C library allocated to whatever stands in for free. */
 #ifndef CMEMPOOL_LIBUV_H
 #define CMEMPOOL_LIBUV_H
 

@@ -30,7 +30,7 @@ static cJSON *build(uint64_t *state, int depth)
         cJSON *object = cJSON_CreateObject();
         for (size_t count = random_below(state, 12); count > 0; count--) {
             char key[40];
-            snprintf(key, sizeof key, "key %zu of many", random_below(state, 1000));
+            snprintf(key, sizeof key, "key %zu, %zu", count, random_below(state, 1000));
             cJSON_AddItemToObject(object, key, build(state, depth - 1));
         }
         return object;

@@ -179,7 +179,7 @@ static void work_with_files(void)
     }
     CHECK(uv_fs_scandir(NULL, &request, directory, 0, NULL) == 30);
     uv_fs_req_cleanup(&request);
-    CHECK(uv_fs_realpath(NULL, &request, directory, NULL) == 0);
+    CHECK(uv_fs_readlink(NULL, &request, "/proc/self/exe", NULL) == 0 && request.ptr != NULL);
     uv_fs_req_cleanup(&request);
     for (int i = 0; i < 30; i++) {
         snprintf(file, sizeof file, "%s/%d", directory, i);

@@ -67,7 +67,7 @@ static void match(struct text *text, const pcre2_code *code, pcre2_general_conte
 
 static void work(struct text *text, pcre2_general_context *general)
 {
-    enum { SIZE = 30000 };
+    enum { SIZE = 8000 };
     static char parentheses[SIZE + 1];
     memset(parentheses, '(', SIZE / 2);
     memset(parentheses + SIZE / 2, ')', SIZE / 2);

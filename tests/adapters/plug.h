@@ -73,7 +73,7 @@ static inline r_mempool *make_pool(enum pool_plan plan)
         break;
     default:
         options.largest_size = 262144;
-        options.smallest_count = 65536;
+        options.smallest_count = 262144;
     }
     row("%s", plan_names[plan]);
     r_mempool *pool = r_mempool_create_with(&options);
