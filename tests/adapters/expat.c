@@ -6,8 +6,10 @@
 static void on_start(void *text, const char *name, const char **attributes)
 {
     say(text, "<%s", name);
-    for (; attributes[0]; attributes += 2)
-        say(text, " %s=%.900s", attributes[0], attributes[1]);
+    for (; attributes[0]; attributes += 2) {
+        say(text, " %s=", attributes[0]);
+        add(text, attributes[1], strlen(attributes[1]));
+    }
     say(text, ">\n");
 }
 
@@ -52,6 +54,13 @@ static void write_document(struct text *document, uint64_t *state)
         say(document, ">&e%d; %.700s<!-- %d --><![CDATA[<%d>]]>", (i + 3) % 100, name, i, i);
         if (i % 3 != 0)
             say(document, "</x%d>\n", i % 37);
+    }
+    /* Values that outgrow what Expat began them with, again and again. */
+    for (size_t length = 1000; length < 100000; length *= 2) {
+        say(document, "<long value='");
+        for (size_t i = 0; i < length; i++)
+            add(document, &"pools"[i % 5], 1);
+        say(document, "'/>");
     }
     for (int i = 1999; i >= 0; i--)
         if (i % 3 == 0)
@@ -98,8 +107,9 @@ static void work(struct text *text, const XML_Memory_Handling_Suite *suite)
         if (suite) {
             char *block = XML_MemMalloc(parser, 10);
             CHECK(block != NULL);
+            memset(block, 1, 10);
             block = XML_MemRealloc(parser, block, 500000);
-            CHECK(block != NULL);
+            CHECK(block != NULL && all_bytes(block, 1, 10));
             XML_MemFree(parser, block);
         }
         XML_ParserFree(parser);

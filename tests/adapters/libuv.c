@@ -188,6 +188,29 @@ static void work_with_files(void)
     CHECK(rmdir(directory) == 0);
 }
 
+static void on_poll(uv_fs_poll_t *poll, int status, const uv_stat_t *before, const uv_stat_t *now)
+{
+    (void)poll, (void)status, (void)before, (void)now;
+}
+
+/* libuv asks for zeros seldom: once for each file that it polls. */
+static void ask_for_zeros(uv_fs_poll_t *poll)
+{
+    unsigned char *bytes = cmempool_libuv_malloc(900);
+    CHECK(bytes != NULL);
+    memset(bytes, 1, 900);
+    cmempool_libuv_free(bytes);
+    bytes = cmempool_libuv_calloc(9, 100);
+    CHECK(bytes != NULL && all_bytes(bytes, 0, 900));
+    CHECK(cmempool_adapter_usable_size(adapter, bytes) >= 900);
+    cmempool_libuv_free(bytes);
+    CHECK(uv_fs_poll_init(&loop, poll) == 0 && uv_fs_poll_start(poll, on_poll, "/", 1000) == 0);
+    char path[10];
+    size_t size = sizeof path;
+    CHECK(uv_fs_poll_getpath(poll, path, &size) == 0 && strcmp(path, "/") == 0);
+    uv_close((uv_handle_t *)poll, NULL);
+}
+
 int main(void)
 {
     /* Small: requests for buffers of 64 KiB go to the heap. */
@@ -206,6 +229,8 @@ int main(void)
         CHECK(uv_queue_work(&loop, work, in_worker, after_work) == 0);
     }
     work_with_files();
+    uv_fs_poll_t poll;
+    ask_for_zeros(&poll);
     CHECK(uv_run(&loop, UV_RUN_DEFAULT) == 0);
     CHECK(closed_clients == CLIENTS && jobs_done == JOBS && ticks == 5);
     CHECK(uv_loop_close(&loop) == 0);
