@@ -800,6 +800,89 @@ size_t mempool_buffer_size(const struct mempool_options *options);
  */
 size_t r_mempool_buffer_size(const struct r_mempool_options *options);
 
+/* ---- Take and give back many entries -------------------------------------------------------- */
+
+/**
+ * Takes `n` entries at once: all of them, or none.
+ *
+ * As `n` calls of `mempool_alloc_entry`, and faster: what is not in the thread's cache comes from the
+ * pool with one look under one lock. If the pool may take from the heap, what is missing comes from
+ * there.
+ *
+ * ```c
+ * void *packets[32];
+ * if (mempool_alloc_bulk(mp, packets, 32)) {
+ *     ...
+ *     mempool_free_bulk(packets, 32);
+ * }
+ * ```
+ *
+ * @param mp       a live pool
+ * @param entries  filled in with `n` entries; with NULL, if there are not so many
+ * @param n        how many; 0 does nothing and succeeds
+ * @return whether there were so many; else `errno` is set, and none is taken
+ * @errno EINVAL  `mp` or `entries` is NULL
+ * @errno ENOMEM  fewer than `n` entries are left (and the heap, where the pool may use it, has not the
+ *                others)
+ *
+ * Threads: safe. Cost: O(n), one uncontended lock; O(caches) more in a shortage.
+ */
+bool mempool_alloc_bulk(struct mempool *mp,
+                        void **entries,
+                        size_t n);
+
+/**
+ * As `mempool_alloc_bulk`, for entries of `size` bytes of a ranged pool. If the class that fits has not
+ * enough, the others come from where the pool's policy says.
+ *
+ * @param rmp      a live ranged pool
+ * @param size     bytes of each, 1 to the largest class's size
+ * @param entries  filled in with `n` entries; with NULL, if there are not so many
+ * @param n        how many; 0 does nothing and succeeds
+ * @return whether there were so many; else `errno` is set, and none is taken
+ * @errno EINVAL  `rmp` or `entries` is NULL, or a size of 0 or above the largest class's
+ * @errno ENOMEM  there are not so many entries
+ */
+bool r_mempool_alloc_bulk(struct r_mempool *rmp,
+                          size_t size,
+                          void **entries,
+                          size_t n);
+
+/**
+ * Gives many entries back at once, of whatever pools, ordinary or ranged, or from the heap.
+ *
+ * As `mempool_free_entry` for each, and faster where entries of the same pool follow each other: they
+ * share one lock. The array stays as it is.
+ *
+ * @param entries  `n` live entries, each once; NULLs among them do nothing. Anything else is misuse:
+ *                 see `mempool_free_entry`. NULL in place of the array does nothing
+ * @param n        how many
+ *
+ * Threads: safe. Cost: O(n), and an uncontended lock for each row of entries of the same pool.
+ */
+void mempool_free_bulk(void *const *entries,
+                       size_t n);
+
+/**
+ * Takes all entries of a pool back at once, those from the heap included: what was out is free, as if
+ * its holder had freed it, and the pool is as full as when it was made.
+ *
+ * An entry that is freed once more afterwards is a double free, and caught as such until it is handed
+ * out again. The high-water marks stay: see `mempool_reset_peak`.
+ *
+ * @param mp  a live pool; NULL does nothing
+ *
+ * Threads: nobody else may be inside a call on the pool or use its entries meanwhile, or use those
+ * entries later; other threads may use the pool again once they know that this call has returned. Cost:
+ * O(entries that were ever out), much less than to free each.
+ */
+void mempool_reset(struct mempool *mp);
+
+/**
+ * As `mempool_reset`, for all classes of a ranged pool.
+ */
+void r_mempool_reset(struct r_mempool *rmp);
+
 /* ---- Figures of a pool ---------------------------------------------------------------------- */
 
 /**

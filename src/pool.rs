@@ -3,6 +3,7 @@
 //! The fast paths, what a pool is made of, and what it says of itself. `trade.rs` has the slow paths,
 //! `refuse.rs` the end of what may not be freed, `leaks.rs` what was never freed.
 
+mod bulk;
 mod fork;
 mod guard;
 mod inspect;
@@ -13,6 +14,7 @@ mod trade;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU64, Ordering};
 
+pub use self::bulk::all_or_none;
 use self::guard::Quarantine;
 pub use self::refuse::refuse;
 use self::trade::Shared;

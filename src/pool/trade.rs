@@ -47,18 +47,29 @@ impl Shared {
         self.peak = self.peak.max(self.handed() - self.reserved);
     }
 
-    /// Lets a cache hand out without the lock what makes no new high-water mark.
+    /// Lets a cache hand out without the lock what makes no new high-water mark: exactly that for one
+    /// thread. Where several fill their caches, an eighth of each goes into the mark at a time, so
+    /// that threads that use a new pool don't wait for each other at every entry.
     ///
     /// # Safety
     /// The cache is the thread's own, open and settled.
-    unsafe fn set_reserve(&mut self, cache: &Cache) {
+    pub(super) unsafe fn set_reserve(&mut self, cache: &Cache) {
         let others = self.reserved - cache.reserve() as u32;
         let all_out = self.handed() - others;
-        let reserve = all_out.saturating_sub(self.peak).min(cache.len() as u32);
+        let len = cache.len() as u32;
+        let ahead = if self.active > 1 { len / 8 } else { 0 };
+        let reserve = all_out.saturating_sub(self.peak).min(len - ahead);
         // SAFETY: by this function's contract.
         unsafe { cache.set_reserve(reserve as usize) };
         self.reserved = others + reserve;
         self.note_peak();
+    }
+
+    /// All caches are closed and empty, and all slots in the depot. The high-water mark stays.
+    pub(super) fn start_anew(&mut self, open: bool) {
+        self.open = open;
+        self.active = 0;
+        self.reserved = 0;
     }
 
     /// Counts a call that came to the depot, which after a shortage may end it.
@@ -242,7 +253,7 @@ impl Pool {
     ///
     /// # Safety
     /// The cache is the thread's own, settled, and `shared` is locked.
-    unsafe fn adjust(&self, cache: &Cache, shared: &mut Shared) -> Option<usize> {
+    pub(super) unsafe fn adjust(&self, cache: &Cache, shared: &mut Shared) -> Option<usize> {
         if !shared.open || cache.room() == 0 {
             return None;
         }
@@ -275,7 +286,7 @@ impl Pool {
     /// The depot is empty: closes every cache and takes what is in it. O(caches), once per
     /// shortage: while they are closed, whoever frees brings the entry to the depot.
     #[cold]
-    fn take_back_from_caches(&self, shared: &mut Shared) {
+    pub(super) fn take_back_from_caches(&self, shared: &mut Shared) {
         if !shared.open {
             return;
         }
