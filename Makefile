@@ -28,8 +28,8 @@ WARNINGS := -std=c11 -Wall -Wextra -Wpedantic
 EXAMPLES := $(patsubst c-examples/%.c,%,$(wildcard c-examples/*.c))
 ADAPTERS := $(notdir $(wildcard adapters/cmempool/*.h))
 
-.PHONY: all build run adapters test stage loom stress soak sanitize coverage fuzz bench bench-quick \
-    crates-of-bench install ready uninstall dist dist-check header abi clean help tools
+.PHONY: all build run adapters test stage loom stress soak sanitize coverage fuzz bench \
+    bench-quick crates-of-bench install ready uninstall dist dist-check header abi clean help tools
 
 all: build
 

@@ -1,23 +1,23 @@
 /* How does a ranged pool stand in for malloc, calloc, realloc and free?
  *
- * The other headers of this directory plug this into libraries; by itself it serves whatever else lets
- * its allocator be replaced.
+ * The other headers of this directory plug this into libraries; by itself it serves whatever else
+ * lets its allocator be replaced.
  *
  *     r_mempool *pool = r_mempool_create(16, 4096, 1024, fallback_at_last_exhaustion);
  *     cmempool_adapter adapter;
  *     if (!cmempool_adapter_init(&adapter, pool)) ...
  *     void *block = cmempool_adapter_malloc(&adapter, 100);
  *
- * Sizes up to that of the pool's largest class are entries of the pool, and what happens when it has
- * none left is for its policy to say: fallback_disabled bounds their memory, the others ask the heap.
- * Larger sizes are blocks of the heap, always. Realloc moves between the two.
+ * Sizes up to that of the pool's largest class are entries of the pool, and what happens when it
+ * has none left is for its policy to say: fallback_disabled bounds their memory, the others ask
+ * the heap. Larger sizes are blocks of the heap, always. Realloc moves between the two.
  *
- * All blocks are aligned for max_align_t, entries also as their pool was asked to. A size of 0 counts
- * as 1. Functions that fail return NULL with errno set to ENOMEM, and change nothing. What is given
- * back must be a live block of the same adapter; anything else is misuse, which the pool reports: see
- * mempool_free_entry. Any number of threads may use an adapter at once, unless its pool is for a single
- * one. Cost: that of the pool's functions, and of malloc's for larger sizes; to tell them apart is one
- * load of memory that a free reads in any case.
+ * All blocks are aligned for max_align_t, entries also as their pool was asked to. A size of 0
+ * counts as 1. Functions that fail return NULL with errno set to ENOMEM, and change nothing. What
+ * is given back must be a live block of the same adapter; anything else is misuse, which the pool
+ * reports: see mempool_free_entry. Any number of threads may use an adapter at once, unless its
+ * pool is for a single one. Cost: that of the pool's functions, and of malloc's for larger sizes;
+ * to tell them apart is one load of memory that a free reads in any case.
  *
  * C11 and C++11; GCC and Clang. */
 #ifndef CMEMPOOL_ADAPTER_H
@@ -41,9 +41,9 @@ typedef struct cmempool_adapter {
     uintptr_t key;     /* random */
 } cmempool_adapter;
 
-/* What lies in front of a block from the heap. In front of an entry, where `mark` would be, lies the
- * pool's word, which can be read and is made with a secret of the library's: it is the same as the mark
- * with a chance of 2^-64. */
+/* What lies in front of a block from the heap. In front of an entry, where `mark` would be, lies
+ * the pool's word, which can be read and is made with a secret of the library's: it is the same
+ * as the mark with a chance of 2^-64. */
 typedef struct cmempool_adapter_header {
     size_t size;    /* usable bytes */
     uintptr_t mark; /* says that this is a live block of this adapter's */
@@ -55,8 +55,8 @@ static_assert(sizeof(cmempool_adapter_header) % alignof(max_align_t) == 0, "keep
 _Static_assert(sizeof(cmempool_adapter_header) % _Alignof(max_align_t) == 0, "keeps the alignment");
 #endif
 
-/* Makes an adapter of a live ranged pool, which must stay until the adapter's last block is freed. The
- * adapter itself needs no end. False with errno set to EINVAL if there is no pool. */
+/* Makes an adapter of a live ranged pool, which must stay until the adapter's last block is
+ * freed. The adapter itself needs no end. False with errno set to EINVAL if there is no pool. */
 static inline bool cmempool_adapter_init(cmempool_adapter *adapter, r_mempool *pool)
 {
     mempool_stats largest = MEMPOOL_STATS_INIT;
@@ -66,7 +66,7 @@ static inline bool cmempool_adapter_init(cmempool_adapter *adapter, r_mempool *p
     adapter->largest = largest.elem_size;
     adapter->larger_out = 0;
     if (getrandom(&adapter->key, sizeof adapter->key, GRND_NONBLOCK) != sizeof adapter->key)
-        adapter->key = (uintptr_t)pool * (uintptr_t)0x9e3779b97f4a7c15; /* not known to all either */
+        adapter->key = (uintptr_t)pool * (uintptr_t)0x9e3779b97f4a7c15; /* not for all to know */
     return true;
 }
 
@@ -82,8 +82,8 @@ static inline size_t cmempool_adapter_larger_count(const cmempool_adapter *adapt
 /* No heap has larger ones, and tools complain of the question. */
 #define CMEMPOOL_ADAPTER_MOST ((size_t)PTRDIFF_MAX - sizeof(cmempool_adapter_header))
 
-/* What lies in front of a block. The compiler is not to know that an allocation begins there: it would
- * take for granted that nobody looks in front of it. */
+/* What lies in front of a block. The compiler is not to know that an allocation begins there: it
+ * would take for granted that nobody looks in front of it. */
 static inline cmempool_adapter_header *cmempool_adapter_header_of(const void *memory)
 {
     uintptr_t address = (uintptr_t)memory - sizeof(cmempool_adapter_header);
@@ -97,8 +97,8 @@ static inline uintptr_t cmempool_adapter_mark(const cmempool_adapter *adapter, c
     return ((uintptr_t)memory ^ adapter->key) * (uintptr_t)0x9e3779b97f4a7c15;
 }
 
-/* Whether a block is from the heap. What is neither that nor an entry goes to the pool, too, which says
- * what is wrong with it. */
+/* Whether a block is from the heap. What is neither that nor an entry goes to the pool, too,
+ * which says what is wrong with it. */
 static inline bool cmempool_adapter_is_larger(const cmempool_adapter *adapter, const void *memory)
 {
     uintptr_t mark; /* as bytes, since a foreign pointer may point anywhere */
@@ -107,7 +107,8 @@ static inline bool cmempool_adapter_is_larger(const cmempool_adapter *adapter, c
 }
 
 /* Makes memory from the heap a live block; returns what its holder gets. */
-static inline void *cmempool_adapter_open(const cmempool_adapter *adapter, void *memory, size_t size)
+static inline void *cmempool_adapter_open(const cmempool_adapter *adapter, void *memory,
+                                          size_t size)
 {
     cmempool_adapter_header *header = (cmempool_adapter_header *)memory;
     header->size = size;
@@ -115,8 +116,8 @@ static inline void *cmempool_adapter_open(const cmempool_adapter *adapter, void 
     return header + 1;
 }
 
-/* Takes the mark off a block that goes back to the heap. Volatile, or the compiler would leave out a
- * store to what is freed. */
+/* Takes the mark off a block that goes back to the heap. Volatile, or the compiler would leave
+ * out a store to what is freed. */
 static inline void cmempool_adapter_close(cmempool_adapter_header *header)
 {
     *(volatile uintptr_t *)&header->mark = 0;

@@ -6,13 +6,14 @@
  *     uv_library_shutdown();                         all loops are closed
  *     r_mempool_destroy(pool);
  *
- * libuv hands its allocator no context, so one pool serves all of libuv, from the source file that calls
- * this. Its worker threads use it too, so it is none with MEMPOOL_SINGLE_THREAD. What is larger than its
- * classes comes from the heap: see adapter.h. What the program itself allocates, as requests and buffers of
- * its callbacks, may come from the same pool: see the example.
+ * libuv hands its allocator no context, so one pool serves all of libuv, from the source file
+ * that calls this. Its worker threads use it too, so it is none with MEMPOOL_SINGLE_THREAD. What
+ * is larger than its classes comes from the heap: see adapter.h. What the program itself
+ * allocates, as requests and buffers of its callbacks, may come from the same pool: see the
+ * example.
  *
- * Not for programs that call uv_fs_realpath with libuv 1.44: there uv_fs_req_cleanup gives memory that the
- * C library allocated to whatever stands in for free. */
+ * Not for programs that call uv_fs_realpath with libuv 1.44: there uv_fs_req_cleanup gives memory
+ * that the C library allocated to whatever stands in for free. */
 #ifndef CMEMPOOL_LIBUV_H
 #define CMEMPOOL_LIBUV_H
 
@@ -42,14 +43,14 @@ static inline void cmempool_libuv_free(void *memory)
     cmempool_adapter_free(&cmempool_libuv_adapter, memory);
 }
 
-/* Has libuv take all its memory from the pool, which must stay as long as libuv is used. Returns 0, or
- * UV_EINVAL if there is no pool. */
+/* Has libuv take all its memory from the pool, which must stay as long as libuv is used. Returns
+ * 0, or UV_EINVAL if there is no pool. */
 static inline int cmempool_libuv_use(r_mempool *pool)
 {
     if (!cmempool_adapter_init(&cmempool_libuv_adapter, pool))
         return UV_EINVAL;
-    return uv_replace_allocator(cmempool_libuv_malloc, cmempool_libuv_realloc, cmempool_libuv_calloc,
-                                cmempool_libuv_free);
+    return uv_replace_allocator(cmempool_libuv_malloc, cmempool_libuv_realloc,
+                                cmempool_libuv_calloc, cmempool_libuv_free);
 }
 
 #endif /* CMEMPOOL_LIBUV_H */

@@ -8,8 +8,9 @@
  *     lua_close(L);
  *     r_mempool_destroy(pool);
  *
- * Each state may have a pool of its own; a state in a pool with MEMPOOL_SINGLE_THREAD takes no locks. What
- * is larger than the pool's classes comes from the heap: see adapter.h. Lua 5.1 to 5.4. */
+ * Each state may have a pool of its own; a state in a pool with MEMPOOL_SINGLE_THREAD takes no
+ * locks. What is larger than the pool's classes comes from the heap: see adapter.h. Lua 5.1 to
+ * 5.4. */
 #ifndef CMEMPOOL_LUA_H
 #define CMEMPOOL_LUA_H
 

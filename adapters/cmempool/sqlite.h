@@ -6,9 +6,10 @@
  *     sqlite3_shutdown();                            all connections are closed
  *     r_mempool_destroy(pool);
  *
- * One pool serves all of SQLite, from the source file that calls this. What is larger than its classes
- * comes from the heap: see adapter.h. A page in the cache takes about 300 bytes more than the page: with
- * pages of 4096, an explicit class of 4480 bytes wastes less than the 8192 of powers of two. */
+ * One pool serves all of SQLite, from the source file that calls this. What is larger than its
+ * classes comes from the heap: see adapter.h. A page in the cache takes up to 300 bytes more than
+ * the page: with pages of 4096, an explicit class of 4480 bytes wastes less than the 8192 of
+ * powers of two. */
 #ifndef CMEMPOOL_SQLITE_H
 #define CMEMPOOL_SQLITE_H
 
@@ -41,8 +42,8 @@ static inline int cmempool_sqlite_size(void *memory)
     return (int)cmempool_adapter_usable_size(&cmempool_sqlite_adapter, memory);
 }
 
-/* What a request for `size` bytes gets: all of an entry, as SQLite counts by it and reallocates only
- * what does not fit. */
+/* What a request for `size` bytes gets: all of an entry, as SQLite counts by it and reallocates
+ * only what does not fit. */
 static inline int cmempool_sqlite_roundup(int size)
 {
     size_t first = 0, end = cmempool_sqlite_classes;
@@ -69,15 +70,14 @@ static inline void cmempool_sqlite_shutdown(void *unused)
     (void)unused;
 }
 
-/* Has SQLite take all its memory from the pool, which must stay until sqlite3_shutdown. Call it before
- * SQLite is used, or after sqlite3_shutdown, and while no other thread uses the pool. Returns SQLITE_OK;
- * SQLITE_MISUSE if it is too late or there is no pool. */
+/* Has SQLite take all its memory from the pool, which must stay until sqlite3_shutdown. Call it
+ * before SQLite is used, or after sqlite3_shutdown. Returns SQLITE_OK; SQLITE_MISUSE if it is too
+ * late or there is no pool. */
 static inline int cmempool_sqlite_use(r_mempool *pool)
 {
     static const sqlite3_mem_methods methods = {
-        cmempool_sqlite_malloc,  cmempool_sqlite_free, cmempool_sqlite_realloc,
-        cmempool_sqlite_size,    cmempool_sqlite_roundup, cmempool_sqlite_init,
-        cmempool_sqlite_shutdown, NULL};
+        cmempool_sqlite_malloc,  cmempool_sqlite_free, cmempool_sqlite_realloc,  cmempool_sqlite_size,
+        cmempool_sqlite_roundup, cmempool_sqlite_init, cmempool_sqlite_shutdown, NULL};
     cmempool_adapter adapter;
     if (!cmempool_adapter_init(&adapter, pool))
         return SQLITE_MISUSE;

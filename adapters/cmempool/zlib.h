@@ -6,9 +6,9 @@
  *     z_stream stream = {0};
  *     cmempool_zlib_use(&stream, &adapter);          before deflateInit or inflateInit
  *
- * A stream takes a few blocks when it begins, of up to 64 KiB with zlib's defaults, and gives them back at
- * its end: worth a pool where streams come and go. What is larger than the pool's classes comes from the
- * heap: see adapter.h. */
+ * A stream takes a few blocks when it begins, of up to 64 KiB with zlib's defaults, and gives
+ * them back at its end: worth a pool where streams come and go. What is larger than the pool's
+ * classes comes from the heap: see adapter.h. */
 #ifndef CMEMPOOL_ZLIB_H
 #define CMEMPOOL_ZLIB_H
 

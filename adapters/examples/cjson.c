@@ -6,8 +6,8 @@
 
 int main(void)
 {
-    /* Classes of 16, 32, 64, .. 4096 bytes with 4096, 2048, 1024, .. 16 entries. What is larger, and what
-     * finds no entry, comes from the heap. */
+    /* Classes of 16, 32, 64, .. 4096 bytes with 4096, 2048, 1024, .. 16 entries. What is larger,
+     * and what finds no entry, comes from the heap. */
     r_mempool *pool = r_mempool_create(16, 4096, 4096, fallback_at_last_exhaustion);
     if (!pool) {
         perror("r_mempool_create");

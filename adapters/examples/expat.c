@@ -28,14 +28,14 @@ static void on_end(void *context, const char *name)
 
 int main(void)
 {
-    /* Classes of 16, 32, 64, .. 16384 bytes with 4096, 2048, 1024, .. 4 entries. What is larger, and what
-     * finds no entry, comes from the heap. */
+    /* Classes of 16, 32, 64, .. 16384 bytes with 4096, 2048, 1024, .. 4 entries. What is larger,
+     * and what finds no entry, comes from the heap. */
     r_mempool *pool = r_mempool_create(16, 16384, 4096, fallback_at_last_exhaustion);
-    if (!pool) {
+    if (!pool || !cmempool_expat_use(pool)) {
         perror("r_mempool_create");
         return EXIT_FAILURE;
     }
-    XML_Parser parser = XML_ParserCreate_MM(NULL, cmempool_expat_suite(pool), NULL);
+    XML_Parser parser = XML_ParserCreate_MM(NULL, &cmempool_expat_suite, NULL);
     if (!parser)
         return EXIT_FAILURE;
 

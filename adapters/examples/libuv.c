@@ -1,5 +1,5 @@
-/* libuv on a pool: an echo server and a client in one loop, and the program's own requests and buffers
- * from the same pool. */
+/* libuv on a pool: an echo server and a client in one loop, and the program's own requests and
+ * buffers from the same pool. */
 #define _GNU_SOURCE /* uv.h needs POSIX, which -std=c11 alone leaves out */
 #include <cmempool/libuv.h>
 
@@ -112,8 +112,8 @@ static void on_connected(uv_connect_t *request, int status)
 
 int main(void)
 {
-    /* Classes of 16, 32, 64, .. 16384 bytes with 4096, 2048, 1024, .. 4 entries. What is larger, and what
-     * finds no entry, comes from the heap. */
+    /* Classes of 16, 32, 64, .. 16384 bytes with 4096, 2048, 1024, .. 4 entries. What is larger,
+     * and what finds no entry, comes from the heap. */
     pool = r_mempool_create(16, 16384, 4096, fallback_at_last_exhaustion);
     if (!pool) {
         perror("r_mempool_create");

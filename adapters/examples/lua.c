@@ -6,17 +6,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char script[] = "local words = {}\n"
-                             "for word in ('pools hand out what pools take back'):gmatch('%a+') do\n"
-                             "    words[#words + 1] = word:upper()\n"
-                             "end\n"
-                             "table.sort(words)\n"
-                             "print(table.concat(words, ' '))\n";
+static const char script[] =
+    "local words = {}\n"
+    "for word in ('pools hand out what pools take back'):gmatch('%a+') do\n"
+    "    words[#words + 1] = word:upper()\n"
+    "end\n"
+    "table.sort(words)\n"
+    "print(table.concat(words, ' '))\n";
 
 int main(void)
 {
-    /* Classes of 16, 32, 64, .. 16384 bytes with 16384, 8192, 4096, .. 16 entries. What is larger, and
-     * what finds no entry, comes from the heap. */
+    /* Classes of 16, 32, 64, .. 16384 bytes with 16384, 8192, 4096, .. 16 entries. What is
+     * larger, and what finds no entry, comes from the heap. */
     r_mempool_options options = R_MEMPOOL_OPTIONS_INIT;
     options.smallest_size = 16;
     options.largest_size = 16384;

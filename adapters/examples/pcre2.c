@@ -11,8 +11,8 @@ static const char text[] = "made 2018-03-01, mended 2023-11-05";
 
 int main(void)
 {
-    /* Classes of 64, 128, .. 32768 bytes with 1024, 512, .. 2 entries. What is larger, and what finds no
-     * entry, comes from the heap. */
+    /* Classes of 64, 128, .. 32768 bytes with 1024, 512, .. 2 entries. What is larger, and what
+     * finds no entry, comes from the heap. */
     r_mempool *pool = r_mempool_create(64, 32768, 1024, fallback_at_last_exhaustion);
     cmempool_adapter adapter;
     if (!pool || !cmempool_adapter_init(&adapter, pool)) {
@@ -34,7 +34,8 @@ int main(void)
     if (!match)
         return EXIT_FAILURE;
 
-    for (size_t at = 0; pcre2_match(code, (PCRE2_SPTR)text, strlen(text), at, 0, match, NULL) > 0;) {
+    size_t at = 0, length = strlen(text);
+    while (pcre2_match(code, (PCRE2_SPTR)text, length, at, 0, match, NULL) > 0) {
         const size_t *ends = pcre2_get_ovector_pointer(match);
         printf("%.*s: the year is %.*s\n", (int)(ends[1] - ends[0]), text + ends[0],
                (int)(ends[3] - ends[2]), text + ends[2]);

@@ -15,8 +15,8 @@ static void run(sqlite3 *db, const char *sql)
 
 int main(void)
 {
-    /* Classes of 16, 32, 64, .. 131072 bytes with 65536, 32768, 16384, .. 8 entries. What is larger, and
-     * what finds no entry, comes from the heap. */
+    /* Classes of 16, 32, 64, .. 131072 bytes with 65536, 32768, 16384, .. 8 entries. What is
+     * larger, and what finds no entry, comes from the heap. */
     r_mempool *pool = r_mempool_create(16, 131072, 65536, fallback_at_last_exhaustion);
     if (!pool) {
         perror("r_mempool_create");

@@ -1,4 +1,5 @@
-/* Does the adapter do what malloc and its like do, on either side of the largest class and across it? */
+/* Does the adapter do what malloc and its like do, on either side of the largest class and across
+ * it? */
 #include "../c/check.h"
 
 /* What the adapter gives back to the heap passes by here. */
@@ -70,7 +71,8 @@ static size_t entries_out(const r_mempool *pool)
     return out;
 }
 
-/* ---- A model: what each block must hold, in plain bytes ----------------------------------------- */
+/* ---- A model: what each block must hold, in plain bytes
+ * ----------------------------------------- */
 
 enum { BLOCKS = 64 };
 
@@ -133,7 +135,8 @@ static void note(struct model *model, struct block *block, void *memory, size_t 
     memcpy(memory, block->expected, usable);
 }
 
-/* Nothing came of a call for `size` bytes: the pool may say so, as it is exhausted; the heap never. */
+/* Nothing came of a call for `size` bytes: the pool may say so, as it is exhausted; the heap
+ * never. */
 static void expect_refusal(const struct model *model, size_t size)
 {
     CHECK(model->may_refuse && size <= model->adapter->largest && errno == ENOMEM);
@@ -243,7 +246,8 @@ static void like_plain_bytes(void)
         }
 }
 
-/* ---- Threads ------------------------------------------------------------------------------------ */
+/* ---- Threads
+ * ------------------------------------------------------------------------------------ */
 
 static void *many_steps(void *argument)
 {
@@ -282,7 +286,8 @@ static void from_many_threads(void)
     r_mempool_destroy(pool);
 }
 
-/* ---- One thing at a time ------------------------------------------------------------------------ */
+/* ---- One thing at a time
+ * ------------------------------------------------------------------------ */
 
 static void fill(void *memory, size_t size)
 {
@@ -407,10 +412,11 @@ static void nothing_asked_for(void)
     CHECK(cmempool_adapter_init(&adapter, pool));
     cmempool_adapter_free(&adapter, NULL);
     CHECK(cmempool_adapter_usable_size(&adapter, NULL) == 0);
+    void *large = cmempool_adapter_malloc(&adapter, 5000);
     void *blocks[] = {cmempool_adapter_malloc(&adapter, 0), cmempool_adapter_calloc(&adapter, 0, 9),
                       cmempool_adapter_calloc(&adapter, 9, 0),
                       cmempool_adapter_realloc(&adapter, NULL, 0),
-                      cmempool_adapter_realloc(&adapter, cmempool_adapter_malloc(&adapter, 5000), 0)};
+                      cmempool_adapter_realloc(&adapter, large, 0)};
     for (size_t i = 0; i < LENGTH(blocks); i++) {
         CHECK(blocks[i] != NULL && r_mempool_owns(pool, blocks[i]));
         cmempool_adapter_free(&adapter, blocks[i]);
@@ -419,7 +425,8 @@ static void nothing_asked_for(void)
     r_mempool_destroy(pool);
 }
 
-/* ---- Misuse ------------------------------------------------------------------------------------- */
+/* ---- Misuse
+ * ------------------------------------------------------------------------------------- */
 
 static cmempool_adapter misused;
 

@@ -24,7 +24,8 @@ static void on_closed(uv_handle_t *handle)
     cmempool_adapter_free(adapter, handle);
 }
 
-/* ---- An echo server, and clients that send what comes back to them ------------------------------ */
+/* ---- An echo server, and clients that send what comes back to them
+ * ------------------------------ */
 
 struct message {
     uv_write_t request;
@@ -137,7 +138,8 @@ static void start_echo(void)
     }
 }
 
-/* ---- What libuv allocates for itself, here and in its worker threads ---------------------------- */
+/* ---- What libuv allocates for itself, here and in its worker threads
+ * ---------------------------- */
 
 static void in_worker(uv_work_t *work)
 {

@@ -28,7 +28,9 @@ static const char script[] =
     "emit(#(s:rep(500)), #(s:rep(3, s:rep(20))))\n"
     "local threads = {}\n"
     "for i = 1, 200 do\n"
-    "    threads[i] = coroutine.wrap(function(a) while true do a = coroutine.yield(a * i) end end)\n"
+    "    threads[i] = coroutine.wrap(function(a)\n"
+    "        while true do a = coroutine.yield(a * i) end\n"
+    "    end)\n"
     "end\n"
     "local sum = 0\n"
     "for round = 1, 20 do for i = 1, #threads do sum = sum + threads[i](round) end end\n"
@@ -98,8 +100,8 @@ static void out_of_memory(void)
     CHECK(L != NULL);
     luaL_openlibs(L);
     for (int i = 0; i < 3; i++) {
-        CHECK(luaL_loadstring(L, "local t = {} for i = 1, 1e6 do t[i % 1000 + 1] = {t} end") == LUA_OK);
-        CHECK(lua_pcall(L, 0, 0, 0) == LUA_OK); /* what is garbage is collected in time */
+        /* What is garbage is collected in time. */
+        CHECK(luaL_dostring(L, "local t = {} for i = 1, 1e6 do t[i % 1000] = {} end") == LUA_OK);
         CHECK(luaL_loadstring(L, "local t = {} while true do t = {t} end") == LUA_OK);
         CHECK(lua_pcall(L, 0, 0, 0) == LUA_ERRMEM);
         CHECK(strcmp(lua_tostring(L, -1), "not enough memory") == 0);

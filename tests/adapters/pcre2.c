@@ -55,8 +55,8 @@ static void match(struct text *text, const pcre2_code *code, pcre2_general_conte
     }
     static PCRE2_UCHAR output[20000];
     size_t room = sizeof output;
-    int count = pcre2_substitute(code, (PCRE2_SPTR)subject, length, 0, PCRE2_SUBSTITUTE_GLOBAL, data,
-                                 context, (PCRE2_SPTR) "<$0>", 4, output, &room);
+    int count = pcre2_substitute(code, (PCRE2_SPTR)subject, length, 0, PCRE2_SUBSTITUTE_GLOBAL,
+                                 data, context, (PCRE2_SPTR) "<$0>", 4, output, &room);
     say(text, "%d ", count);
     if (count > 0)
         add(text, output, room);

@@ -1,7 +1,8 @@
-/* What the tests of the adapters share: how do two runs of a library compare, with and without a pool?
+/* What the tests of the adapters share: how do two runs of a library compare, with and without a
+ * pool?
  *
- * A run writes all it sees into a text. The text must be the same with the library's own allocator and
- * with each of some pools, which must be used by the run and empty after it. */
+ * A run writes all it sees into a text. The text must be the same with the library's own
+ * allocator and with each of some pools, which must be used by the run and empty after it. */
 #ifndef PLUG_H
 #define PLUG_H
 
@@ -105,8 +106,9 @@ static inline size_t peak_out(const r_mempool *pool, size_t *dynamic)
 }
 
 /* After a run: the pool was used as planned, nothing is out, and the texts are the same. */
-static inline void expect_same(enum pool_plan plan, r_mempool *pool, const cmempool_adapter *adapter,
-                               size_t least_peak, const struct text *plain, struct text *pooled)
+static inline void expect_same(enum pool_plan plan, r_mempool *pool,
+                               const cmempool_adapter *adapter, size_t least_peak,
+                               const struct text *plain, struct text *pooled)
 {
     size_t dynamic, peak = peak_out(pool, &dynamic);
     CHECK(adapter->pool == pool);

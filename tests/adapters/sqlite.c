@@ -25,8 +25,8 @@ static void insert(sqlite3 *db, struct text *text, size_t count, uint64_t *state
     static const char letters[] = "etaoinshrdlu";
     char name[3000];
     sqlite3_stmt *statement;
-    CHECK(sqlite3_prepare_v2(db, "INSERT INTO people VALUES (NULL, ?, ?, ?)", -1, &statement, NULL) ==
-          SQLITE_OK);
+    CHECK(sqlite3_prepare_v2(db, "INSERT INTO people VALUES (NULL, ?, ?, ?)", -1, &statement,
+                             NULL) == SQLITE_OK);
     for (size_t i = 0; i < count; i++) {
         /* Now and then longer than a page's share. */
         size_t length = random_below(state, random_below(state, 50) == 0 ? sizeof name : 40);
@@ -39,7 +39,8 @@ static void insert(sqlite3 *db, struct text *text, size_t count, uint64_t *state
         CHECK(sqlite3_reset(statement) == SQLITE_OK);
     }
     CHECK(sqlite3_finalize(statement) == SQLITE_OK);
-    run(db, text, "SELECT count(*), sum(length(name)), sum(class), round(sum(score), 3) FROM people");
+    run(db, text, "SELECT count(*), sum(length(name)), sum(class), round(sum(score), 3) "
+                  "FROM people");
 }
 
 static void expect_intact(sqlite3 *db)
@@ -55,7 +56,8 @@ static void work(struct text *text, const char *file)
     uint64_t state = 1;
     sqlite3 *db;
     CHECK(sqlite3_open(file, &db) == SQLITE_OK);
-    run(db, text, "PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA cache_size = 300");
+    run(db, text, "PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;"
+                  "PRAGMA cache_size = 300");
     run(db, text, "CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT, class INT, score REAL)");
     run(db, text, "CREATE INDEX by_name ON people (name)");
     run(db, text, "BEGIN");
@@ -71,16 +73,20 @@ static void work(struct text *text, const char *file)
     expect_intact(db);
 
     run(db, text, "UPDATE people SET name = upper(name), class = class + 1 WHERE id % 5 = 0");
-    run(db, text, "DELETE FROM people WHERE class % 7 = 0; CREATE INDEX by_class ON people (class, score)");
+    run(db, text, "DELETE FROM people WHERE class % 7 = 0;"
+                  "CREATE INDEX by_class ON people (class, score)");
     insert(db, text, 1500, &state);
-    run(db, text, "SELECT class, count(*), min(name), max(score) FROM people WHERE length(name) < 20 "
-                  "GROUP BY class HAVING count(*) > 2 ORDER BY 2 DESC, 1 LIMIT 100");
+    run(db, text, "SELECT class, count(*), min(name), max(score) FROM people "
+                  "WHERE length(name) < 20 GROUP BY class HAVING count(*) > 2 "
+                  "ORDER BY 2 DESC, 1 LIMIT 100");
     run(db, text, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) "
                   "SELECT count(*), total(length(printf('%0*d', i, i))) FROM n");
-    run(db, text, "SELECT a.id, b.id FROM people a JOIN people b ON a.class = b.class AND a.id < b.id "
-                  "AND substr(a.name, 1, 2) = substr(b.name, 1, 2) ORDER BY 1, 2 LIMIT 200");
+    run(db, text, "SELECT a.id, b.id FROM people a JOIN people b ON a.class = b.class "
+                  "AND a.id < b.id AND substr(a.name, 1, 2) = substr(b.name, 1, 2) "
+                  "ORDER BY 1, 2 LIMIT 200");
     run(db, text, "SELECT length(group_concat(name, ', ')), length(zeroblob(2000000)) FROM people");
-    run(db, text, "SELECT hex(zeroblob(3)), replace(hex(zeroblob(50000)), '00', 'abc') LIKE '%cab%'");
+    run(db, text, "SELECT hex(zeroblob(3)), "
+                  "replace(hex(zeroblob(50000)), '00', 'abc') LIKE '%cab%'");
     run(db, text, "SELECT * FROM nowhere");
     run(db, text, "INSERT INTO people (id) SELECT id FROM people LIMIT 1");
     run(db, text, "ALTER TABLE people ADD COLUMN note DEFAULT 'none'; VACUUM; REINDEX; ANALYZE");

@@ -16,7 +16,8 @@ static void write_source(void)
                                     : (unsigned char)random_below(&state, 256);
 }
 
-/* Deflates the source, in small pieces, and halfway from a copy of the stream; inflates it again. */
+/* Deflates the source, in small pieces, and halfway from a copy of the stream; inflates it again.
+ * */
 static void work(struct text *text, cmempool_adapter *adapter, int level, int window, int memory)
 {
     static unsigned char packed[2 * SIZE], again[SIZE];
@@ -54,7 +55,8 @@ static void work(struct text *text, cmempool_adapter *adapter, int level, int wi
     stream.next_out = again;
     int status = Z_OK;
     while (status == Z_OK) {
-        stream.avail_out = SIZE - stream.total_out < 7000 ? (unsigned)(SIZE - stream.total_out) : 7000;
+        size_t left = SIZE - stream.total_out;
+        stream.avail_out = left < 7000 ? (unsigned)left : 7000;
         status = inflate(&stream, Z_NO_FLUSH);
     }
     CHECK(status == Z_STREAM_END && stream.total_out == SIZE);
