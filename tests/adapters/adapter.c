@@ -263,6 +263,13 @@ static void *an_end(void *argument)
     return NULL;
 }
 
+static void *many_larger_ones(void *adapter)
+{
+    for (size_t i = scaled(50000, 500); i > 0; i--)
+        cmempool_adapter_free(adapter, cmempool_adapter_malloc(adapter, 1025));
+    return NULL;
+}
+
 /* All at once on one adapter, and each thread's blocks are freed by another. */
 static void from_many_threads(void)
 {
@@ -280,6 +287,10 @@ static void from_many_threads(void)
         CHECK(pthread_join(threads[i], NULL) == 0);
     for (size_t i = 0; i < THREADS; i++)
         CHECK(pthread_create(&threads[i], NULL, an_end, &models[(i + 1) % THREADS]) == 0);
+    for (size_t i = 0; i < THREADS; i++)
+        CHECK(pthread_join(threads[i], NULL) == 0);
+    for (size_t i = 0; i < THREADS; i++)
+        CHECK(pthread_create(&threads[i], NULL, many_larger_ones, &adapter) == 0);
     for (size_t i = 0; i < THREADS; i++)
         CHECK(pthread_join(threads[i], NULL) == 0);
     CHECK(entries_out(pool) == 0 && cmempool_adapter_larger_count(&adapter) == 0);
