@@ -10,7 +10,8 @@
  *
  * Sizes up to that of the pool's largest class are entries of the pool, and what happens when it
  * has none left is for its policy to say: fallback_disabled bounds their memory, the others ask
- * the heap. Larger sizes are blocks of the heap, always. Realloc moves between the two.
+ * the heap. Larger sizes are blocks of the heap, always, and the pool's flags mean nothing to them.
+ * Realloc moves between the two.
  *
  * All blocks are aligned for max_align_t, entries also as their pool was asked to. A size of 0
  * counts as 1. Functions that fail return NULL with errno set to ENOMEM, and change nothing. What
