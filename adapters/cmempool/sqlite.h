@@ -76,8 +76,9 @@ static inline void cmempool_sqlite_shutdown(void *unused)
 static inline int cmempool_sqlite_use(r_mempool *pool)
 {
     static const sqlite3_mem_methods methods = {
-        cmempool_sqlite_malloc,  cmempool_sqlite_free, cmempool_sqlite_realloc,  cmempool_sqlite_size,
-        cmempool_sqlite_roundup, cmempool_sqlite_init, cmempool_sqlite_shutdown, NULL};
+        cmempool_sqlite_malloc, cmempool_sqlite_free,    cmempool_sqlite_realloc,
+        cmempool_sqlite_size,   cmempool_sqlite_roundup, cmempool_sqlite_init,
+        cmempool_sqlite_shutdown, NULL};
     cmempool_adapter adapter;
     if (!cmempool_adapter_init(&adapter, pool))
         return SQLITE_MISUSE;
