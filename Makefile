@@ -27,7 +27,7 @@ SHARED := libcmempool.so.$(VERSION)
 WARNINGS := -std=c11 -Wall -Wextra -Wpedantic
 EXAMPLES := $(patsubst c-examples/%.c,%,$(wildcard c-examples/*.c))
 
-.PHONY: all build run test stage loom stress soak sanitize coverage fuzz bench bench-quick \
+.PHONY: all build run demo test stage loom stress soak sanitize coverage fuzz bench bench-quick \
     crates-of-bench install ready uninstall dist dist-check header abi clean help tools
 
 all: build
@@ -59,6 +59,22 @@ run: build
 	        -L$(LIB) -lcmempool -Wl,-rpath,$(abspath $(LIB)); \
 	    $(TARGET)/examples/$$example; \
 	done
+
+## demo: a day of a small server, with two sizings of its pool, and docs/use-over-time.svg from it
+# The benchmark's runner draws it.
+demo: crates-of-bench build
+	@mkdir -p $(TARGET)/demo
+	@$(CC) $(WARNINGS) $(CFLAGS) -Iinclude c-examples/server.c -o $(TARGET)/demo/server \
+	    -L$(LIB) -lcmempool -Wl,-rpath,$(abspath $(LIB))
+	@for sizing in guessed measured; do \
+	    $(TARGET)/demo/server $$sizing $(TARGET)/demo/$$sizing.csv; \
+	    echo "Wrote $(TARGET)/demo/$$sizing.csv"; \
+	    echo; \
+	done
+	@[ -e $(TARGET)/bench/runner/release/bench-runner ] || \
+	    echo "Building the program that draws (a minute, once)."
+	@$(RUN_BENCH) use-over-time docs/use-over-time.svg $(TARGET)/demo/guessed.csv \
+	    $(TARGET)/demo/measured.csv
 
 ## test: everything, against a tree installed under target/stage
 test: stage
