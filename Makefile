@@ -28,7 +28,7 @@ WARNINGS := -std=c11 -Wall -Wextra -Wpedantic
 EXAMPLES := $(patsubst c-examples/%.c,%,$(wildcard c-examples/*.c))
 ADAPTERS := $(notdir $(wildcard adapters/cmempool/*.h))
 
-.PHONY: all build run adapters test stage loom stress matrix soak sanitize coverage fuzz bench \
+.PHONY: all build run demo adapters test stage loom stress matrix soak sanitize coverage fuzz bench \
     bench-quick crates-of-bench install ready uninstall dist dist-check header abi clean help tools
 
 all: build
@@ -87,6 +87,22 @@ adapters/%: adapters/examples/%.c build
 	        -Wl,-rpath,$(abspath $(LIB)); \
 	    $(TARGET)/examples/$*-adapter; \
 	fi
+
+## demo: a day of a small server, with two sizings of its pool, and docs/use-over-time.svg from it
+# The benchmark's runner draws it.
+demo: crates-of-bench build
+	@mkdir -p $(TARGET)/demo
+	@$(CC) $(WARNINGS) $(CFLAGS) -Iinclude c-examples/server.c -o $(TARGET)/demo/server \
+	    -L$(LIB) -lcmempool -Wl,-rpath,$(abspath $(LIB))
+	@for sizing in guessed measured; do \
+	    $(TARGET)/demo/server $$sizing $(TARGET)/demo/$$sizing.csv; \
+	    echo "Wrote $(TARGET)/demo/$$sizing.csv"; \
+	    echo; \
+	done
+	@[ -e $(TARGET)/bench/runner/release/bench-runner ] || \
+	    echo "Building the program that draws (a minute, once)."
+	@$(RUN_BENCH) use-over-time docs/use-over-time.svg $(TARGET)/demo/guessed.csv \
+	    $(TARGET)/demo/measured.csv
 
 ## test: everything, against a tree installed under target/stage
 test: stage
