@@ -1,4 +1,4 @@
-//! What about entries that came from the heap?
+//! What about entries that came from the heap, or from the pool's backing?
 //!
 //! ```text
 //! [ next | previous | size | base | guard | word | payload ..
@@ -6,10 +6,12 @@
 //! ```
 //!
 //! Each knows its size, so realloc knows how much to copy, and its place in its pool's list, so
-//! destroy releases what the caller never freed. O(1) beside the heap's own cost.
+//! destroy releases what the caller never freed. O(1) beside the heap's own cost. Nothing is locked
+//! while the heap or the backing is at work.
 
 use core::ptr::{self, NonNull};
 
+use crate::backing::{self, Backing};
 use crate::lock::Locked;
 use crate::misuse::Kind;
 use crate::secret::keyed;
@@ -19,11 +21,11 @@ use crate::slot::{Entry, MIN_ALIGN, State};
 #[repr(C)]
 struct Block {
     next: *mut Block,
-    previous: *mut Block,    // null: this is the list's first
-    size: usize,             // usable bytes
-    base: *mut libc::c_void, // what the heap gave
-    guard: usize,            // says that the four before were not overwritten
-    word: usize,             // see `slot.rs`
+    previous: *mut Block, // null: this is the list's first
+    size: usize,          // usable bytes
+    base: NonNull<u8>,    // what the heap or the backing gave
+    guard: usize,         // says that the four before were not overwritten
+    word: usize,          // see `slot.rs`
 }
 
 const HEADER: usize = size_of::<Block>();
@@ -39,7 +41,7 @@ impl Block {
     /// What `guard` must be. Keyed, so that data of the program's does not pass.
     fn guard(&self) -> usize {
         // Each keyed, since in a plain XOR one overwritten field could make up for another.
-        [self.next as usize, self.previous as usize, self.size, self.base as usize]
+        [self.next as usize, self.previous as usize, self.size, self.base.as_ptr() as usize]
             .iter()
             .fold(0, |mix: usize, field| keyed(mix.rotate_left(29) ^ field))
     }
@@ -73,17 +75,18 @@ impl Block {
 
 /// A pool's dynamic entries.
 ///
-/// Invariant: `count` blocks are reachable from `first` by `next`; `b.next.previous == b`; each guard
+/// Invariant: `count <= peak`; `count` blocks are reachable from `first` by `next`; `b.next.previous == b`; each guard
 /// holds, and each word says that the entry is this pool's and out.
 pub struct DynamicEntries {
     first: *mut Block,
     count: usize,
+    peak: usize,
 }
 
 impl DynamicEntries {
     /// None yet.
     pub const fn new() -> Self {
-        Self { first: ptr::null_mut(), count: 0 }
+        Self { first: ptr::null_mut(), count: 0, peak: 0 }
     }
 
     /// How many are with callers.
@@ -91,18 +94,32 @@ impl DynamicEntries {
         self.count
     }
 
-    /// Fills places with the addresses of the first entries; stops at a damaged one.
-    pub fn addresses<'a>(&self, places: impl Iterator<Item = &'a mut usize>) {
-        let mut block = self.first;
-        for place in places {
+    /// The most that were with callers at once, since [`forget_peak`](Self::forget_peak).
+    pub fn peak(&self) -> usize {
+        self.peak
+    }
+
+    /// Starts anew with those that are there.
+    pub fn forget_peak(&mut self) {
+        self.peak = self.count;
+    }
+
+    /// The entries that are with callers; ends at a damaged one.
+    pub fn entries(&self) -> impl Iterator<Item = Entry> {
+        self.from(self.first)
+    }
+
+    /// One of the entries, and those behind it.
+    pub fn entries_from(&self, entry: Entry) -> impl Iterator<Item = Entry> {
+        self.from(block_of(entry))
+    }
+
+    fn from(&self, mut block: *mut Block) -> impl Iterator<Item = Entry> {
+        core::iter::from_fn(move || {
             // SAFETY: live by the invariant.
-            let Some(Ok(intact)) = (!block.is_null()).then(|| unsafe { Block::intact(block) })
-            else {
-                break;
-            };
-            *place = entry_of(block).address();
-            block = intact.next;
-        }
+            let intact = (!block.is_null()).then(|| unsafe { Block::intact(block) })?.ok()?;
+            Some(entry_of(core::mem::replace(&mut block, intact.next)))
+        })
     }
 
     /// Puts a new block first. Fails if the one that was first is damaged.
@@ -117,6 +134,7 @@ impl DynamicEntries {
         }
         self.first = block;
         self.count += 1;
+        self.peak = self.peak.max(self.count);
         Ok(())
     }
 
@@ -139,19 +157,16 @@ impl DynamicEntries {
         Ok(())
     }
 
-    /// Gives every block back to the heap.
-    pub fn release_all(&mut self) -> Result<(), Fault> {
-        while !self.first.is_null() {
-            // SAFETY: live by the invariant, and out of the list before it goes.
-            unsafe {
-                let block = Block::intact(self.first)?;
-                entry_of(self.first).wipe();
-                self.first = block.next;
-                libc::free(block.base);
-            }
+    /// Takes the first block out, as one that nobody may use any more.
+    fn pop(&mut self) -> Result<Option<*mut Block>, Fault> {
+        let block = self.first;
+        if block.is_null() {
+            return Ok(None);
         }
-        self.count = 0;
-        Ok(())
+        self.remove(block)?;
+        // SAFETY: it was live, and is this call's.
+        unsafe { entry_of(block).wipe() };
+        Ok(Some(block))
     }
 
     /// Proves the invariant, in O(count).
@@ -171,29 +186,26 @@ impl DynamicEntries {
             }
             count += 1;
         }
-        assert_eq!(count, self.count);
+        assert!(count == self.count && count <= self.peak);
     }
 }
 
-/// A new entry of `size` bytes from the heap, for the pool at `owner`. None if the heap has none.
+/// A new entry of `size` bytes from the heap or the backing, for the pool at `owner`. None if there is
+/// none to be had.
 #[cold]
 pub fn alloc(
     list: &Locked<DynamicEntries>,
+    backing: Option<&Backing>,
     owner: usize,
     size: usize,
     align: usize,
 ) -> Result<Option<Entry>, Fault> {
     let lead = HEADER.next_multiple_of(align);
-    let mut base = ptr::null_mut();
     let Some(bytes) = lead.checked_add(size) else { return Ok(None) };
-    // SAFETY: `base` is a place for the result; `align` is a power of two of at least 16.
-    if unsafe { libc::posix_memalign(&mut base, align, bytes) } != 0 {
-        return Ok(None);
-    }
-    let Some(payload) = NonNull::new(base.cast::<u8>()) else { return Ok(None) };
+    let Ok(base) = backing::obtain(backing, bytes, align) else { return Ok(None) };
     // SAFETY: `lead + size` bytes are there, and `lead` has room for the block in front.
     unsafe {
-        let entry = Entry::new(payload.add(lead));
+        let entry = Entry::new(base.add(lead));
         let block = block_of(entry);
         block.write(Block {
             next: ptr::null_mut(),
@@ -220,13 +232,14 @@ pub unsafe fn size(list: &Locked<DynamicEntries>, entry: Entry) -> Result<usize,
     Ok(unsafe { Block::intact(block_of(entry)) }?.size)
 }
 
-/// Gives a dynamic entry of the pool at `owner` back to the heap, zeroed first if `zero`.
+/// Gives a dynamic entry of the pool at `owner` back to where it came from, zeroed first if `zero`.
 ///
 /// # Safety
 /// The entry's word said that it is dynamic, out, and of the pool whose list this is.
 #[cold]
 pub unsafe fn free(
     list: &Locked<DynamicEntries>,
+    backing: Option<&Backing>,
     owner: usize,
     entry: Entry,
     zero: bool,
@@ -246,8 +259,30 @@ pub unsafe fn free(
         if zero {
             entry.payload().write_bytes(0, (*block).size);
         }
-        libc::free((*block).base);
+        give_back(backing, block);
         Ok(())
+    }
+}
+
+/// Gives every block back. Nobody uses the pool any more.
+pub fn release_all(list: &Locked<DynamicEntries>, backing: Option<&Backing>) -> Result<(), Fault> {
+    loop {
+        // The lock goes before the block does.
+        let popped = list.lock().pop()?;
+        let Some(block) = popped else { return Ok(()) };
+        // SAFETY: it is out of the list.
+        unsafe { give_back(backing, block) };
+    }
+}
+
+/// # Safety
+/// The block was obtained from there, its header is intact, and nobody uses it any more.
+unsafe fn give_back(backing: Option<&Backing>, block: *mut Block) {
+    // SAFETY: by this function's contract; what was asked for ends with the payload.
+    unsafe {
+        let Block { base, size, .. } = *block;
+        let bytes = entry_of(block).address() + size - base.as_ptr() as usize;
+        backing::give_back(backing, base, bytes);
     }
 }
 

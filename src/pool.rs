@@ -3,17 +3,22 @@
 //! The fast paths, what a pool is made of, and what it says of itself. `trade.rs` has the slow paths,
 //! `refuse.rs` the end of what may not be freed, `leaks.rs` what was never freed.
 
+mod bulk;
 mod fork;
 mod guard;
+mod inspect;
 mod leaks;
 mod refuse;
 mod trade;
 
 use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU64, Ordering};
 
+pub use self::bulk::all_or_none;
 use self::guard::Quarantine;
 pub use self::refuse::refuse;
 use self::trade::{Damage, Shared};
+use crate::backing::Backing;
 use crate::cache::{Cache, Element, Unsettled};
 use crate::cache_plan::CachePlan;
 use crate::collection::{Collection, Policy};
@@ -64,8 +69,8 @@ pub struct Missed {
 /// `capacity == free in the depot + in caches + out`; a slot's word says `Out` exactly while a
 /// caller holds its entry, and `Free` while it is in a cache.
 ///
-/// Behind the pool lie its caches, each [`CACHE_DISTANCE`] bytes.
-#[repr(C, align(128))]
+/// It lies at a multiple of [`OWNER_ALIGN`]; behind it lie its caches, each [`CACHE_DISTANCE`] bytes.
+#[repr(C, align(64))]
 pub struct Pool {
     // Read by calls, written by create alone. The first line is all that the fast paths need.
     any_distance: usize, // all ones; 0 where every thread has the first cache
@@ -85,9 +90,11 @@ pub struct Pool {
     // Written by calls.
     shared: Locked<Shared>,
     dynamic: Locked<DynamicEntries>,
+    exhausted: AtomicU64, // calls that it had no slot for
+    failed: AtomicU64,    // of these, those that nobody else served either
 }
 
-static_assertions::const_assert_eq!(align_of::<Pool>(), OWNER_ALIGN);
+static_assertions::const_assert_eq!(align_of::<Pool>(), CACHE_DISTANCE);
 static_assertions::const_assert!(core::mem::offset_of!(Pool, slots) <= 64);
 static_assertions::const_assert!(core::mem::offset_of!(Pool, shared) >= 64);
 
@@ -182,8 +189,10 @@ impl Pool {
             // SAFETY: as in `free`; a pool releases its dynamic entries before it goes.
             let pool = unsafe { Self::at(owner) };
             // SAFETY: the word says that the entry is dynamic, out and of this pool.
-            let freed =
-                unsafe { dynamic::free(&pool.dynamic, owner, entry, pool.traits.zero_on_free) };
+            let freed = unsafe {
+                let zero = pool.traits.zero_on_free;
+                dynamic::free(&pool.dynamic, pool.backing(), owner, entry, zero)
+            };
             freed.unwrap_or_else(|fault| pool.stop(fault));
             return;
         }
@@ -191,11 +200,18 @@ impl Pool {
         unsafe { refuse(entry) }
     }
 
-    /// An entry of `size` bytes from the heap, owned by this pool. None if the heap has none.
+    /// An entry from the heap or the backing, owned by this pool. None if there is none to be had.
     #[cold]
     pub fn alloc_dynamic(&self) -> Option<Entry> {
-        dynamic::alloc(&self.dynamic, self.address(), self.elem_size, self.align.into())
+        let (owner, backing) = (self.address(), self.backing());
+        dynamic::alloc(&self.dynamic, backing, owner, self.elem_size, self.align.into())
             .unwrap_or_else(|fault| self.stop(fault))
+    }
+
+    /// Where its dynamic entries come from, if not from the heap.
+    fn backing(&self) -> Option<&Backing> {
+        // SAFETY: the collection lives as long as its pools.
+        unsafe { self.collection.as_ref() }.backing()
     }
 
     /// Usable bytes of one of its dynamic entries.
@@ -210,6 +226,17 @@ impl Pool {
     /// Says what was done with an entry of this pool and aborts.
     pub fn stop(&self, (kind, entry): Fault) -> ! {
         misuse::stop(kind, entry.address(), Some(self.subject()))
+    }
+
+    /// Counts a call that it had no slot for.
+    pub fn note_exhausted(&self) {
+        // Relaxed: a count, and nothing is published with it. As for the other.
+        self.exhausted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts one of these that got nothing.
+    pub fn note_failed(&self) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
     }
 
     /// How many entries it has slots for.
@@ -290,7 +317,8 @@ impl Pool {
     /// If `pool` is aligned for a pool, it can be read like one.
     pub unsafe fn is_sealed(pool: NonNull<Self>) -> bool {
         // SAFETY: by this function's contract.
-        pool.is_aligned() && unsafe { (*pool.as_ptr()).seal } == seal_of(pool)
+        (pool.as_ptr() as usize).is_multiple_of(OWNER_ALIGN)
+            && unsafe { (*pool.as_ptr()).seal } == seal_of(pool)
     }
 
     #[inline(always)]
@@ -341,8 +369,17 @@ impl Pool {
         // SAFETY: the ring is dealt to this pool alone.
         let quarantine = unsafe { Quarantine::new(ring, kept_back) };
         let open = caches.count > 0;
-        let (active, visits, pending, damage) = (0, 0, 0, Damage::None);
-        let shared = Shared { depot, quarantine, open, active, visits, pending, damage };
+        let shared = Shared {
+            depot,
+            quarantine,
+            open,
+            active: 0,
+            visits: 0,
+            pending: 0,
+            reserved: 0,
+            peak: 0,
+            damage: Damage::None,
+        };
         let pool = Self {
             any_distance: if traits.single_thread { 0 } else { usize::MAX },
             fast_end: caches.fast_end(),
@@ -360,6 +397,8 @@ impl Pool {
             seal: seal_of(place),
             shared: Locked::new(shared, !traits.single_thread),
             dynamic: Locked::new(DynamicEntries::new(), !traits.single_thread),
+            exhausted: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
         };
         place.as_ptr().expose_provenance();
         // SAFETY: the cursor dealt room for the pool, its lines and elements, to this pool alone.
@@ -389,10 +428,8 @@ impl Pool {
 
     /// Releases the dynamic entries and breaks the seal. `wipe_words`: the slots' memory will be
     /// used for something else, and no word of ours may stay in it.
-    pub fn retire(&mut self, wipe_words: bool) {
-        // The lock goes first: a handler of misuse may count.
-        let released = self.dynamic.lock().release_all();
-        released.unwrap_or_else(|fault| self.stop(fault));
+    pub fn retire(&mut self, wipe_words: bool, backing: Option<&Backing>) {
+        dynamic::release_all(&self.dynamic, backing).unwrap_or_else(|fault| self.stop(fault));
         self.seal = 0;
         if self.traits.guarded() {
             self.retire_guarded();
@@ -409,7 +446,8 @@ impl Pool {
     /// Proves the invariants while nobody is inside a call, in O(capacity).
     #[cfg(test)]
     pub fn check(&self) {
-        let Shared { depot, quarantine, open, active, .. } = &*self.shared.lock();
+        let shared = &*self.shared.lock();
+        let Shared { depot, quarantine, open, active, reserved, peak, .. } = shared;
         depot.check();
         self.dynamic.lock().check();
         let mut cached = std::collections::HashSet::new();
@@ -433,6 +471,8 @@ impl Pool {
             })
             .count();
         assert_eq!(out + cached.len() + quarantine.len() as usize, depot.out() as usize);
+        assert_eq!(self.all_caches().map(Cache::reserve).sum::<usize>(), *reserved as usize);
+        assert!(shared.handed() - reserved <= *peak && out <= *peak as usize);
     }
 }
 

@@ -13,18 +13,22 @@ use crate::misuse::Subject;
 pub struct Link {
     next: Option<NonNull<Collection>>,
     previous: Option<NonNull<Collection>>,
+    serial: u64,
 }
 
 impl Link {
     /// Of a collection that is not in the list.
     pub const fn new() -> Self {
-        Self { next: None, previous: None }
+        Self { next: None, previous: None, serial: 0 }
     }
 }
 
-/// Invariant: every live collection is reachable from `first` once, and nothing else is.
+/// Invariant: every live collection is reachable from its list's first once, and nothing else is; their
+/// serials fall along each list, and all are below `entered`. The second list is of those that are not there
+/// in a child of fork: nothing in the first may lead to them.
 pub struct Registry {
-    first: Option<NonNull<Collection>>,
+    first: [Option<NonNull<Collection>>; 2],
+    entered: u64,
     former: Formers,
 }
 
@@ -32,7 +36,8 @@ pub struct Registry {
 // list before its memory goes.
 unsafe impl Send for Registry {}
 
-static ALL: Locked<Registry> = Locked::new(Registry { first: None, former: Formers::NONE }, true);
+static ALL: Locked<Registry> =
+    Locked::new(Registry { first: [None; 2], entered: 0, former: Formers::NONE }, true);
 
 /// Enters a collection.
 ///
@@ -42,14 +47,18 @@ pub unsafe fn enter(collection: NonNull<Collection>) {
     let mut all = ALL.lock();
     // SAFETY: all in the list are live (invariant), and links are touched under the lock alone.
     unsafe {
+        let serial = all.entered;
+        let first = all.first_of(collection);
         let link = Collection::link(collection);
-        (*link).next = all.first;
+        (*link).next = *first;
         (*link).previous = None;
-        if let Some(next) = all.first {
+        (*link).serial = serial;
+        if let Some(next) = *first {
             (*Collection::link(next)).previous = Some(collection);
         }
+        *first = Some(collection);
     }
-    all.first = Some(collection);
+    all.entered += 1;
     // SAFETY: as above.
     all.former.forget(unsafe { collection.as_ref() });
 }
@@ -62,10 +71,10 @@ pub unsafe fn leave(collection: NonNull<Collection>) {
     let mut all = ALL.lock();
     // SAFETY: as in `enter`.
     unsafe {
-        let Link { next, previous } = *Collection::link(collection);
+        let Link { next, previous, .. } = *Collection::link(collection);
         match previous {
             Some(previous) => (*Collection::link(previous)).next = next,
-            None => all.first = next,
+            None => *all.first_of(collection) = next,
         }
         if let Some(next) = next {
             (*Collection::link(next)).previous = previous;
@@ -100,18 +109,59 @@ impl Registry {
         self.iter().find(|collection| collection.region_contains(address))
     }
 
-    /// Every live collection.
+    /// Of the collections that were entered before the one with that serial, the last: its serial, and
+    /// what `tell` says of it.
+    pub fn newest_before<T>(
+        &self,
+        serial: u64,
+        tell: impl FnOnce(&Collection) -> T,
+    ) -> Option<(u64, T)> {
+        let newest = self.iter().find(|collection| serial_of(collection) < serial)?;
+        Some((serial_of(newest), tell(newest)))
+    }
+
+    /// What `tell` says of the collection with that serial, if it is still there.
+    pub fn with<T>(&self, serial: u64, tell: impl FnOnce(&Collection) -> T) -> Option<T> {
+        self.iter().find(|collection| serial_of(collection) == serial).map(tell)
+    }
+
+    /// Every live collection, the newest first.
     pub fn iter(&self) -> impl Iterator<Item = &Collection> {
         let mut next = self.first;
         core::iter::from_fn(move || {
-            let collection = next?;
-            // SAFETY: all in the list are live (invariant), and this borrows the locked list.
+            // SAFETY: all in the lists are live (invariant), and this borrows the locked lists.
             unsafe {
-                next = (*Collection::link(collection)).next;
+                let newest = next.map(|first| first.map(|first| serial_of(first.as_ref())));
+                let first = &mut next[usize::from(newest[1] > newest[0])];
+                let collection = (*first)?;
+                *first = (*Collection::link(collection)).next;
                 Some(collection.as_ref())
             }
         })
     }
+
+    /// In a child of fork: forgets what has no copy there.
+    pub fn forget_absent(&mut self) {
+        self.first[1] = None;
+    }
+
+    /// The first of the list that a collection is in, or is to be in.
+    ///
+    /// # Safety
+    /// The collection is live.
+    unsafe fn first_of(
+        &mut self,
+        collection: NonNull<Collection>,
+    ) -> &mut Option<NonNull<Collection>> {
+        // SAFETY: by this function's contract.
+        let copied = unsafe { collection.as_ref() }.is_copied_by_fork();
+        &mut self.first[usize::from(!copied)]
+    }
+}
+
+fn serial_of(collection: &Collection) -> u64 {
+    // SAFETY: those of whom this is asked are in the list, which is locked.
+    unsafe { (*Collection::link(NonNull::from(collection))).serial }
 }
 
 // ---- Where pools were ------------------------------------------------------------------------------

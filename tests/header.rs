@@ -100,10 +100,10 @@ static const r_mempool_options ranged_defaults = R_MEMPOOL_OPTIONS_INIT;
  * for an int; 24 and 8, 40 and 8, 72 and 8 for three classes of 4, 2 and 1 entries. */
 char pool_of_ints[MEMPOOL_BUFFER_SIZE(100, sizeof(int)) == 1024 + 100 * (16 + 8) ? 1 : -1];
 char three_classes[R_MEMPOOL_BUFFER_SIZE(16, 64, 4) ==
-                           1088 + 3 * 512 + 4 * (32 + 8) + 2 * (48 + 8) + (80 + 8)
+                           1024 + 3 * 576 + 4 * (32 + 8) + 2 * (48 + 8) + (80 + 8)
                        ? 1
                        : -1];
-char one_class[R_MEMPOOL_CLASS_SIZE(3, 24) == 512 + 3 * (32 + 8) ? 1 : -1];
+char one_class[R_MEMPOOL_CLASS_SIZE(3, 24) == 576 + 3 * (32 + 8) ? 1 : -1];
 char per_slot[CMEMPOOL_PER_REGION + CMEMPOOL_PER_CLASS + 3 * (32 + CMEMPOOL_PER_SLOT) ==
                       MEMPOOL_BUFFER_SIZE(3, 24)
                   ? 1
@@ -142,9 +142,29 @@ void handle(const char **last)
     mempool_set_misuse_handler(NULL, NULL);
 }
 
+static void *give(size_t size, size_t alignment, void *context)
+{
+    char **rest = (char **)context;
+    char *memory = *rest;
+    if (alignment > 16)
+        return NULL;
+    *rest += size;
+    return memory;
+}
+
+static void take_back(void *block, size_t size, void *context)
+{
+    if (size == 0)
+        *(void **)context = block;
+}
+
+static const mempool_backing no_backing = MEMPOOL_BACKING_INIT;
+
 mempool *ordinary(int again);
 mempool *ordinary(int again)
 {
+    char *rest = NULL;
+    mempool_backing backing = MEMPOOL_BACKING_INIT;
     MEMPOOL_STATIC_BUFFER(inner, 3, sizeof(long));
     mempool_options options = MEMPOOL_OPTIONS_INIT;
     struct session *session, *sessions[2], **next = sessions;
@@ -162,7 +182,12 @@ mempool *ordinary(int again)
     options.buffer = inner;
     options.buffer_size = sizeof inner;
     options.flags = MEMPOOL_FALL_BACK | MEMPOOL_SINGLE_THREAD | MEMPOOL_NO_PREFAULT |
-                    MEMPOOL_ZERO_ON_FREE | MEMPOOL_REPORT_LEAKS | MEMPOOL_HARDENED;
+                    MEMPOOL_ZERO_ON_FREE | MEMPOOL_REPORT_LEAKS | MEMPOOL_HARDENED |
+                    MEMPOOL_HUGE_PAGES | MEMPOOL_LOCKED;
+    backing.alloc = give;
+    backing.free = take_back;
+    backing.context = &rest;
+    options.backing = again ? &backing : &no_backing;
     if (mempool_buffer_size(&options) > sizeof memory)
         options.buffer = memory;
     pool = mempool_create_with(&options);

@@ -53,7 +53,7 @@ pub(super) fn policy(raw: RawPolicy) -> Result<Policy, Error> {
 /// # Safety
 /// NULL or a live ranged pool.
 #[inline(always)]
-unsafe fn collection<'a>(rmp: *const r_mempool) -> Option<&'a Collection> {
+pub(super) unsafe fn collection<'a>(rmp: *const r_mempool) -> Option<&'a Collection> {
     // SAFETY: a live ranged pool's handle is its collection's address.
     unsafe { rmp.cast::<Collection>().as_ref() }
 }
@@ -93,9 +93,12 @@ pub extern "C" fn r_mempool_create(
             policy,
             traits: Traits::default(),
             prefault: true,
+            locked: false,
+            huge_pages: false,
             report_leaks: false,
             name: None,
             buffer: None,
+            backing: None,
         };
         // SAFETY: there is no buffer.
         unsafe { Collection::create(&request) }

@@ -123,8 +123,8 @@ impl Pool {
     }
 
     fn take_guarded(&self) -> Option<u32> {
-        let mut guard = self.shared.lock();
-        let Shared { depot, quarantine, visits, .. } = &mut *guard;
+        let mut shared = self.shared.lock();
+        let Shared { depot, quarantine, visits, .. } = &mut *shared;
         let slot = if depot.free() == 0 {
             quarantine.take_longest()
         } else if self.traits.hardened {
@@ -133,7 +133,8 @@ impl Pool {
         } else {
             depot.take()
         };
-        self.leave(guard).then_some(slot).flatten()
+        shared.note_peak();
+        self.leave(shared).then_some(slot).flatten()
     }
 
     /// An entry from the heap in place of each of the pool's own.

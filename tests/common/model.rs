@@ -6,11 +6,16 @@
 // Each test file uses its own part of this.
 #![allow(dead_code)]
 
+#[path = "ledger.rs"]
+mod ledger;
+
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::{CStr, c_void};
 use std::ptr::{null, null_mut};
 
 use cmempool as c;
+
+pub use ledger::Ledger;
 
 const NAME: &CStr = c"the model's";
 /// What is in memory that nobody has written yet.
@@ -44,6 +49,8 @@ pub struct Setup {
     pub alignment: usize,
     pub flags: u64,
     pub memory: Memory,
+    /// Functions of the caller's give the memory, but for a buffer's.
+    pub backed: bool,
 }
 
 /// How a size relates to the classes.
@@ -66,6 +73,12 @@ pub enum Call {
     Free(usize, usize),
     Realloc(usize, Size),
     ReallocNull(Size),
+    /// So many at once.
+    AllocBulk(Size, usize),
+    /// So many at once, from the live entry with this number on.
+    FreeBulk(usize, usize),
+    Reset,
+    ResetPeak,
     /// Calls with NULL.
     Nothing,
 }
@@ -88,6 +101,7 @@ const OPTIONS: c::mempool_options = c::mempool_options {
     buffer: null_mut(),
     buffer_size: 0,
     flags: 0,
+    backing: null(),
 };
 
 /// As `R_MEMPOOL_OPTIONS_INIT`.
@@ -105,6 +119,7 @@ pub const RANGED_OPTIONS: c::r_mempool_options = c::r_mempool_options {
     flags: 0,
     policy: 0,
     reserved: 0,
+    backing: null(),
 };
 
 /// Complete options; they point into the list, if there is one.
@@ -114,6 +129,11 @@ enum Options {
 }
 
 impl Setup {
+    /// What its functions know, if it is backed.
+    pub fn ledger(&self) -> Option<Ledger> {
+        (self.backed && !self.plain()).then(Ledger::new)
+    }
+
     /// Made by the function that takes no options, which ignores them.
     pub fn plain(&self) -> bool {
         matches!(self.memory, Memory::OwnPlain) && !matches!(self.shape, Shape::List { .. })
@@ -123,7 +143,12 @@ impl Setup {
         self.flags & flag != 0
     }
 
-    fn options(&self, buffer: *mut c_void, buffer_size: usize) -> Options {
+    fn options(
+        &self,
+        buffer: *mut c_void,
+        buffer_size: usize,
+        backing: *const c::mempool_backing,
+    ) -> Options {
         let Self { alignment, flags, .. } = *self;
         let name = NAME.as_ptr();
         let policy = self.shape.policy().unwrap_or(0);
@@ -134,6 +159,7 @@ impl Setup {
             buffer_size,
             flags,
             policy,
+            backing,
             ..RANGED_OPTIONS
         };
         match self.shape {
@@ -146,6 +172,7 @@ impl Setup {
                     buffer,
                     buffer_size,
                     flags,
+                    backing,
                     ..OPTIONS
                 })
             }
@@ -168,7 +195,7 @@ impl Setup {
     }
 
     pub fn buffer_size(&self) -> usize {
-        match self.options(null_mut(), 0) {
+        match self.options(null_mut(), 0, null()) {
             // SAFETY: the options are complete.
             Options::Ordinary(options) => unsafe { c::mempool_buffer_size(&options) },
             // SAFETY: as above, and the list is there until the end of the call.
@@ -176,10 +203,17 @@ impl Setup {
         }
     }
 
-    pub fn create(&self, buffer: *mut c_void, buffer_size: usize) -> Option<Pool> {
+    pub fn create(
+        &self,
+        buffer: *mut c_void,
+        buffer_size: usize,
+        ledger: Option<&Ledger>,
+    ) -> Option<Pool> {
+        let backing = ledger.map(Ledger::backing);
+        let backing = backing.as_ref().map_or(null(), |backing| &raw const *backing);
         let ordinary = |mp: *mut c::mempool| (!mp.is_null()).then_some(Pool::Ordinary(mp));
         let ranged = |rmp: *mut c::r_mempool| (!rmp.is_null()).then_some(Pool::Ranged(rmp));
-        match (self.shape.clone(), self.options(buffer, buffer_size)) {
+        match (self.shape.clone(), self.options(buffer, buffer_size, backing)) {
             (Shape::Ordinary { count, size }, _) if self.plain() => {
                 ordinary(c::mempool_create(count, size, self.has(c::MEMPOOL_FALL_BACK)))
             }
@@ -225,6 +259,78 @@ impl Pool {
         let Pool::Ranged(rmp) = self else { panic!("only a ranged pool reallocs") };
         // SAFETY: the pool is live as in `alloc`, the entry by this function's contract.
         unsafe { c::r_mempool_realloc_entry(rmp, entry.cast(), size).cast() }
+    }
+
+    fn alloc_bulk(self, size: usize, places: &mut [*mut u8]) -> bool {
+        let (entries, n) = (places.as_mut_ptr().cast(), places.len());
+        // SAFETY: as in `alloc`; there are `n` places.
+        unsafe {
+            match self {
+                Pool::Ordinary(mp) => c::mempool_alloc_bulk(mp, entries, n),
+                Pool::Ranged(rmp) => c::r_mempool_alloc_bulk(rmp, size, entries, n),
+            }
+        }
+    }
+
+    fn reset(self) {
+        // SAFETY: as in `alloc`; the models' calls never overlap.
+        unsafe {
+            match self {
+                Pool::Ordinary(mp) => c::mempool_reset(mp),
+                Pool::Ranged(rmp) => c::r_mempool_reset(rmp),
+            }
+        }
+    }
+
+    fn reset_peak(self) {
+        // SAFETY: as in `alloc`.
+        unsafe {
+            match self {
+                Pool::Ordinary(mp) => c::mempool_reset_peak(mp),
+                Pool::Ranged(rmp) => c::r_mempool_reset_peak(rmp),
+            }
+        }
+    }
+
+    fn stats(self, class: usize) -> c::mempool_stats {
+        let mut stats =
+            c::mempool_stats { struct_size: size_of::<c::mempool_stats>(), ..Default::default() };
+        // SAFETY: as in `alloc`; the struct has the size it says.
+        let filled = unsafe {
+            match self {
+                Pool::Ordinary(mp) => c::mempool_get_stats(mp, &mut stats),
+                Pool::Ranged(rmp) => c::r_mempool_get_stats(rmp, class, &mut stats),
+            }
+        };
+        assert!(filled, "figures of class {class}");
+        stats
+    }
+
+    fn address(self) -> *mut c_void {
+        match self {
+            Pool::Ordinary(mp) => mp.cast(),
+            Pool::Ranged(rmp) => rmp.cast(),
+        }
+    }
+
+    fn owns(self, address: *const u8) -> bool {
+        // SAFETY: as in `alloc`; any pointer will do.
+        unsafe {
+            match self {
+                Pool::Ordinary(mp) => c::mempool_owns(mp, address.cast()),
+                Pool::Ranged(rmp) => c::r_mempool_owns(rmp, address.cast()),
+            }
+        }
+    }
+
+    fn count_live(self) -> usize {
+        // SAFETY: as in `alloc`; without a visitor, it counts.
+        unsafe {
+            match self {
+                Pool::Ordinary(mp) => c::mempool_for_each_live(mp, None, null_mut()),
+                Pool::Ranged(rmp) => c::r_mempool_for_each_live(rmp, None, null_mut()),
+            }
+        }
     }
 
     pub fn capacity(self, size: usize) -> usize {
@@ -286,6 +392,10 @@ pub struct Class {
     pub capacity: usize,
     used: usize,
     dynamic: usize,
+    peak: usize,
+    dynamic_peak: usize,
+    exhausted: u64,
+    failed: u64,
     /// Where its first entry was seen.
     seen: Option<usize>,
 }
@@ -349,8 +459,17 @@ impl Shape {
         let valid = !sizes_and_counts.is_empty()
             && sizes_and_counts.is_sorted_by(|below, above| below.0 < above.0)
             && sizes_and_counts.iter().all(|&(size, count)| size > 0 && count > 0);
-        let class =
-            |(elem_size, capacity)| Class { elem_size, capacity, used: 0, dynamic: 0, seen: None };
+        let class = |(elem_size, capacity)| Class {
+            elem_size,
+            capacity,
+            used: 0,
+            dynamic: 0,
+            peak: 0,
+            dynamic_peak: 0,
+            exhausted: 0,
+            failed: 0,
+            seen: None,
+        };
         valid.then(|| sizes_and_counts.into_iter().map(class).collect())
     }
 }
@@ -372,20 +491,70 @@ impl Model {
         (from..self.classes.len()).find(|&i| self.classes[i].used < self.classes[i].capacity)
     }
 
-    fn alloc(&self, size: usize) -> Result<Source, Refusal> {
+    /// What a call that takes one does. Counts the misses.
+    fn alloc(&mut self, size: usize) -> Result<Source, Refusal> {
         let class = self.fitting(size)?;
         let (cascades, falls_back) = match self.policy {
             None => (false, self.falls_back),
             Some(policy) => (policy != 1, policy != 0),
         };
-        match self.first_with_a_slot(class) {
+        let source = match self.first_with_a_slot(class) {
             Some(with_a_slot) if cascades || with_a_slot == class => Ok(Source::Slot(with_a_slot)),
             _ if falls_back => Ok(Source::Heap(class)),
             _ => Err(Refusal::NoMemory),
+        };
+        if source != Ok(Source::Slot(class)) {
+            self.classes[class].exhausted += 1;
+            self.classes[class].failed += u64::from(source.is_err());
         }
+        source
     }
 
-    fn realloc(&self, from: Source, size: usize) -> Result<Move, Refusal> {
+    /// What a call that takes `n` at once does. The marks see what it takes before it finds that there
+    /// are not so many.
+    fn alloc_bulk(&mut self, size: usize, n: usize) -> Result<Vec<Source>, Refusal> {
+        let class = self.fitting(size)?;
+        let left = self.classes[class].capacity - self.classes[class].used;
+        if n <= left {
+            return Ok(vec![Source::Slot(class); n]);
+        }
+        if self.policy.is_none() {
+            self.classes[0].exhausted += 1;
+            self.classes[0].failed += u64::from(!self.falls_back);
+            let (slots, heap) = (vec![Source::Slot(0); left], vec![Source::Heap(0); n - left]);
+            return if self.falls_back {
+                Ok([slots, heap].concat())
+            } else {
+                Err(Refusal::NoMemory)
+            };
+        }
+        let mut taken = vec![];
+        let refusal = loop {
+            match self.alloc(size) {
+                Ok(source) if taken.len() < n => taken.push(source),
+                Ok(_) => unreachable!("stops at n"),
+                Err(refusal) => break Some(refusal),
+            }
+            self.add(taken[taken.len() - 1]);
+            if taken.len() == n {
+                break None;
+            }
+        };
+        // Who calls this counts what is accepted.
+        taken.iter().for_each(|&source| *self.count(source) -= 1);
+        refusal.map_or(Ok(taken), Err)
+    }
+
+    /// One more is out.
+    fn add(&mut self, source: Source) {
+        *self.count(source) += 1;
+        let (Source::Slot(class) | Source::Heap(class)) = source;
+        let class = &mut self.classes[class];
+        class.peak = class.peak.max(class.used);
+        class.dynamic_peak = class.dynamic_peak.max(class.dynamic);
+    }
+
+    fn realloc(&mut self, from: Source, size: usize) -> Result<Move, Refusal> {
         let (Source::Slot(has) | Source::Heap(has)) = from;
         let wants = self.fitting(size)?;
         if wants > has {
@@ -505,12 +674,16 @@ pub struct Run {
     pool: Pool,
     model: Model,
     buffer: Option<Buffer>,
+    ledger: Option<Ledger>,
     live: Vec<Entry>,
     /// Where they start and end.
     spans: BTreeMap<usize, usize>,
     /// Addresses of slots that were out before and are free.
     freed: HashSet<usize>,
     next_seed: usize,
+    /// Who called first, and whether others did too: then the high-water marks are not exact.
+    first_caller: std::thread::ThreadId,
+    several_callers: bool,
 }
 
 impl Run {
@@ -519,17 +692,19 @@ impl Run {
         let falls_back = setup.has(c::MEMPOOL_FALL_BACK);
         let model = Model { classes, policy: setup.shape.policy(), falls_back };
         let bytes = setup.buffer_size();
+        let ledger = setup.ledger();
+        let create = |base, bytes| setup.create(base, bytes, ledger.as_ref());
         let (pool, buffer) = match setup.memory {
-            Memory::Own | Memory::OwnPlain => (setup.create(null_mut(), 0), None),
+            Memory::Own | Memory::OwnPlain => (create(null_mut(), 0), None),
             Memory::Buffer { start, extra } => {
                 let buffer = Buffer::new(start, bytes + extra);
                 let base: *mut c_void = buffer.base().cast();
                 for (base, bytes) in [(base, bytes - 1), (base.wrapping_byte_add(8), bytes)] {
                     clear_errno();
-                    assert!(setup.create(base, bytes).is_none(), "too small, or not aligned");
+                    assert!(create(base, bytes).is_none(), "too small, or not aligned");
                     assert_eq!(errno(), libc::EINVAL);
                 }
-                (setup.create(base, buffer.len), Some(buffer))
+                (create(base, buffer.len), Some(buffer))
             }
         };
         let pool = pool.expect("there is memory");
@@ -538,10 +713,13 @@ impl Run {
             pool,
             model,
             buffer,
+            ledger,
             live: vec![],
             spans: BTreeMap::new(),
             freed: HashSet::new(),
             next_seed: 0,
+            first_caller: std::thread::current().id(),
+            several_callers: false,
         };
         run.verify_buffer_size(bytes);
         run.compare_counts();
@@ -588,7 +766,20 @@ impl Run {
     }
 
     pub fn call(&mut self, call: &Call) {
+        self.several_callers |= std::thread::current().id() != self.first_caller;
         match *call {
+            Call::AllocBulk(size, n) => self.alloc_bulk(self.bytes(size), n),
+            Call::FreeBulk(first, n) if !self.live.is_empty() => {
+                self.free_bulk(first % self.live.len(), n);
+            }
+            Call::Reset => self.reset(),
+            Call::ResetPeak => {
+                self.pool.reset_peak();
+                for class in &mut self.model.classes {
+                    (class.peak, class.dynamic_peak) = (class.used, class.dynamic);
+                    (class.exhausted, class.failed) = (0, 0);
+                }
+            }
             Call::Alloc(size) => self.alloc(self.bytes(size), Pool::alloc, false),
             Call::Calloc(size) => self.alloc(self.bytes(size), Pool::calloc, true),
             Call::ReallocNull(size) if self.model.policy.is_some() => {
@@ -605,6 +796,55 @@ impl Run {
             _ => calls_with_null(),
         }
         self.compare_counts();
+        // Not after each call of many: what they tell adds up.
+        if self.live.len().is_multiple_of(4) {
+            self.compare_figures();
+        }
+    }
+
+    fn alloc_bulk(&mut self, size: usize, n: usize) {
+        let mut places = vec![std::ptr::dangling_mut(); n];
+        clear_errno();
+        let done = self.pool.alloc_bulk(size, &mut places);
+        if n == 0 {
+            assert!(done, "none is always there");
+            return;
+        }
+        match self.model.alloc_bulk(size, n) {
+            Err(refusal) => {
+                verify_refusal(if done { places[0] } else { null_mut() }, refusal);
+                assert!(places.iter().all(|place| place.is_null()), "an entry of a refused call");
+            }
+            Ok(sources) => {
+                assert!(done, "errno {} instead of {n} entries", errno());
+                let taken: Vec<_> =
+                    places.iter().zip(sources).map(|(&at, from)| self.accept(at, from)).collect();
+                taken.into_iter().for_each(|entry| self.fill(entry, 0));
+            }
+        }
+    }
+
+    fn free_bulk(&mut self, first: usize, n: usize) {
+        let n = n.min(self.live.len() - first);
+        let mut places: Vec<*mut c_void> = vec![];
+        for entry in &self.live[first..first + n] {
+            entry.verify(entry.at, entry.usable);
+            places.push(entry.at.cast());
+            if entry.seed.is_multiple_of(8) {
+                places.push(null_mut());
+            }
+        }
+        // SAFETY: NULL or live entries, each once.
+        unsafe { c::mempool_free_bulk(places.as_ptr(), places.len()) };
+        (first..first + n).rev().for_each(|index| self.forget(index));
+    }
+
+    fn reset(&mut self) {
+        let is_slot = |entry: &Entry| matches!(entry.source, Source::Slot(_));
+        let slots: Vec<_> = self.live.iter().filter(|e| is_slot(e)).map(|e| e.at).collect();
+        self.pool.reset();
+        (0..self.live.len()).rev().for_each(|index| self.forget(index));
+        assert!(slots.iter().all(|&at| !self.pool.owns(at)), "owns what was reset");
     }
 
     fn alloc(&mut self, size: usize, call: impl FnOnce(Pool, usize) -> *mut u8, zeroed: bool) {
@@ -688,6 +928,11 @@ impl Run {
         self.next_seed += 1;
         assert_eq!(entry.address() % self.align(), 0, "alignment");
         assert!(self.is_free(entry.address(), usable), "an entry at another one that is out");
+        // SAFETY: the entry is live.
+        let (size, owner) =
+            unsafe { (c::mempool_usable_size(at.cast()), c::mempool_owner(at.cast())) };
+        assert_eq!((size, owner), (usable, self.pool.address()), "usable bytes and owner");
+        assert!(self.pool.owns(at) && !self.pool.owns(at.wrapping_add(1)));
         if let Some(buffer) = &self.buffer {
             let is_slot = matches!(source, Source::Slot(_));
             assert_eq!(buffer.contains(&entry), is_slot, "in the buffer, if from {source:?}");
@@ -700,7 +945,7 @@ impl Run {
             assert_eq!(distance % stride, 0, "no slot of the class starts there");
             assert!(distance / stride < class.capacity, "not one of the class's slots");
         }
-        *self.model.count(source) += 1;
+        self.model.add(source);
         entry
     }
 
@@ -739,6 +984,10 @@ impl Run {
             }
             below = class.elem_size;
         }
+        if let Some(ledger) = &self.ledger {
+            let dynamic: usize = self.model.classes.iter().map(|class| class.dynamic).sum();
+            assert_eq!(ledger.given(), dynamic + usize::from(self.buffer.is_none()));
+        }
         if self.model.policy.is_some() {
             for size in [0, below + 1, usize::MAX] {
                 assert_eq!(self.pool.capacity(size), 0, "capacity for {size}");
@@ -748,14 +997,39 @@ impl Run {
         }
     }
 
+    fn compare_figures(&self) {
+        for (i, class) in self.model.classes.iter().enumerate() {
+            let stats = self.pool.stats(i);
+            assert_eq!((stats.elem_size, stats.capacity), (class.elem_size, class.capacity));
+            assert_eq!((stats.used, stats.dynamic_used), (class.used, class.dynamic));
+            assert_eq!((stats.exhausted, stats.failed), (class.exhausted, class.failed));
+            assert_eq!(stats.dynamic_peak, class.dynamic_peak);
+            assert_eq!(stats.bytes_per_entry, self.stride(i));
+            assert!(stats.used + stats.cached <= stats.capacity);
+            let marks = if self.several_callers {
+                class.peak..=class.capacity
+            } else {
+                class.peak..=class.peak
+            };
+            assert!(marks.contains(&stats.peak_used), "peak {}, not {marks:?}", stats.peak_used);
+        }
+        // It looks at each slot.
+        if self.live.len().is_multiple_of(32) {
+            assert_eq!(self.pool.count_live(), self.live.len(), "live entries");
+        }
+    }
+
     /// Destroys the pool with entries still out; a buffer can hold another one then.
     pub fn end(self) {
         for entry in &self.live {
             entry.verify(entry.at, entry.usable);
         }
         self.pool.destroy();
+        let ledger = self.ledger.as_ref();
+        assert_eq!(ledger.map_or(0, Ledger::given), 0, "not given back");
         if let Some(buffer) = self.buffer {
-            let again = self.setup.create(buffer.base().cast(), buffer.len).expect("it fits again");
+            let again = self.setup.create(buffer.base().cast(), buffer.len, ledger);
+            let again = again.expect("it fits again");
             assert!(!again.alloc(1).is_null());
             assert_eq!((again.used(1), again.dynamic(1)), (1, 0));
             again.destroy();
