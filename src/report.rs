@@ -135,7 +135,7 @@ fn pair(number: usize) -> Option<(mempool_misuse_handler, *mut c_void)> {
 static INSIDE: [AtomicI32; 16] = [const { AtomicI32::new(0) }; 16];
 
 unsafe extern "C" {
-    // Not in the libc crate.
+    // Not in the libc crate. cbindgen.toml keeps it out of the header.
     fn pthread_setcancelstate(state: c_int, before: *mut c_int) -> c_int;
 }
 

@@ -24,6 +24,10 @@ impl Pool {
         let own = self.own_cache();
         let mut shared = self.shared.lock();
         shared.visit(self.capacity);
+        if shared.damage != Damage::None {
+            self.leave(shared);
+            return false;
+        }
         let mut cache = own.filter(|cache| cache.is_open());
         let missing = places.len().saturating_sub(cache.map_or(0, Cache::len));
         if missing > shared.depot.free() as usize {

@@ -283,8 +283,14 @@ static void look_around(const mempool_misuse *report, void *unused)
     for (int i = 0; i < COUNT + 2; i++)
         taken(other);
     mempool_destroy(other);
-    if (deeds[now].closed)
-        CHECK_FAILS(mempool_alloc_entry((mempool *)report->pool), ENOMEM);
+    if (deeds[now].closed) {
+        for (int i = 0; i < 3; i++) {
+            void *entries[3];
+            mempool *mp = (mempool *)report->pool;
+            CHECK_FAILS(mempool_alloc_entry(mp), ENOMEM);
+            CHECK_FAILS(mempool_alloc_bulk(mp, entries, LENGTH(entries)), ENOMEM);
+        }
+    }
     atomic_store(&seen->after, 7);
 }
 
