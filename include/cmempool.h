@@ -1164,8 +1164,6 @@ void r_mempool_dump_json(const struct r_mempool *rmp, FILE *out);
  */
 void mempool_dump_all_json(FILE *out);
 
-extern int pthread_setcancelstate(int state, int *before);
-
 /**
  * Sets the function that is called when the library finds a misuse. Without one, a line is written to
  * stderr.
