@@ -18,9 +18,9 @@ fn guide() {
     check_document("docs/guide.md");
 }
 
-/// Runs each program, with the output that the document shows for it, if it does. Statements that are
-/// no program go into the last program that has a place for them; before there is one, they only have to
-/// compile.
+/// Runs each program, with the output that the document shows for it, if it does. Statements that
+/// are no program go into the last program that has a place for them; before there is one, they only
+/// have to compile.
 fn check_document(name: &'static str) {
     let path = root().join(name);
     let text = std::fs::read_to_string(&path)
@@ -111,8 +111,8 @@ fn fenced(document: &str) -> Vec<Fenced> {
     all
 }
 
-/// The blocks between a fence that is marked as C, and nothing else, and the next fence. A session that
-/// follows at once is of that program.
+/// The blocks between a fence that is marked as C, and nothing else, and the next fence. A session
+/// that follows at once is of that program.
 fn blocks_of_c(document: &str) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     let mut after_c = false;
