@@ -16,7 +16,9 @@ impl Pool {
     /// Fills all places with entries of slots, or none. O(places), and O(caches) in a shortage.
     pub fn alloc_bulk(&self, places: &mut [*mut u8]) -> bool {
         if self.traits.guarded() {
-            return all_or_none(places, || self.alloc());
+            // A look before, so that what can't be had makes no high-water mark.
+            let left = self.capacity() - self.used();
+            return places.len() <= left && all_or_none(places, || self.alloc());
         }
         let own = self.own_cache();
         let mut shared = self.shared.lock();
