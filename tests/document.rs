@@ -2,11 +2,9 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Once;
 
-use common::{Outcome, Scratch, demand, include_dir, prefix, root, run, skip};
+use common::{Outcome, Scratch, demand, headers, programs, root, run, skip};
 
 #[test]
 fn readme() {
@@ -197,32 +195,11 @@ impl Block {
 
     /// Compiles and runs it, as it stands, with each library there is.
     fn check_program(&self, flags: &[&str]) {
-        demand(&["cc"]);
-        for library in libraries() {
-            let scratch = Scratch::new();
-            let source = scratch.file("program.c", &self.text);
-            let program = scratch.path().join("program");
-            let mut cc = Command::new("cc");
-            cc.args(["-std=c11", "-Wall", "-Wextra", "-pthread"]).args(flags).arg(source);
-            cc.arg("-I").arg(headers()).arg("-o").arg(&program);
-            let mut program = Command::new(&program);
+        let scratch = Scratch::new();
+        let source = scratch.file("program.c", &self.text);
+        for mut program in programs(&source, &[flags, &["-pthread"]].concat(), &scratch) {
             // Whatever a program leaves behind goes with the directory.
             program.current_dir(scratch.path());
-            match library {
-                Library::Static(archive) => {
-                    cc.arg(archive);
-                }
-                Library::Shared(file) => {
-                    // Under the name that programs look for at run time.
-                    let names = ["libcmempool.so", "libcmempool.so.1"];
-                    for name in names.map(|name| scratch.path().join(name)) {
-                        std::os::unix::fs::symlink(&file, name).expect("the directory is new");
-                    }
-                    cc.arg("-L").arg(scratch.path()).arg("-lcmempool");
-                    program.env("LD_LIBRARY_PATH", scratch.path());
-                }
-            }
-            run(&mut cc).expect_success();
             let outcome = self.run(&mut program);
             if self.text.contains("Hello world!") {
                 let times = outcome.stdout.matches("Hello world!").count();
@@ -284,33 +261,4 @@ impl Block {
             .arg(scratch.file("snippet.c", &text)))
         .expect_success();
     }
-}
-
-enum Library {
-    Shared(PathBuf),
-    Static(PathBuf),
-}
-
-fn headers() -> PathBuf {
-    prefix().map_or_else(include_dir, |prefix| prefix.join("include"))
-}
-
-/// The installed libraries, or else the shared one that was built with this test.
-fn libraries() -> Vec<Library> {
-    let there = |path: PathBuf| {
-        assert!(path.is_file(), "{} is missing", path.display());
-        path.canonicalize().expect("a path to a file")
-    };
-    if let Some(prefix) = prefix() {
-        let file = |name: &str| there(prefix.join("lib").join(name));
-        return vec![
-            Library::Shared(file("libcmempool.so")),
-            Library::Static(file("libcmempool.a")),
-        ];
-    }
-    static SAID: Once = Once::new();
-    SAID.call_once(|| skip("the static library: CMEMPOOL_PREFIX names no installed tree"));
-    let this = std::env::current_exe().expect("a test has a path");
-    let beside = this.parent().unwrap_or(Path::new("")).join("libcmempool.so");
-    vec![Library::Shared(there(beside))]
 }
