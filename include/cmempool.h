@@ -20,8 +20,12 @@
  *     and for a size that no class has, and leave errno alone.
  *   - Misuse (a double free, a pointer that is no entry, an overwritten header) writes one line to
  *     stderr, or calls the program's handler (mempool_set_misuse_handler), and aborts.
- *   - All functions may be called from any thread, unless their comment says otherwise. None may be
- *     called from a signal handler, nor in a child forked while other threads were inside calls.
+ *   - All functions may be called from any thread, unless their comment says otherwise, but not from a
+ *     signal handler. None is a cancellation point.
+ *   - A child of fork may use every pool, whatever other threads were doing; what those held, took or
+ *     gave back at that moment counts as out there. Not after vfork or a bare clone.
+ *   - A filter of system calls (seccomp) that refuses membarrier must be there before the first pool is
+ *     made: one that comes later has the process abort when a pool's entries run short.
  *
  * Sizes are in bytes. C99 and C++11 onwards, 64-bit Linux.
  */
@@ -74,8 +78,8 @@
 /* ---- Make a pool with options --------------------------------------------------------------- */
 
 /**
- * Flag: when all entries are out, take from the heap. Ordinary pools only; a ranged pool has a
- * policy.
+ * Flag: when all entries are out, take from the heap, or from the pool's backing. Ordinary pools only;
+ * a ranged pool has a policy.
  */
 #define MEMPOOL_FALL_BACK 1
 
@@ -115,6 +119,43 @@
  * entry's size; an entry takes 16 bytes more (not in a caller's buffer).
  */
 #define MEMPOOL_HARDENED 32
+
+/**
+ * Flag: put the pool into huge pages of 2 MiB that the system keeps ready (`vm.nr_hugepages`): fewer
+ * TLB misses, and memory that is never swapped out. The pool's memory is rounded up to a multiple of that.
+ * Where the system has not enough of them the pool has ordinary pages, as without the flag: for 2 MiB
+ * and more it asks the kernel for transparent huge pages. EINVAL with a buffer or a backing; hardened
+ * pools have ordinary pages. A pool in huge pages is not there in a child of fork: a call on it, or a free
+ * of its entries, ends there in SIGSEGV. (The kernel sets none aside for a child, and would kill it at
+ * its first write.)
+ */
+#define MEMPOOL_HUGE_PAGES 64
+
+/**
+ * Flag: lock the pool's memory (`mlock`): it is never swapped out. Where that is refused, create fails
+ * with `mlock`'s EPERM, ENOMEM or EAGAIN. Locking provides every page, `MEMPOOL_NO_PREFAULT` or not.
+ * Whole pages are locked, and unlocked when the pool is destroyed. Locks don't add up: of a buffer's or a
+ * backing's memory, what else lies in its first and last page goes the same way, and a lock that the
+ * program had on it is gone, too. Not locked are entries that come from the heap or the backing (with
+ * the word `bypass` in `CMEMPOOL_OPTIONS` that is all of them) and, as always, the memory of a child of
+ * fork.
+ */
+#define MEMPOOL_LOCKED 128
+
+/**
+ * Note: the pool is in huge pages that the system kept ready.
+ */
+#define MEMPOOL_NOTE_HUGE_PAGES 1
+
+/**
+ * Note: `MEMPOOL_HUGE_PAGES` was asked for, and the pool has ordinary pages.
+ */
+#define MEMPOOL_NOTE_HUGE_PAGES_REFUSED 2
+
+/**
+ * Note: the pool's memory was locked at create.
+ */
+#define MEMPOOL_NOTE_LOCKED 4
 
 /* ---- Measure or declare a buffer ------------------------------------------------------------ */
 
@@ -227,12 +268,50 @@ typedef struct r_mempool r_mempool;
 /* ---- Make a pool with options --------------------------------------------------------------- */
 
 /**
+ * Where a pool's memory comes from, in place of the kernel and of `malloc`. Start from
+ * `MEMPOOL_BACKING_INIT`, and give both functions.
+ *
+ * `alloc` is called once by create (not for a pool in a buffer), and once for each entry that would
+ * come from the heap. `free` gets each block back, with the size that was asked for: that of an entry
+ * when the entry is freed, the pool's own, and those of entries that were never freed, in
+ * `mempool_destroy` or `r_mempool_destroy`, in any order. The struct is copied; what `context` points to
+ * must be there as long as the pool.
+ *
+ * Both run in the thread that called the library, in several at once if the pool is not for a single
+ * thread. No lock is held meanwhile: they may use other pools, make and destroy them, and fork. They
+ * must not use the pool they work for, and must return (no `longjmp`, no C++ exception).
+ */
+typedef struct mempool_backing {
+    /**
+     * `sizeof(mempool_backing)`.
+     */
+    size_t struct_size;
+    /**
+     * Returns `size` bytes, whatever they contain, at a multiple of `alignment`; NULL if there are
+     * none: then create fails with ENOMEM, and so does taking an entry. `alignment` is 16 for the
+     * pool's own memory, and the pool's alignment for an entry: a pool without an alignment of its own is
+     * content with what `malloc` returns. Memory at another address is given back at once; then create
+     * fails with EINVAL, and taking an entry with ENOMEM. No other process may share the memory.
+     */
+    void *(*alloc)(size_t size, size_t alignment, void *context);
+    /**
+     * Takes back what `alloc` returned, with the same size. It may unmap it.
+     */
+    void (*free)(void *memory, size_t size, void *context);
+    /**
+     * The last argument of both.
+     */
+    void *context;
+} mempool_backing;
+
+/**
  * What an ordinary pool is to be. Start from `MEMPOOL_OPTIONS_INIT`, which sets `struct_size`
  * and leaves the rest 0; 0 means the default wherever it is allowed.
  */
 typedef struct mempool_options {
     /**
-     * `sizeof(mempool_options)`: tells the library which version of this struct it got.
+     * `sizeof(mempool_options)`: tells the library which version of this struct it got. Programs
+     * compiled when it ended with `flags` say 64.
      */
     size_t struct_size;
     /**
@@ -255,7 +334,7 @@ typedef struct mempool_options {
     /**
      * Memory of the caller's to put the pool and all it needs into, or NULL. It must be aligned to
      * 16 bytes and belong to the pool until that is destroyed. The library then makes no heap and
-     * no kernel memory call for the pool, except for entries that fall back to the heap.
+     * no kernel memory call for the pool, except for entries that fall back to the heap and to lock it.
      */
     void *buffer;
     /**
@@ -266,6 +345,12 @@ typedef struct mempool_options {
      * `MEMPOOL_…` flags, or-ed together.
      */
     uint64_t flags;
+    /**
+     * Where the pool's memory comes from: see `mempool_backing`. NULL is the kernel, or for a pool of
+     * less than a page the heap. With a buffer, it is for those entries alone that would come from the
+     * heap.
+     */
+    const struct mempool_backing *backing;
 } mempool_options;
 
 /**
@@ -292,7 +377,8 @@ typedef struct r_mempool_class {
  */
 typedef struct r_mempool_options {
     /**
-     * `sizeof(r_mempool_options)`: tells the library which version of this struct it got.
+     * `sizeof(r_mempool_options)`: tells the library which version of this struct it got. Programs
+     * compiled when it ended with `reserved` say 96.
      */
     size_t struct_size;
     /**
@@ -344,6 +430,10 @@ typedef struct r_mempool_options {
      * 0.
      */
     uint32_t reserved;
+    /**
+     * As for `mempool_options`.
+     */
+    const struct mempool_backing *backing;
 } r_mempool_options;
 
 /* ---- Figures of a pool ---------------------------------------------------------------------- */
@@ -414,6 +504,10 @@ typedef struct mempool_stats {
      * Those of `bytes_reserved` that are caches.
      */
     size_t cache_bytes;
+    /**
+     * `MEMPOOL_NOTE_…` bits, or-ed together: what the pool's memory is, of what was asked for.
+     */
+    uint64_t notes;
 } mempool_stats;
 
 /**
@@ -753,8 +847,12 @@ void _r_mempool_destroy(struct r_mempool *rmp);
  * @param options  what the pool is to be; read during the call only
  * @return the pool, to be destroyed with `mempool_destroy`; NULL with `errno` set
  * @errno EINVAL  NULL, a struct of an unknown size, an unknown flag, a count, size or alignment that
- *                breaks a rule, a buffer too small or badly aligned
- * @errno ENOMEM  the memory can't be had, or so many entries not be counted
+ *                breaks a rule, a buffer too small or badly aligned, a backing without both functions
+ *                or that gives badly aligned memory, huge pages asked for with either
+ * @errno ENOMEM  the memory can't be had, or not be locked (`RLIMIT_MEMLOCK`), or so many entries not be
+ *                counted
+ * @errno EPERM   the memory was to be locked, which the process may not
+ * @errno EAGAIN  not all of the memory could be locked
  *
  * Threads and cost: as `mempool_create`.
  */
@@ -767,18 +865,23 @@ CMEMPOOL_MUST_USE;
  * @param options  what the ranged pool is to be; read during the call only
  * @return the ranged pool, to be destroyed with `r_mempool_destroy`; NULL with `errno` set
  * @errno EINVAL  NULL, a struct of an unknown size, an unknown flag or policy, classes or an
- *                alignment that break a rule, a buffer too small or badly aligned
- * @errno ENOMEM  the memory can't be had, or so many entries not be counted
+ *                alignment that break a rule, a buffer too small or badly aligned, a backing without
+ *                both functions or that gives badly aligned memory, huge pages asked for with either
+ * @errno ENOMEM  the memory can't be had, or not be locked (`RLIMIT_MEMLOCK`), or so many entries not be
+ *                counted
+ * @errno EPERM   the memory was to be locked, which the process may not
+ * @errno EAGAIN  not all of the memory could be locked
  *
  * Threads and cost: as `r_mempool_create`.
  */
-struct r_mempool *r_mempool_create_with(const struct r_mempool_options *options) CMEMPOOL_MUST_USE;
+struct r_mempool *r_mempool_create_with(const struct r_mempool_options *options)
+CMEMPOOL_MUST_USE;
 
 /* ---- Measure or declare a buffer ------------------------------------------------------------ */
 
 /**
  * How many bytes a buffer needs for a pool with these options. What the options say of a buffer,
- * a name and flags has no influence.
+ * a name, flags and a backing has no influence.
  *
  * @return bytes; 0 with `errno` as `mempool_create_with` would set it
  *
@@ -790,7 +893,7 @@ size_t mempool_buffer_size(const struct mempool_options *options);
 
 /**
  * How many bytes a buffer needs for a ranged pool with these options. What the options say of a
- * buffer, a name, flags and a policy has no influence.
+ * buffer, a name, flags, a policy and a backing has no influence.
  *
  * @return bytes; 0 with `errno` as `r_mempool_create_with` would set it
  *
@@ -1061,6 +1164,8 @@ void r_mempool_dump_json(const struct r_mempool *rmp, FILE *out);
  */
 void mempool_dump_all_json(FILE *out);
 
+extern int pthread_setcancelstate(int state, int *before);
+
 /**
  * Sets the function that is called when the library finds a misuse. Without one, a line is written to
  * stderr.
@@ -1070,12 +1175,13 @@ void mempool_dump_all_json(FILE *out);
  * twice. A handler is there to log in the program's own way, to stop for a debugger, or to end the
  * process in another way, by `_exit`.
  *
- * The handler runs in the thread that made the call, inside of that call. It may be called by several
- * threads at once. It must return or end the process: no `longjmp`, no C++ exception, no
- * `pthread_exit`. A lock of the pool may be held, so it must not call the library's functions on that
- * pool, nor wait for a thread that does; after `MEMPOOL_MISUSE_LEAK` it may, but for destroying that
- * pool. A misuse that the handler commits itself is not given to it again: its line goes to stderr, and
- * the process aborts.
+ * The handler runs in the thread that made the call, inside of that call, with no lock of the library's
+ * held and with cancellation off. It may be called by several threads at once. It must return or end the
+ * process: no `longjmp`, no C++ exception, no `pthread_exit`. It may call the library's functions, to
+ * count that pool's entries for one, but not destroy that pool, nor fork and use pools in the child. A
+ * pool that was found to have the same memory free twice hands out none of it any more: NULL with
+ * ENOMEM, or from the heap. A misuse that the handler commits itself is not given to it again: its line
+ * goes to stderr, and the process aborts.
  *
  * ```c
  * static void on_misuse(const mempool_misuse *report, void *context)
@@ -1113,16 +1219,19 @@ void mempool_set_misuse_handler(mempool_misuse_handler handler,
 /* ---- Make a pool with options --------------------------------------------------------------- */
 
 /** The value to start a `mempool_options` from, as `mempool_options o = MEMPOOL_OPTIONS_INIT;` */
-#define MEMPOOL_OPTIONS_INIT {sizeof(mempool_options), 0, 0, 0, NULL, NULL, 0, 0}
+#define MEMPOOL_OPTIONS_INIT {sizeof(mempool_options), 0, 0, 0, NULL, NULL, 0, 0, NULL}
 
 /** The value to start an `r_mempool_options` from. */
 #define R_MEMPOOL_OPTIONS_INIT \
-    {sizeof(r_mempool_options), 0, 0, 0, NULL, 0, 0, NULL, NULL, 0, 0, fallback_disabled, 0}
+    {sizeof(r_mempool_options), 0, 0, 0, NULL, 0, 0, NULL, NULL, 0, 0, fallback_disabled, 0, NULL}
+
+/** The value to start a `mempool_backing` from. */
+#define MEMPOOL_BACKING_INIT {sizeof(mempool_backing), NULL, NULL, NULL}
 
 /* ---- Figures of a pool ---------------------------------------------------------------------- */
 
 /** The value to start a `mempool_stats` from, as `mempool_stats s = MEMPOOL_STATS_INIT;` */
-#define MEMPOOL_STATS_INIT {sizeof(mempool_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+#define MEMPOOL_STATS_INIT {sizeof(mempool_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /* ---- Measure or declare a buffer ------------------------------------------------------------ */
 

@@ -17,7 +17,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 pub use self::bulk::all_or_none;
 use self::guard::Quarantine;
 pub use self::refuse::refuse;
-use self::trade::Shared;
+use self::trade::{Damage, Shared};
+use crate::backing::Backing;
 use crate::cache::{Cache, Element, Unsettled};
 use crate::cache_plan::CachePlan;
 use crate::collection::{Collection, Policy};
@@ -82,8 +83,8 @@ pub struct Pool {
     capacity: u32,       // slots
     larger: Option<NonNull<Pool>>, // the collection's pool of the next larger entries
     traits: Traits,
+    align: u16, // of every entry
     caches: CachePlan,
-    align: usize,                    // of every entry
     collection: NonNull<Collection>, // holds the name and the memory
     seal: usize,                     // says that this is a live pool
     // Written by calls.
@@ -188,8 +189,10 @@ impl Pool {
             // SAFETY: as in `free`; a pool releases its dynamic entries before it goes.
             let pool = unsafe { Self::at(owner) };
             // SAFETY: the word says that the entry is dynamic, out and of this pool.
-            let freed =
-                unsafe { dynamic::free(&pool.dynamic, owner, entry, pool.traits.zero_on_free) };
+            let freed = unsafe {
+                let zero = pool.traits.zero_on_free;
+                dynamic::free(&pool.dynamic, pool.backing(), owner, entry, zero)
+            };
             freed.unwrap_or_else(|fault| pool.stop(fault));
             return;
         }
@@ -197,11 +200,18 @@ impl Pool {
         unsafe { refuse(entry) }
     }
 
-    /// An entry of `size` bytes from the heap, owned by this pool. None if the heap has none.
+    /// An entry from the heap or the backing, owned by this pool. None if there is none to be had.
     #[cold]
     pub fn alloc_dynamic(&self) -> Option<Entry> {
-        dynamic::alloc(&self.dynamic, self.address(), self.elem_size, self.align)
+        let (owner, backing) = (self.address(), self.backing());
+        dynamic::alloc(&self.dynamic, backing, owner, self.elem_size, self.align.into())
             .unwrap_or_else(|fault| self.stop(fault))
+    }
+
+    /// Where its dynamic entries come from, if not from the heap.
+    fn backing(&self) -> Option<&Backing> {
+        // SAFETY: the collection lives as long as its pools.
+        unsafe { self.collection.as_ref() }.backing()
     }
 
     /// Usable bytes of one of its dynamic entries.
@@ -368,6 +378,7 @@ impl Pool {
             pending: 0,
             reserved: 0,
             peak: 0,
+            damage: Damage::None,
         };
         let pool = Self {
             any_distance: if traits.single_thread { 0 } else { usize::MAX },
@@ -380,7 +391,7 @@ impl Pool {
             capacity,
             caches,
             elem_size: class.elem_size,
-            align,
+            align: u16::try_from(align).ok()?,
             traits,
             collection,
             seal: seal_of(place),
@@ -405,7 +416,7 @@ impl Pool {
     /// Deals this pool its slots and tells it which pool is next. None if they don't fit.
     pub fn finish(&mut self, cursor: &mut Cursor, larger: Option<NonNull<Pool>>) -> Option<()> {
         self.larger = larger;
-        let first = cursor.deal(self.stride * self.capacity as usize, self.align, WORD)?;
+        let first = cursor.deal(self.stride * self.capacity as usize, self.align.into(), WORD)?;
         // SAFETY: the first slot begins there, with its word.
         self.slots = unsafe { first.add(WORD) };
         self.slots.as_ptr().expose_provenance();
@@ -417,8 +428,8 @@ impl Pool {
 
     /// Releases the dynamic entries and breaks the seal. `wipe_words`: the slots' memory will be
     /// used for something else, and no word of ours may stay in it.
-    pub fn retire(&mut self, wipe_words: bool) {
-        self.dynamic.lock().release_all().unwrap_or_else(|fault| self.stop(fault));
+    pub fn retire(&mut self, wipe_words: bool, backing: Option<&Backing>) {
+        dynamic::release_all(&self.dynamic, backing).unwrap_or_else(|fault| self.stop(fault));
         self.seal = 0;
         if self.traits.guarded() {
             self.retire_guarded();
@@ -449,7 +460,7 @@ impl Pool {
         let out = (0..depot.fresh())
             .filter(|&slot| {
                 let entry = self.entry(slot);
-                assert_eq!(entry.address() % self.align, 0);
+                assert_eq!(entry.address() % usize::from(self.align), 0);
                 assert_eq!(self.slot(entry), slot);
                 // SAFETY: it is a slot of this pool's.
                 let decoded = unsafe { entry.decode_shared() };

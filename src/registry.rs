@@ -23,10 +23,11 @@ impl Link {
     }
 }
 
-/// Invariant: every live collection is reachable from `first` once, and nothing else is; their serials
-/// fall along the way, and all are below `entered`.
+/// Invariant: every live collection is reachable from its list's first once, and nothing else is; their
+/// serials fall along each list, and all are below `entered`. The second list is of those that are not there
+/// in a child of fork: nothing in the first may lead to them.
 pub struct Registry {
-    first: Option<NonNull<Collection>>,
+    first: [Option<NonNull<Collection>>; 2],
     entered: u64,
     former: Formers,
 }
@@ -36,7 +37,7 @@ pub struct Registry {
 unsafe impl Send for Registry {}
 
 static ALL: Locked<Registry> =
-    Locked::new(Registry { first: None, entered: 0, former: Formers::NONE }, true);
+    Locked::new(Registry { first: [None; 2], entered: 0, former: Formers::NONE }, true);
 
 /// Enters a collection.
 ///
@@ -46,15 +47,17 @@ pub unsafe fn enter(collection: NonNull<Collection>) {
     let mut all = ALL.lock();
     // SAFETY: all in the list are live (invariant), and links are touched under the lock alone.
     unsafe {
+        let serial = all.entered;
+        let first = all.first_of(collection);
         let link = Collection::link(collection);
-        (*link).next = all.first;
+        (*link).next = *first;
         (*link).previous = None;
-        (*link).serial = all.entered;
-        if let Some(next) = all.first {
+        (*link).serial = serial;
+        if let Some(next) = *first {
             (*Collection::link(next)).previous = Some(collection);
         }
+        *first = Some(collection);
     }
-    all.first = Some(collection);
     all.entered += 1;
     // SAFETY: as above.
     all.former.forget(unsafe { collection.as_ref() });
@@ -71,7 +74,7 @@ pub unsafe fn leave(collection: NonNull<Collection>) {
         let Link { next, previous, .. } = *Collection::link(collection);
         match previous {
             Some(previous) => (*Collection::link(previous)).next = next,
-            None => all.first = next,
+            None => *all.first_of(collection) = next,
         }
         if let Some(next) = next {
             (*Collection::link(next)).previous = previous;
@@ -122,17 +125,37 @@ impl Registry {
         self.iter().find(|collection| serial_of(collection) == serial).map(tell)
     }
 
-    /// Every live collection.
+    /// Every live collection, the newest first.
     pub fn iter(&self) -> impl Iterator<Item = &Collection> {
         let mut next = self.first;
         core::iter::from_fn(move || {
-            let collection = next?;
-            // SAFETY: all in the list are live (invariant), and this borrows the locked list.
+            // SAFETY: all in the lists are live (invariant), and this borrows the locked lists.
             unsafe {
-                next = (*Collection::link(collection)).next;
+                let newest = next.map(|first| first.map(|first| serial_of(first.as_ref())));
+                let first = &mut next[usize::from(newest[1] > newest[0])];
+                let collection = (*first)?;
+                *first = (*Collection::link(collection)).next;
                 Some(collection.as_ref())
             }
         })
+    }
+
+    /// In a child of fork: forgets what has no copy there.
+    pub fn forget_absent(&mut self) {
+        self.first[1] = None;
+    }
+
+    /// The first of the list that a collection is in, or is to be in.
+    ///
+    /// # Safety
+    /// The collection is live.
+    unsafe fn first_of(
+        &mut self,
+        collection: NonNull<Collection>,
+    ) -> &mut Option<NonNull<Collection>> {
+        // SAFETY: by this function's contract.
+        let copied = unsafe { collection.as_ref() }.is_copied_by_fork();
+        &mut self.first[usize::from(!copied)]
     }
 }
 

@@ -52,6 +52,8 @@ unfit() { # tool program
     case $1-$2 in
     address-static_buffer | thread-static_buffer)
         echo "it counts calls with functions in the place of malloc's, where the tool has its own" ;;
+    address-pages | thread-pages)
+        echo "it looks at what mlock does, which does nothing under the tool" ;;
     thread-misuse)
         echo "it frees what the tool's heap has nothing in front of, and reads there" ;;
     esac
