@@ -12,6 +12,11 @@ fn readme() {
 }
 
 #[test]
+fn sizing() {
+    check_document("docs/sizing.md");
+}
+
+#[test]
 fn guide() {
     check_document("docs/guide.md");
 }
@@ -56,6 +61,49 @@ fn original_document() {
         // One of them has a variable that it doesn't use.
         program.check_program(&["-Werror", "-Wno-error=unused-variable"]);
     }
+}
+
+/// Links within the documents lead to files and to headings that are there.
+#[test]
+fn links() {
+    for name in ["README.md", "SECURITY.md", "docs/design.md", "docs/guide.md", "docs/sizing.md"] {
+        let path = root().join(name);
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
+        for link in links_of(&text) {
+            let (file, heading) = link.split_once('#').unwrap_or((&link, ""));
+            let file = if file.is_empty() {
+                path.clone()
+            } else {
+                path.parent().expect("a file is in a directory").join(file)
+            };
+            assert!(file.exists(), "{name}: {link} leads to no file");
+            if !heading.is_empty() {
+                let text = std::fs::read_to_string(&file).expect("a document can be read");
+                let anchors: Vec<_> = text.lines().filter_map(anchor_of).collect();
+                assert!(anchors.iter().any(|a| a == heading), "{name}: {link} leads to no heading");
+            }
+        }
+    }
+}
+
+/// The targets in `[text](target)` that are no addresses of the net.
+fn links_of(text: &str) -> Vec<String> {
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+    targets.map(|(target, _)| target.to_string()).filter(|t| !t.contains("://")).collect()
+}
+
+/// What a heading is linked by: its words in small letters, with `-` in between.
+fn anchor_of(line: &str) -> Option<String> {
+    let heading = line.strip_prefix('#')?.trim_start_matches('#').trim();
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    Some(kept.collect::<String>().to_lowercase().replace(' ', "-"))
+}
+
+#[test]
+fn anchors_are_those_that_readers_see() {
+    assert_eq!(anchor_of("## C++ and other libraries").as_deref(), Some("c-and-other-libraries"));
+    assert_eq!(anchor_of("none"), None);
+    assert_eq!(links_of("[a](b.md#c) ![d](e.svg) [f](https://g) x(y)"), ["b.md#c", "e.svg"]);
 }
 
 /// A block of C in a document, and what the document says that it prints.
@@ -115,11 +163,13 @@ fn blocks_of_c(document: &str) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     let mut after_c = false;
     for Fenced { line, language, text, follows } in fenced(document) {
-        if let Some(session) = Session::shown_in(&text)
-            && language == "text"
-        {
-            assert!(after_c && follows, "line {line}: a session without the program that ran");
-            blocks.last_mut().expect("there is one").session = Some(session);
+        let follows_c = after_c && follows && language == "text";
+        match Session::shown_in(&text) {
+            Some(session) if follows_c => {
+                blocks.last_mut().expect("there is one").session = Some(session);
+            }
+            Some(_) => panic!("line {line}: a session without the program that ran"),
+            None => assert!(!follows_c, "line {line}: no session of the program before it"),
         }
         after_c = language == "c";
         if after_c {
@@ -130,11 +180,11 @@ fn blocks_of_c(document: &str) -> Vec<Block> {
 }
 
 impl Session {
-    /// `$ NAME=value ./program`, and the output.
+    /// `$ NAME=value ./program`, and the output. Other commands are not of a program shown here.
     fn shown_in(text: &str) -> Option<Self> {
         let (command, output) = text.strip_prefix("$ ")?.split_once('\n')?;
         let mut words: Vec<_> = command.split(' ').collect();
-        assert!(words.pop().is_some_and(|word| word.starts_with("./")), "no program: {command}");
+        words.pop_if(|word| word.starts_with("./"))?;
         let environment = words.iter().map(|word| {
             let (name, value) =
                 word.split_once('=').expect("what precedes a program is NAME=value");
