@@ -57,7 +57,7 @@ pub fn demand(tools: &[&str]) {
 pub struct Outcome {
     command: String,
     /// How it ended; `exit status: 0` if well.
-    status: String,
+    pub status: String,
     pub success: bool,
     pub stdout: String,
     pub stderr: String,
