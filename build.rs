@@ -8,12 +8,13 @@ use std::{env, fs};
 mod man;
 
 /// The files whose public items are the C face, in the order in which a reader wants them.
-const FACE: [&str; 5] = [
+const FACE: [&str; 6] = [
     "src/capi/ordinary.rs",
     "src/capi/ranged.rs",
     "src/capi/options.rs",
     "src/report.rs",
     "src/capi/misuse.rs",
+    "src/capi/newer.rs",
 ];
 
 fn main() {

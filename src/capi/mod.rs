@@ -12,11 +12,13 @@
 #![allow(non_camel_case_types)]
 
 mod misuse;
+mod newer;
 mod options;
 mod ordinary;
 mod ranged;
 
 pub use misuse::*;
+pub use newer::*;
 pub use options::*;
 pub use ordinary::*;
 pub use ranged::*;
