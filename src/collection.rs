@@ -67,7 +67,7 @@ pub struct Request<'a> {
 /// `region`; `seal` holds.
 ///
 /// Behind a ranged pool's collection lies its [`SizeTable`].
-#[repr(C, align(128))]
+#[repr(C, align(64))]
 pub struct Collection {
     seal: usize,                   // says that this is a live collection
     pools: NonNull<NonNull<Pool>>, // a table of them

@@ -13,18 +13,21 @@ use crate::misuse::Subject;
 pub struct Link {
     next: Option<NonNull<Collection>>,
     previous: Option<NonNull<Collection>>,
+    serial: u64,
 }
 
 impl Link {
     /// Of a collection that is not in the list.
     pub const fn new() -> Self {
-        Self { next: None, previous: None }
+        Self { next: None, previous: None, serial: 0 }
     }
 }
 
-/// Invariant: every live collection is reachable from `first` once, and nothing else is.
+/// Invariant: every live collection is reachable from `first` once, and nothing else is; their serials
+/// fall along the way, and all are below `entered`.
 pub struct Registry {
     first: Option<NonNull<Collection>>,
+    entered: u64,
     former: Formers,
 }
 
@@ -32,7 +35,8 @@ pub struct Registry {
 // list before its memory goes.
 unsafe impl Send for Registry {}
 
-static ALL: Locked<Registry> = Locked::new(Registry { first: None, former: Formers::NONE }, true);
+static ALL: Locked<Registry> =
+    Locked::new(Registry { first: None, entered: 0, former: Formers::NONE }, true);
 
 /// Enters a collection.
 ///
@@ -45,11 +49,13 @@ pub unsafe fn enter(collection: NonNull<Collection>) {
         let link = Collection::link(collection);
         (*link).next = all.first;
         (*link).previous = None;
+        (*link).serial = all.entered;
         if let Some(next) = all.first {
             (*Collection::link(next)).previous = Some(collection);
         }
     }
     all.first = Some(collection);
+    all.entered += 1;
     // SAFETY: as above.
     all.former.forget(unsafe { collection.as_ref() });
 }
@@ -62,7 +68,7 @@ pub unsafe fn leave(collection: NonNull<Collection>) {
     let mut all = ALL.lock();
     // SAFETY: as in `enter`.
     unsafe {
-        let Link { next, previous } = *Collection::link(collection);
+        let Link { next, previous, .. } = *Collection::link(collection);
         match previous {
             Some(previous) => (*Collection::link(previous)).next = next,
             None => all.first = next,
@@ -100,6 +106,22 @@ impl Registry {
         self.iter().find(|collection| collection.region_contains(address))
     }
 
+    /// Of the collections that were entered before the one with that serial, the last: its serial, and
+    /// what `tell` says of it.
+    pub fn newest_before<T>(
+        &self,
+        serial: u64,
+        tell: impl FnOnce(&Collection) -> T,
+    ) -> Option<(u64, T)> {
+        let newest = self.iter().find(|collection| serial_of(collection) < serial)?;
+        Some((serial_of(newest), tell(newest)))
+    }
+
+    /// What `tell` says of the collection with that serial, if it is still there.
+    pub fn with<T>(&self, serial: u64, tell: impl FnOnce(&Collection) -> T) -> Option<T> {
+        self.iter().find(|collection| serial_of(collection) == serial).map(tell)
+    }
+
     /// Every live collection.
     pub fn iter(&self) -> impl Iterator<Item = &Collection> {
         let mut next = self.first;
@@ -112,6 +134,11 @@ impl Registry {
             }
         })
     }
+}
+
+fn serial_of(collection: &Collection) -> u64 {
+    // SAFETY: those of whom this is asked are in the list, which is locked.
+    unsafe { (*Collection::link(NonNull::from(collection))).serial }
 }
 
 // ---- Where pools were ------------------------------------------------------------------------------

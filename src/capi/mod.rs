@@ -11,12 +11,14 @@
 
 #![allow(non_camel_case_types)]
 
+mod inspect;
 mod misuse;
 mod newer;
 mod options;
 mod ordinary;
 mod ranged;
 
+pub use inspect::*;
 pub use misuse::*;
 pub use newer::*;
 pub use options::*;
