@@ -73,13 +73,9 @@ pub unsafe extern "C" fn mempool_create_from_preallocated_buffer(
         flags: flag(MEMPOOL_FALL_BACK, fallback_to_dynamic_memory)
             | flag(MEMPOOL_SINGLE_THREAD, will_be_accessed_by_only_one_thread),
     };
-    let create = || {
-        if buffer.is_null() {
-            return Err(Error::Invalid);
-        }
-        // SAFETY: by this function's contract; there is no name.
-        unsafe { Collection::create(&options.request()?) }
-    };
+    // No buffer of no bytes, which options may have, would have room for no entry.
+    // SAFETY: by this function's contract; there is no name.
+    let create = || unsafe { Collection::create(&options.request()?) };
     answer(create().map(ordinary::handle))
 }
 
@@ -133,6 +129,7 @@ pub unsafe extern "C" fn r_mempool_create_from_preallocated_buffer(
         reserved: 0,
     };
     let create = || {
+        // Options without a buffer are those of a pool that finds memory of its own.
         if buffer.is_null() {
             return Err(Error::Invalid);
         }

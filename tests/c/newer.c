@@ -448,7 +448,11 @@ static void any_buffer(void)
     CHECK_FAILS(mempool_create_from_preallocated_buffer(buffer, ARENA, ARENA, true, false), EINVAL);
     CHECK_FAILS(mempool_create_from_preallocated_buffer(buffer, ARENA, SIZE_MAX, true, false),
                 EINVAL);
+    CHECK_FAILS(mempool_create_from_preallocated_buffer(NULL, 0, 8, true, false), EINVAL);
     CHECK_FAILS(r_mempool_create_from_preallocated_buffer(NULL, ARENA, 4, 6, 4, fallback_disabled,
+                                                          false),
+                EINVAL);
+    CHECK_FAILS(r_mempool_create_from_preallocated_buffer(NULL, 0, 4, 6, 4, fallback_disabled,
                                                           false),
                 EINVAL);
     CHECK_FAILS(r_mempool_create_from_preallocated_buffer(buffer, 0, 4, 6, 4, fallback_disabled,

@@ -120,10 +120,10 @@ static void with_options()
     CHECK(mempool_get_stats(pool.get(), &stats) && stats.elem_size == 64 && stats.capacity == 2);
     CHECK(aligned(pool.make(), 64));
     options.elem_size = 200;
-    options.alignment = 128;
+    options.alignment = 1024;
     cmempool::object_pool<wide<64>> larger(options);
     CHECK(mempool_get_stats(larger.get(), &stats) && stats.elem_size == 200);
-    CHECK(aligned(larger.make(), 128));
+    CHECK(aligned(larger.make(), 1024) && aligned(larger.make(), 1024));
     options.elem_count = 0;
     CHECK_THROWS(std::invalid_argument, cmempool::object_pool<int>{options});
     CHECK_THROWS(std::invalid_argument, cmempool::object_pool<int>{0});

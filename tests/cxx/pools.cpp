@@ -186,6 +186,29 @@ static void moved()
         CHECK(leaks == 3 && c.get() == from && b.get() == nullptr);
     }
     CHECK(leaks == 4);
+
+    // All that they know goes along.
+    mempool_options options = MEMPOOL_OPTIONS_INIT;
+    options.elem_count = 1;
+    options.elem_size = 100;
+    options.alignment = 64;
+    cmempool::pool small(1, 8), wide(options);
+    swap(small, wide);
+    CHECK(small.elem_size() == 100 && small.alignment() == 64);
+    CHECK(wide.elem_size() == 8 && wide.alignment() == 16);
+    small = std::move(wide);
+    CHECK(small.elem_size() == 8 && small.alignment() == 16);
+    r_mempool_options ranged_options = R_MEMPOOL_OPTIONS_INIT;
+    ranged_options.smallest_size = 16;
+    ranged_options.largest_size = 512;
+    ranged_options.smallest_count = 32;
+    ranged_options.alignment = 64;
+    cmempool::ranged_pool few(16, 32, 2), many(ranged_options);
+    swap(few, many);
+    CHECK(few.largest_size() == 512 && few.alignment() == 64);
+    CHECK(many.largest_size() == 32 && many.alignment() == 16);
+    few = std::move(many);
+    CHECK(few.largest_size() == 32 && few.alignment() == 16);
 }
 
 /// The C header's macros and the classes side by side, in a class whose members have such names.
