@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Once;
 
-use common::{Scratch, demand, include_dir, prefix, root, run, skip};
+use common::{Scratch, demand, include_dir, is_there, prefix, root, run, skip};
 
 #[test]
 fn readme() {
@@ -16,7 +16,10 @@ fn readme() {
     let blocks = blocks_of_c(&text);
     assert!(!blocks.is_empty(), "README.md shows no C");
     for block in blocks {
-        if block.is_program() {
+        let compiler = block.language.compiler;
+        if compiler != C.compiler && !is_there(compiler) {
+            skip(format_args!("README.md, line {}: {compiler} is not installed", block.line));
+        } else if block.is_program() {
             block.check_program(&["-Werror"]);
         } else {
             block.check_snippet();
@@ -39,19 +42,31 @@ fn original_document() {
     }
 }
 
-/// A block of C in a document.
+/// How a fence is marked, and what compiles it.
+#[derive(Debug, PartialEq)]
+struct Language {
+    mark: &'static str,
+    compiler: &'static str,
+    standard: &'static str,
+}
+
+const C: Language = Language { mark: "c", compiler: "cc", standard: "-std=c11" };
+const CPP: Language = Language { mark: "cpp", compiler: "c++", standard: "-std=c++17" };
+
+/// A block of C or C++ in a document.
 #[derive(Debug, PartialEq)]
 struct Block {
     line: usize,
     text: String,
+    language: &'static Language,
 }
 
-/// The blocks between a fence that is marked as C, and nothing else, and the next fence.
+/// The blocks between a fence that is marked as C or C++, and nothing else, and the next fence.
 fn blocks_of_c(document: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
     let mut lines = document.lines().enumerate();
     while let Some((number, line)) = lines.next() {
-        let Some(language) = line.trim_start().strip_prefix("```") else { continue };
+        let Some(mark) = line.trim_start().strip_prefix("```") else { continue };
         let mut text = String::new();
         loop {
             let (_, line) = lines
@@ -63,8 +78,8 @@ fn blocks_of_c(document: &str) -> Vec<Block> {
             text += line;
             text.push('\n');
         }
-        if language.trim() == "c" {
-            blocks.push(Block { line: number + 1, text });
+        if let Some(language) = [&C, &CPP].into_iter().find(|known| known.mark == mark.trim()) {
+            blocks.push(Block { line: number + 1, text, language });
         }
     }
     blocks
@@ -72,10 +87,13 @@ fn blocks_of_c(document: &str) -> Vec<Block> {
 
 #[test]
 fn only_fences_marked_as_c_count() {
-    let document = "a\n```c\nint x;\n```\n```sh\n```\n```\n```c\n```\n```cpp\nint z;\n```\n\
+    let document = "a\n```c\nint x;\n```\n```sh\n```\n```\n```c\n```\n```cpp\nint z;\n```\n```cxx\n```\n\
                     ```c\nint y;\n\n```\n";
-    let block = |line, text: &str| Block { line, text: text.into() };
-    assert_eq!(blocks_of_c(document), [block(2, "int x;\n"), block(13, "int y;\n\n")]);
+    let block = |line, text: &str, language| Block { line, text: text.into(), language };
+    assert_eq!(
+        blocks_of_c(document),
+        [block(2, "int x;\n", &C), block(10, "int z;\n", &CPP), block(15, "int y;\n\n", &C)]
+    );
 }
 
 impl Block {
@@ -85,13 +103,14 @@ impl Block {
 
     /// Compiles and runs it, as it stands, with each library there is.
     fn check_program(&self, flags: &[&str]) {
-        demand(&["cc"]);
+        let Language { mark, compiler, standard } = self.language;
+        demand(&[compiler]);
         for library in libraries() {
             let scratch = Scratch::new();
-            let source = scratch.file("program.c", &self.text);
+            let source = scratch.file(&format!("program.{mark}"), &self.text);
             let program = scratch.path().join("program");
-            let mut cc = Command::new("cc");
-            cc.args(["-std=c11", "-Wall", "-Wextra"]).args(flags).arg(source);
+            let mut cc = Command::new(compiler);
+            cc.args([standard, "-Wall", "-Wextra"]).args(flags).arg(source);
             cc.arg("-I").arg(headers()).arg("-o").arg(&program);
             let mut program = Command::new(&program);
             match library {
@@ -120,20 +139,22 @@ impl Block {
     /// Compiles it as statements in a function. It may leave variables unused, but not call what is
     /// not there or mix up types.
     fn check_snippet(&self) {
-        demand(&["cc"]);
+        let Language { mark, compiler, standard } = self.language;
+        demand(&[compiler]);
         let scratch = Scratch::new();
+        let header = if *self.language == CPP { "cmempool.hpp" } else { "cmempool.h" };
         let text = format!(
-            "#include <cmempool.h>\n#include <stdio.h>\n#include <stdlib.h>\n\
+            "#include <{header}>\n#include <stdio.h>\n#include <stdlib.h>\n\
              void snippet(void);\nvoid snippet(void)\n{{\n#line {} \"README.md\"\n{}}}\n",
             self.line + 1,
             self.text
         );
-        run(Command::new("cc")
-            .args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-fsyntax-only"])
+        run(Command::new(compiler)
+            .args([standard, "-Wall", "-Wextra", "-Werror", "-fsyntax-only"])
             .args(["-Wno-error=unused-variable", "-Wno-error=unused-but-set-variable"])
             .arg("-I")
             .arg(headers())
-            .arg(scratch.file("snippet.c", &text)))
+            .arg(scratch.file(&format!("snippet.{mark}"), &text)))
         .expect_success();
     }
 }

@@ -219,6 +219,7 @@ static void over_aligned()
     options.elem_size = 256;
     options.alignment = 64;
     cmempool::pool right(options);
+    const long out = new_out;
     for (int round = 0; round < 3; round++) {
         allocator<wide> heap(narrow), own(right);
         wide *one = heap.allocate(1), *two = own.allocate(1), *more = own.allocate(3);
@@ -227,7 +228,7 @@ static void over_aligned()
         heap.deallocate(one, 1);
         own.deallocate(two, 1);
         own.deallocate(more, 3);
-        CHECK(right.used_count() == 0);
+        CHECK(right.used_count() == 0 && new_out == out);
     }
     list<wide> in_pool(right);
     in_pool.emplace_back();
