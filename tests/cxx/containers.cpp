@@ -188,7 +188,9 @@ static void what_the_pool_does_not_serve()
     allocator<double> doubles(pool);
     CHECK_THROWS(std::bad_alloc, doubles.allocate(SIZE_MAX / sizeof(double) + 1));
     CHECK_THROWS(std::bad_alloc, doubles.allocate(SIZE_MAX));
-    doubles.deallocate(doubles.allocate(0), 0);
+    double *none = doubles.allocate(0);
+    CHECK(pool.used_count() == 0);
+    doubles.deallocate(none, 0);
     CHECK(pool.used_count() == 0 && new_out == out);
     // The largest that fits exactly, and one byte more.
     struct fits {
