@@ -29,8 +29,8 @@ WARNINGS := -std=c11 -Wall -Wextra -Wpedantic
 CXX_WARNINGS := -std=c++17 -Wall -Wextra -Wpedantic
 EXAMPLES := $(patsubst c-examples/%.c,%,$(wildcard c-examples/*.c))
 
-.PHONY: all build run test stage loom stress soak sanitize coverage fuzz bench bench-quick \
-    crates-of-bench install ready uninstall dist dist-check header abi clean help tools
+.PHONY: all build run test stage loom stress matrix soak sanitize coverage fuzz bench \
+    bench-quick crates-of-bench install ready uninstall dist dist-check header abi clean help tools
 
 all: build
 
@@ -88,6 +88,12 @@ stress: stage
 	    -L$(STAGE)/lib -lcmempool -Wl,-rpath,$(STAGE)/lib -pthread
 	CMEMPOOL_STRESS_SECONDS=$(TIME) $(TARGET)/stress
 
+## matrix: every kind of misuse in every kind of pool, and whether it is caught
+matrix: stage
+	@$(CC) $(WARNINGS) $(CFLAGS) -g tests/c/misuse.c -o $(TARGET)/misuse -I$(STAGE)/include \
+	    -L$(STAGE)/lib -lcmempool -Wl,-rpath,$(STAGE)/lib -pthread
+	@$(TARGET)/misuse
+
 ## soak: threads, pools and sizes that come and go: TIME=60 seconds
 soak: stage
 	$(CC) $(WARNINGS) $(CFLAGS) -g tests/c/soak.c -o $(TARGET)/soak -I$(STAGE)/include \
@@ -103,13 +109,14 @@ coverage: tools
 	CARGO="$(CARGO)" tests/coverage/run.sh $(abspath $(TARGET))/coverage
 
 ## fuzz: random calls and arguments, by what they reach: TIME=60 seconds for each target
-# What is found is written to tests/corpus, for `make test` to play it from then on.
+# What is found is written to tests/corpus, for `make test` to play it from then on. Unwatched: pools that
+# AddressSanitizer is told of have no caches.
 fuzz: tools
 	@command -v cargo-fuzz >/dev/null || { \
 	    echo "make fuzz needs cargo-fuzz: cargo install --locked cargo-fuzz" >&2; exit 1; }
 	@for target in calls create; do \
 	    mkdir -p $(TARGET)/fuzz/corpus/$$target; \
-	    $(CARGO) +nightly fuzz run --target-dir $(TARGET)/fuzz $$target \
+	    CMEMPOOL_OPTIONS=unwatched $(CARGO) +nightly fuzz run --target-dir $(TARGET)/fuzz $$target \
 	        $(TARGET)/fuzz/corpus/$$target tests/corpus/$$target -- -max_total_time=$(TIME) \
 	        -max_len=2048 -artifact_prefix=tests/corpus/$$target/; \
 	done

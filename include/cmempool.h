@@ -20,8 +20,12 @@
  *     and for a size that no class has, and leave errno alone.
  *   - Misuse (a double free, a pointer that is no entry, an overwritten header) writes one line to
  *     stderr, or calls the program's handler (mempool_set_misuse_handler), and aborts.
- *   - All functions may be called from any thread, unless their comment says otherwise. None may be
- *     called from a signal handler, nor in a child forked while other threads were inside calls.
+ *   - All functions may be called from any thread, unless their comment says otherwise, but not from a
+ *     signal handler. None is a cancellation point.
+ *   - A child of fork may use every pool, whatever other threads were doing; what those held, took or
+ *     gave back at that moment counts as out there. Not after vfork or a bare clone.
+ *   - A filter of system calls (seccomp) that refuses membarrier must be there before the first pool is
+ *     made: one that comes later has the process abort when a pool's entries run short.
  *
  * Sizes are in bytes. C99 and C++11 onwards, 64-bit Linux.
  */
@@ -806,6 +810,89 @@ size_t mempool_buffer_size(const struct mempool_options *options);
  */
 size_t r_mempool_buffer_size(const struct r_mempool_options *options);
 
+/* ---- Take and give back many entries -------------------------------------------------------- */
+
+/**
+ * Takes `n` entries at once: all of them, or none.
+ *
+ * As `n` calls of `mempool_alloc_entry`, and faster: what is not in the thread's cache comes from the
+ * pool with one look under one lock. If the pool may take from the heap, what is missing comes from
+ * there.
+ *
+ * ```c
+ * void *packets[32];
+ * if (mempool_alloc_bulk(mp, packets, 32)) {
+ *     ...
+ *     mempool_free_bulk(packets, 32);
+ * }
+ * ```
+ *
+ * @param mp       a live pool
+ * @param entries  filled in with `n` entries; with NULL, if there are not so many
+ * @param n        how many; 0 does nothing and succeeds
+ * @return whether there were so many; else `errno` is set, and none is taken
+ * @errno EINVAL  `mp` or `entries` is NULL
+ * @errno ENOMEM  fewer than `n` entries are left (and the heap, where the pool may use it, has not the
+ *                others)
+ *
+ * Threads: safe. Cost: O(n), one uncontended lock; O(caches) more in a shortage.
+ */
+bool mempool_alloc_bulk(struct mempool *mp,
+                        void **entries,
+                        size_t n);
+
+/**
+ * As `mempool_alloc_bulk`, for entries of `size` bytes of a ranged pool. If the class that fits has not
+ * enough, the others come from where the pool's policy says.
+ *
+ * @param rmp      a live ranged pool
+ * @param size     bytes of each, 1 to the largest class's size
+ * @param entries  filled in with `n` entries; with NULL, if there are not so many
+ * @param n        how many; 0 does nothing and succeeds
+ * @return whether there were so many; else `errno` is set, and none is taken
+ * @errno EINVAL  `rmp` or `entries` is NULL, or a size of 0 or above the largest class's
+ * @errno ENOMEM  there are not so many entries
+ */
+bool r_mempool_alloc_bulk(struct r_mempool *rmp,
+                          size_t size,
+                          void **entries,
+                          size_t n);
+
+/**
+ * Gives many entries back at once, of whatever pools, ordinary or ranged, or from the heap.
+ *
+ * As `mempool_free_entry` for each, and faster where entries of the same pool follow each other: they
+ * share one lock. The array stays as it is.
+ *
+ * @param entries  `n` live entries, each once; NULLs among them do nothing. Anything else is misuse:
+ *                 see `mempool_free_entry`. NULL in place of the array does nothing
+ * @param n        how many
+ *
+ * Threads: safe. Cost: O(n), and an uncontended lock for each row of entries of the same pool.
+ */
+void mempool_free_bulk(void *const *entries,
+                       size_t n);
+
+/**
+ * Takes all entries of a pool back at once, those from the heap included: what was out is free, as if
+ * its holder had freed it, and the pool is as full as when it was made.
+ *
+ * An entry that is freed once more afterwards is a double free, and caught as such until it is handed
+ * out again. The high-water marks stay: see `mempool_reset_peak`.
+ *
+ * @param mp  a live pool; NULL does nothing
+ *
+ * Threads: nobody else may be inside a call on the pool or use its entries meanwhile, or use those
+ * entries later; other threads may use the pool again once they know that this call has returned. Cost:
+ * O(entries that were ever out), much less than to free each.
+ */
+void mempool_reset(struct mempool *mp);
+
+/**
+ * As `mempool_reset`, for all classes of a ranged pool.
+ */
+void r_mempool_reset(struct r_mempool *rmp);
+
 /* ---- Figures of a pool ---------------------------------------------------------------------- */
 
 /**
@@ -984,6 +1071,8 @@ void r_mempool_dump_json(const struct r_mempool *rmp, FILE *out);
  */
 void mempool_dump_all_json(FILE *out);
 
+extern int pthread_setcancelstate(int state, int *before);
+
 /**
  * Sets the function that is called when the library finds a misuse. Without one, a line is written to
  * stderr.
@@ -993,12 +1082,13 @@ void mempool_dump_all_json(FILE *out);
  * twice. A handler is there to log in the program's own way, to stop for a debugger, or to end the
  * process in another way, by `_exit`.
  *
- * The handler runs in the thread that made the call, inside of that call. It may be called by several
- * threads at once. It must return or end the process: no `longjmp`, no C++ exception, no
- * `pthread_exit`. A lock of the pool may be held, so it must not call the library's functions on that
- * pool, nor wait for a thread that does; after `MEMPOOL_MISUSE_LEAK` it may, but for destroying that
- * pool. A misuse that the handler commits itself is not given to it again: its line goes to stderr, and
- * the process aborts.
+ * The handler runs in the thread that made the call, inside of that call, with no lock of the library's
+ * held and with cancellation off. It may be called by several threads at once. It must return or end the
+ * process: no `longjmp`, no C++ exception, no `pthread_exit`. It may call the library's functions, to
+ * count that pool's entries for one, but not destroy that pool, nor fork and use pools in the child. A
+ * pool that was found to have the same memory free twice hands out none of it any more: NULL with
+ * ENOMEM, or from the heap. A misuse that the handler commits itself is not given to it again: its line
+ * goes to stderr, and the process aborts.
  *
  * ```c
  * static void on_misuse(const mempool_misuse *report, void *context)

@@ -179,8 +179,9 @@ fn write_advice(class: &mempool_stats, out: Stream) {
         if class.exhausted > 0 {
             let exhausted = class.exhausted as c_ulonglong;
             let failed = class.failed as c_ulonglong;
-            let text = c"  %zu B: exhausted %llu times".as_ptr();
-            libc::fprintf(stream, text, size, exhausted);
+            let plural = if exhausted == 1 { c"".as_ptr() } else { c"s".as_ptr() };
+            let text = c"  %zu B: exhausted %llu time%s".as_ptr();
+            libc::fprintf(stream, text, size, exhausted, plural);
             if failed > 0 {
                 libc::fprintf(stream, c", of which %llu got NULL".as_ptr(), failed);
             }

@@ -155,6 +155,13 @@ impl DynamicEntries {
         Ok(())
     }
 
+    /// All entries, which are no longer here.
+    pub fn detach(&mut self) -> Self {
+        let all = Self { first: self.first, count: self.count, peak: self.peak };
+        (self.first, self.count) = (ptr::null_mut(), 0);
+        all
+    }
+
     /// Gives every block back to the heap.
     pub fn release_all(&mut self) -> Result<(), Fault> {
         while !self.first.is_null() {

@@ -25,6 +25,7 @@
 //! | `dynamic.rs`    | what about entries that came from the heap?                          |
 //! | `pool.rs`       | how does a pool of equal slots hand out and take back?               |
 //! | `pool/trade.rs` | how do caches and the depot trade, and what in a shortage?            |
+//! | `pool/bulk.rs`  | how do many entries go out or come back at once?                     |
 //! | `pool/guard.rs` | what more does a guarded pool do with an entry?                       |
 //! | `pool/refuse.rs` | what is an address that was freed and may not be?                   |
 //! | `pool/leaks.rs` | which entries are out when a pool goes?                              |

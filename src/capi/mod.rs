@@ -11,6 +11,7 @@
 
 #![allow(non_camel_case_types)]
 
+mod bulk;
 mod inspect;
 mod misuse;
 mod newer;
@@ -18,6 +19,7 @@ mod options;
 mod ordinary;
 mod ranged;
 
+pub use bulk::*;
 pub use inspect::*;
 pub use misuse::*;
 pub use newer::*;

@@ -256,8 +256,8 @@ static void shortage(size_t back)
     pthread_barrier_wait(&keeper.step);
     for (size_t i = 0; i < back; i++)
         CHECK((held[i] = mempool_alloc_entry(keeper.mp)) != NULL);
-    /* With one left, there is no shortage after which all is counted anew. */
-    size_t most = COUNT - (back > 0);
+    /* With some left, there is no shortage, after which all would be counted anew. */
+    size_t most = back > 0 ? COUNT - LEFT / 2 : COUNT;
     for (size_t i = COUNT - LEFT; i < most - 1; i++)
         CHECK((held[i] = mempool_alloc_entry(keeper.mp)) != NULL);
     if (back == 0)
