@@ -14,6 +14,7 @@
 mod bulk;
 mod inspect;
 mod misuse;
+mod newer;
 mod options;
 mod ordinary;
 mod ranged;
@@ -21,6 +22,7 @@ mod ranged;
 pub use bulk::*;
 pub use inspect::*;
 pub use misuse::*;
+pub use newer::*;
 pub use options::*;
 pub use ordinary::*;
 pub use ranged::*;
