@@ -4,7 +4,7 @@ mod common;
 
 use std::process::Command;
 
-use common::{Outcome, Scratch, demand, headers, programs, root, run, skip};
+use common::{Outcome, Scratch, demand, headers, is_there, programs, root, run, skip};
 
 #[test]
 fn readme() {
@@ -32,12 +32,15 @@ fn check_document(name: &'static str) {
     assert!(!blocks.is_empty(), "{name} shows no C");
     let mut frame: Option<&Block> = None;
     for block in &blocks {
-        if block.is_program() {
+        let compiler = block.language.compiler;
+        if compiler != C.compiler && !is_there(compiler) {
+            skip(format_args!("{name}, line {}: {compiler} is not installed", block.line));
+        } else if block.is_program() {
             block.check_program(&["-Werror"]);
             if block.text.contains(PLACE) {
                 frame = Some(block);
             }
-        } else if let Some(frame) = frame {
+        } else if let Some(frame) = frame.filter(|frame| frame.language == block.language) {
             block.inside(frame, name).check_program(&["-Werror"]);
         } else {
             block.check_snippet(name);
@@ -106,10 +109,25 @@ fn anchors_are_those_that_readers_see() {
     assert_eq!(links_of("[a](b.md#c) ![d](e.svg) [f](https://g) x(y)"), ["b.md#c", "e.svg"]);
 }
 
-/// A block of C in a document, and what the document says that it prints.
+/// How a fence is marked and a file called, and what compiles it.
+#[derive(Debug, PartialEq)]
+struct Language {
+    mark: &'static str,
+    compiler: &'static str,
+    standard: &'static str,
+    header: &'static str,
+}
+
+const C: Language =
+    Language { mark: "c", compiler: "cc", standard: "-std=c11", header: "cmempool.h" };
+const CPP: Language =
+    Language { mark: "cpp", compiler: "c++", standard: "-std=c++17", header: "cmempool.hpp" };
+
+/// A block of C or C++ in a document, and what the document says that it prints.
 #[derive(Clone, Debug, PartialEq)]
 struct Block {
     line: usize,
+    language: &'static Language,
     text: String,
     session: Option<Session>,
 }
@@ -157,7 +175,7 @@ fn fenced(document: &str) -> Vec<Fenced> {
     all
 }
 
-/// The blocks between a fence that is marked as C, and nothing else, and the next fence. A session
+/// The blocks between a fence that is marked as C or C++, and nothing else, and the next fence. A session
 /// that follows at once is of that program.
 fn blocks_of_c(document: &str) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
@@ -171,9 +189,10 @@ fn blocks_of_c(document: &str) -> Vec<Block> {
             Some(_) => panic!("line {line}: a session without the program that ran"),
             None => assert!(!follows_c, "line {line}: no session of the program before it"),
         }
-        after_c = language == "c";
-        if after_c {
-            blocks.push(Block { line, text, session: None });
+        let language = [&C, &CPP].into_iter().find(|known| known.mark == language);
+        after_c = language.is_some();
+        if let Some(language) = language {
+            blocks.push(Block { line, language, text, session: None });
         }
     }
     blocks
@@ -217,8 +236,12 @@ fn without_addresses(text: &str) -> String {
 fn only_fences_marked_as_c_count() {
     let document = "a\n```c\nint x;\n```\n```sh\n```\n```\n```c\n```\n```cpp\nint z;\n```\n\
                     ```c\nint y;\n\n```\n";
-    let block = |line, text: &str| Block { line, text: text.into(), session: None };
-    assert_eq!(blocks_of_c(document), [block(2, "int x;\n"), block(13, "int y;\n\n")]);
+    let block =
+        |line, language, text: &str| Block { line, language, text: text.into(), session: None };
+    assert_eq!(
+        blocks_of_c(document),
+        [block(2, &C, "int x;\n"), block(10, &CPP, "int z;\n"), block(13, &C, "int y;\n\n"),]
+    );
 }
 
 #[test]
@@ -246,7 +269,7 @@ impl Block {
     /// Compiles and runs it, as it stands, with each library there is.
     fn check_program(&self, flags: &[&str]) {
         let scratch = Scratch::new();
-        let source = scratch.file("program.c", &self.text);
+        let source = scratch.file(&format!("program.{}", self.language.mark), &self.text);
         for mut program in programs(&source, &[flags, &["-pthread"]].concat(), &scratch) {
             // Whatever a program leaves behind goes with the directory.
             program.current_dir(scratch.path());
@@ -295,20 +318,21 @@ impl Block {
     /// Compiles it as statements in a function. It may leave variables unused, but not call what is
     /// not there or mix up types.
     fn check_snippet(&self, name: &str) {
-        demand(&["cc"]);
+        let Language { mark, compiler, standard, header } = self.language;
+        demand(&[compiler]);
         let scratch = Scratch::new();
         let text = format!(
-            "#include <cmempool.h>\n#include <stdio.h>\n#include <stdlib.h>\n\
+            "#include <{header}>\n#include <stdio.h>\n#include <stdlib.h>\n\
              void snippet(void);\nvoid snippet(void)\n{{\n#line {} \"{name}\"\n{}}}\n",
             self.line + 1,
             self.text
         );
-        run(Command::new("cc")
-            .args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-fsyntax-only"])
+        run(Command::new(compiler)
+            .args([standard, "-Wall", "-Wextra", "-Werror", "-fsyntax-only"])
             .args(["-Wno-error=unused-variable", "-Wno-error=unused-but-set-variable"])
             .arg("-I")
             .arg(headers())
-            .arg(scratch.file("snippet.c", &text)))
+            .arg(scratch.file(&format!("snippet.{mark}"), &text)))
         .expect_success();
     }
 }

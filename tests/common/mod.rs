@@ -148,13 +148,15 @@ impl Drop for Scratch {
     }
 }
 
-/// Builds a program in C with each library there is, and says how to run it.
+/// Builds a program in C or C++ with each library there is, and says how to run it.
 pub fn programs(source: &Path, flags: &[&str], scratch: &Scratch) -> Vec<Command> {
-    demand(&["cc"]);
+    let is_cpp = source.extension().is_some_and(|extension| extension == "cpp");
+    let (compiler, standard) = if is_cpp { ("c++", "-std=c++17") } else { ("cc", "-std=c11") };
+    demand(&[compiler]);
     let build = |(number, library)| {
         let program = scratch.path().join(format!("program-{number}"));
-        let mut cc = Command::new("cc");
-        cc.args(["-std=c11", "-Wall", "-Wextra"]).args(flags).arg(source);
+        let mut cc = Command::new(compiler);
+        cc.args([standard, "-Wall", "-Wextra"]).args(flags).arg(source);
         cc.arg("-I").arg(headers()).arg("-o").arg(&program);
         let mut program = Command::new(&program);
         match library {
