@@ -465,11 +465,23 @@ static bool set_aside(size_t count)
     return fclose(file) == 0 && wrote && number_in(setting, "") >= count;
 }
 
-static size_t set_aside_before;
+static char set_aside_before[32];
+static pid_t whose; /* not a child's */
 
+/* Also when a check fails. */
 static void undo(void)
 {
-    set_aside(set_aside_before);
+    int file = getpid() == whose ? open(setting, O_WRONLY) : -1;
+    if (file >= 0 && write(file, set_aside_before, strlen(set_aside_before)) < 0)
+        perror(setting);
+}
+
+/* Also when it takes too long. */
+static void on_signal(int number)
+{
+    undo();
+    signal(number, SIG_DFL);
+    raise(number);
 }
 
 /* Has the system set some aside, if it does that for this program. One program at a time. */
@@ -481,9 +493,12 @@ static bool prepare_huge_pages(void)
     }
     int turn = open(setting, O_RDONLY | O_CLOEXEC); /* until the program ends */
     CHECK(turn >= 0 && flock(turn, LOCK_EX) == 0);
-    set_aside_before = number_in(setting, "");
-    CHECK(atexit(undo) == 0); /* also when a check fails */
-    if (set_aside(set_aside_before + 4))
+    size_t before = number_in(setting, "");
+    snprintf(set_aside_before, sizeof set_aside_before, "%zu\n", before);
+    whose = getpid();
+    CHECK(atexit(undo) == 0 && signal(SIGTERM, on_signal) != SIG_ERR);
+    CHECK(signal(SIGINT, on_signal) != SIG_ERR);
+    if (set_aside(before + 4))
         return true;
     puts("skipped pools in huge pages: the system sets none aside");
     return false;
