@@ -26,9 +26,10 @@ SHARED := libcmempool.so.$(VERSION)
 
 WARNINGS := -std=c11 -Wall -Wextra -Wpedantic
 EXAMPLES := $(patsubst c-examples/%.c,%,$(wildcard c-examples/*.c))
+ADAPTERS := $(notdir $(wildcard adapters/cmempool/*.h))
 
-.PHONY: all build run test stage loom stress soak sanitize coverage fuzz bench bench-quick \
-    crates-of-bench install ready uninstall dist dist-check header abi clean help tools
+.PHONY: all build run demo adapters test stage loom stress matrix soak sanitize coverage fuzz bench \
+    bench-quick crates-of-bench install ready uninstall dist dist-check header abi clean help tools
 
 all: build
 
@@ -60,6 +61,49 @@ run: build
 	    $(TARGET)/examples/$$example; \
 	done
 
+# What pkg-config calls the library of an adapter's example: that, or the first of these.
+PACKAGE_OF_sqlite := sqlite3
+PACKAGE_OF_lua    := lua5.4 lua-5.4 lua54 lua
+PACKAGE_OF_zlib   := zlib
+PACKAGE_OF_expat  := expat
+PACKAGE_OF_cjson  := libcjson
+PACKAGE_OF_libuv  := libuv
+PACKAGE_OF_pcre2  := libpcre2-8
+
+## adapters: build and run the examples of other libraries on pools, where those are installed
+adapters: $(patsubst adapters/examples/%.c,adapters/%,$(wildcard adapters/examples/*.c))
+
+adapters/%: adapters/examples/%.c build
+	@mkdir -p $(TARGET)/examples
+	@echo "== $<"
+	@for package in $(PACKAGE_OF_$*); do \
+	    if pkg-config --exists $$package; then break; else package=; fi; \
+	done; \
+	if [ -z "$$package" ]; then \
+	    echo "skipped: pkg-config knows no $(firstword $(PACKAGE_OF_$*))"; \
+	else \
+	    $(CC) $(WARNINGS) $(CFLAGS) -Iinclude -Iadapters $< -o $(TARGET)/examples/$*-adapter \
+	        $$(pkg-config --cflags --libs $$package) -L$(LIB) -lcmempool \
+	        -Wl,-rpath,$(abspath $(LIB)); \
+	    $(TARGET)/examples/$*-adapter; \
+	fi
+
+## demo: a day of a small server, with two sizings of its pool, and docs/use-over-time.svg from it
+# The benchmark's runner draws it.
+demo: crates-of-bench build
+	@mkdir -p $(TARGET)/demo
+	@$(CC) $(WARNINGS) $(CFLAGS) -Iinclude c-examples/server.c -o $(TARGET)/demo/server \
+	    -L$(LIB) -lcmempool -Wl,-rpath,$(abspath $(LIB))
+	@for sizing in guessed measured; do \
+	    $(TARGET)/demo/server $$sizing $(TARGET)/demo/$$sizing.csv; \
+	    echo "Wrote $(TARGET)/demo/$$sizing.csv"; \
+	    echo; \
+	done
+	@[ -e $(TARGET)/bench/runner/release/bench-runner ] || \
+	    echo "Building the program that draws (a minute, once)."
+	@$(RUN_BENCH) use-over-time docs/use-over-time.svg $(TARGET)/demo/guessed.csv \
+	    $(TARGET)/demo/measured.csv
+
 ## test: everything, against a tree installed under target/stage
 test: stage
 	CMEMPOOL_PREFIX=$(STAGE) $(CARGO) test --locked
@@ -67,6 +111,7 @@ test: stage
 	tests/c/run.sh $(STAGE)
 	tests/watched.sh $(STAGE)
 	tests/install.sh
+	tests/adapters.sh $(STAGE)
 
 ## loom: the models of the thread protocol, in every order that threads can run them
 loom: tools
@@ -78,6 +123,12 @@ stress: stage
 	$(CC) $(WARNINGS) $(CFLAGS) -g tests/c/stress.c -o $(TARGET)/stress -I$(STAGE)/include \
 	    -L$(STAGE)/lib -lcmempool -Wl,-rpath,$(STAGE)/lib -pthread
 	CMEMPOOL_STRESS_SECONDS=$(TIME) $(TARGET)/stress
+
+## matrix: every kind of misuse in every kind of pool, and whether it is caught
+matrix: stage
+	@$(CC) $(WARNINGS) $(CFLAGS) -g tests/c/misuse.c -o $(TARGET)/misuse -I$(STAGE)/include \
+	    -L$(STAGE)/lib -lcmempool -Wl,-rpath,$(STAGE)/lib -pthread
+	@$(TARGET)/misuse
 
 ## soak: threads, pools and sizes that come and go: TIME=60 seconds
 soak: stage
@@ -94,13 +145,14 @@ coverage: tools
 	CARGO="$(CARGO)" tests/coverage/run.sh $(abspath $(TARGET))/coverage
 
 ## fuzz: random calls and arguments, by what they reach: TIME=60 seconds for each target
-# What is found is written to tests/corpus, for `make test` to play it from then on.
+# What is found is written to tests/corpus, for `make test` to play it from then on. Unwatched: pools that
+# AddressSanitizer is told of have no caches.
 fuzz: tools
 	@command -v cargo-fuzz >/dev/null || { \
 	    echo "make fuzz needs cargo-fuzz: cargo install --locked cargo-fuzz" >&2; exit 1; }
 	@for target in calls create; do \
 	    mkdir -p $(TARGET)/fuzz/corpus/$$target; \
-	    $(CARGO) +nightly fuzz run --target-dir $(TARGET)/fuzz $$target \
+	    CMEMPOOL_OPTIONS=unwatched $(CARGO) +nightly fuzz run --target-dir $(TARGET)/fuzz $$target \
 	        $(TARGET)/fuzz/corpus/$$target tests/corpus/$$target -- -max_total_time=$(TIME) \
 	        -max_len=2048 -artifact_prefix=tests/corpus/$$target/; \
 	done
@@ -137,11 +189,12 @@ MAN_PAGES    := $(notdir $(wildcard man/*.3))
 # Below the prefix where that can be said, so that pkg-config can be told another one.
 BELOW_PREFIX = $(patsubst $(PREFIX)/%,$${prefix}/%,$(1))
 
-## install: libraries, header, pkg-config, CMake and man pages into PREFIX, below DESTDIR if given
+## install: libraries, headers, pkg-config, CMake and man pages into PREFIX, below DESTDIR if given
 install: ready
-	install -d $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(CMAKEDIR) \
+	install -d $(DESTDIR)$(INCLUDEDIR)/cmempool $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(CMAKEDIR) \
 	    $(DESTDIR)$(MANDIR)/man3
 	install -m 644 include/cmempool.h $(DESTDIR)$(INCLUDEDIR)/cmempool.h
+	install -m 644 $(addprefix adapters/cmempool/,$(ADAPTERS)) $(DESTDIR)$(INCLUDEDIR)/cmempool
 	install -m 755 $(LIB)/$(SHARED) $(DESTDIR)$(LIBDIR)/$(SHARED)
 	ln -sf $(SHARED) $(DESTDIR)$(LIBDIR)/libcmempool.so.$(MAJOR)
 	ln -sf libcmempool.so.$(MAJOR) $(DESTDIR)$(LIBDIR)/libcmempool.so
@@ -174,9 +227,12 @@ uninstall:
 	rm -f $(DESTDIR)$(INCLUDEDIR)/cmempool.h $(DESTDIR)$(LIBDIR)/libcmempool.so \
 	    $(DESTDIR)$(LIBDIR)/libcmempool.so.$(MAJOR) $(DESTDIR)$(LIBDIR)/$(SHARED) \
 	    $(DESTDIR)$(LIBDIR)/libcmempool.a $(DESTDIR)$(LIBDIR)/pkgconfig/cmempool.pc \
+	    $(addprefix $(DESTDIR)$(INCLUDEDIR)/cmempool/,$(ADAPTERS)) \
 	    $(addprefix $(DESTDIR)$(MANDIR)/man3/,$(MAN_PAGES))
 	rm -f $(DESTDIR)$(CMAKEDIR)/cmempoolConfig.cmake $(DESTDIR)$(CMAKEDIR)/cmempoolConfigVersion.cmake
-	[ ! -d $(DESTDIR)$(CMAKEDIR) ] || rmdir --ignore-fail-on-non-empty $(DESTDIR)$(CMAKEDIR)
+	for dir in $(DESTDIR)$(CMAKEDIR) $(DESTDIR)$(INCLUDEDIR)/cmempool; do \
+	    [ ! -d $$dir ] || rmdir --ignore-fail-on-non-empty $$dir; \
+	done
 
 DIST := cmempool-$(VERSION)
 

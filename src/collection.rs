@@ -284,7 +284,6 @@ impl Collection {
     }
 
     /// What was had of what was wished for: `NOTE_` bits of `region.rs`.
-    #[allow(dead_code)]
     pub fn notes(&self) -> u64 {
         self.region.notes()
     }

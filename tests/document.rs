@@ -2,24 +2,30 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Once;
 
-use common::{Scratch, demand, include_dir, prefix, root, run, skip};
+use common::{Scratch, demand, headers, programs, root, run, skip};
 
 #[test]
 fn readme() {
-    let path = root().join("README.md");
-    let text = std::fs::read_to_string(&path)
-        .unwrap_or_else(|error| panic!("README.md must be there to be tested: {error}"));
+    check_document("README.md");
+}
+
+#[test]
+fn sizing() {
+    check_document("docs/sizing.md");
+}
+
+fn check_document(name: &str) {
+    let text = std::fs::read_to_string(root().join(name))
+        .unwrap_or_else(|error| panic!("{name} must be there to be tested: {error}"));
     let blocks = blocks_of_c(&text);
-    assert!(!blocks.is_empty(), "README.md shows no C");
+    assert!(!blocks.is_empty(), "{name} shows no C");
     for block in blocks {
         if block.is_program() {
             block.check_program(&["-Werror"]);
         } else {
-            block.check_snippet();
+            block.check_snippet(name);
         }
     }
 }
@@ -85,30 +91,9 @@ impl Block {
 
     /// Compiles and runs it, as it stands, with each library there is.
     fn check_program(&self, flags: &[&str]) {
-        demand(&["cc"]);
-        for library in libraries() {
-            let scratch = Scratch::new();
-            let source = scratch.file("program.c", &self.text);
-            let program = scratch.path().join("program");
-            let mut cc = Command::new("cc");
-            cc.args(["-std=c11", "-Wall", "-Wextra"]).args(flags).arg(source);
-            cc.arg("-I").arg(headers()).arg("-o").arg(&program);
-            let mut program = Command::new(&program);
-            match library {
-                Library::Static(archive) => {
-                    cc.arg(archive);
-                }
-                Library::Shared(file) => {
-                    // Under the name that programs look for at run time.
-                    let names = ["libcmempool.so", "libcmempool.so.1"];
-                    for name in names.map(|name| scratch.path().join(name)) {
-                        std::os::unix::fs::symlink(&file, name).expect("the directory is new");
-                    }
-                    cc.arg("-L").arg(scratch.path()).arg("-lcmempool");
-                    program.env("LD_LIBRARY_PATH", scratch.path());
-                }
-            }
-            run(&mut cc).expect_success();
+        let scratch = Scratch::new();
+        let source = scratch.file("program.c", &self.text);
+        for mut program in programs(&source, flags, &scratch) {
             let outcome = run(&mut program).expect_success();
             if self.text.contains("Hello world!") {
                 let times = outcome.stdout.matches("Hello world!").count();
@@ -119,12 +104,12 @@ impl Block {
 
     /// Compiles it as statements in a function. It may leave variables unused, but not call what is
     /// not there or mix up types.
-    fn check_snippet(&self) {
+    fn check_snippet(&self, document: &str) {
         demand(&["cc"]);
         let scratch = Scratch::new();
         let text = format!(
             "#include <cmempool.h>\n#include <stdio.h>\n#include <stdlib.h>\n\
-             void snippet(void);\nvoid snippet(void)\n{{\n#line {} \"README.md\"\n{}}}\n",
+             void snippet(void);\nvoid snippet(void)\n{{\n#line {} \"{document}\"\n{}}}\n",
             self.line + 1,
             self.text
         );
@@ -136,33 +121,4 @@ impl Block {
             .arg(scratch.file("snippet.c", &text)))
         .expect_success();
     }
-}
-
-enum Library {
-    Shared(PathBuf),
-    Static(PathBuf),
-}
-
-fn headers() -> PathBuf {
-    prefix().map_or_else(include_dir, |prefix| prefix.join("include"))
-}
-
-/// The installed libraries, or else the shared one that was built with this test.
-fn libraries() -> Vec<Library> {
-    let there = |path: PathBuf| {
-        assert!(path.is_file(), "{} is missing", path.display());
-        path.canonicalize().expect("a path to a file")
-    };
-    if let Some(prefix) = prefix() {
-        let file = |name: &str| there(prefix.join("lib").join(name));
-        return vec![
-            Library::Shared(file("libcmempool.so")),
-            Library::Static(file("libcmempool.a")),
-        ];
-    }
-    static SAID: Once = Once::new();
-    SAID.call_once(|| skip("the static library: CMEMPOOL_PREFIX names no installed tree"));
-    let this = std::env::current_exe().expect("a test has a path");
-    let beside = this.parent().unwrap_or(Path::new("")).join("libcmempool.so");
-    vec![Library::Shared(there(beside))]
 }

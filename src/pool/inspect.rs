@@ -47,6 +47,7 @@ impl Pool {
             bytes_reserved: size_of::<Self>() + cache_bytes + lists + self.stride * capacity,
             bytes_per_entry: self.stride,
             cache_bytes,
+            notes: 0, // the collection's to say
         }
     }
 
@@ -67,7 +68,7 @@ impl Pool {
         shared.active = 0;
         shared.reserved = 0;
         shared.peak = shared.handed();
-        drop(shared);
+        self.leave(shared);
         self.dynamic.lock().forget_peak();
         self.exhausted.store(0, Ordering::Relaxed);
         self.failed.store(0, Ordering::Relaxed);
