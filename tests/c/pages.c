@@ -357,7 +357,7 @@ static size_t free_pages(void)
 static void refused(void)
 {
     row("more huge pages than there are");
-    mempool_options options = options_for(free_pages() + 3, HUGE, MEMPOOL_HUGE_PAGES);
+    mempool_options options = options_for(free_pages() + 64, HUGE, MEMPOOL_HUGE_PAGES);
     options.flags |= MEMPOOL_NO_PREFAULT;
     mempool *mp = mempool_create_with(&options);
     CHECK(mp != NULL && of_mapping(mp, "KernelPageSize:") == page);
@@ -495,15 +495,32 @@ static void on_signal(int number)
     raise(number);
 }
 
-/* Has the system set some aside, if it does that for this program. One program at a time. */
+/* One of the programs that do this at a time; none waits for ever for one that was stopped. */
+static bool comes_to_its_turn(int file)
+{
+    for (int i = 0; i < 600; i++) {
+        if (flock(file, LOCK_EX | LOCK_NB) == 0)
+            return true;
+        usleep(100000);
+    }
+    return false;
+}
+
+static int turn = -1;
+
+/* Has the system set some aside, if it does that for this program. */
 static bool prepare_huge_pages(void)
 {
     if (access(setting, R_OK) != 0 || number_in("/proc/meminfo", "Hugepagesize:") != HUGE) {
         puts("skipped pools in huge pages: this system has none of 2 MiB");
         return false;
     }
-    int turn = open(setting, O_RDONLY | O_CLOEXEC); /* until the program ends */
-    CHECK(turn >= 0 && flock(turn, LOCK_EX) == 0);
+    turn = open(setting, O_RDONLY | O_CLOEXEC);
+    CHECK(turn >= 0);
+    if (!comes_to_its_turn(turn)) {
+        puts("skipped pools in huge pages: another program has had its turn for a minute");
+        return false;
+    }
     size_t before = number_in(setting, "");
     snprintf(set_aside_before, sizeof set_aside_before, "%zu\n", before);
     whose = getpid();
@@ -525,8 +542,12 @@ int main(void)
     fputs(text, stderr);
     CHECK(status == 0);
     refused();
-    if (has_huge)
+    if (has_huge) {
         have_huge_pages();
+        undo();
+        whose = 0;
+        close(turn);
+    }
     if (may_lock(16 << 20)) {
         locked_pools();
         locked_buffers();
