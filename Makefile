@@ -8,6 +8,7 @@ MANDIR     ?= $(PREFIX)/share/man
 DESTDIR    ?=
 CC         ?= cc
 CFLAGS     ?= -O2
+CXXFLAGS   ?= -O2
 CARGO      ?= cargo
 # Tells the system of a library in one of its places; fails, without harm, where that is not allowed.
 LDCONFIG   ?= ldconfig
@@ -25,6 +26,7 @@ STAGE  := $(abspath $(TARGET))/stage
 SHARED := libcmempool.so.$(VERSION)
 
 WARNINGS := -std=c11 -Wall -Wextra -Wpedantic
+CXX_WARNINGS := -std=c++17 -Wall -Wextra -Wpedantic
 EXAMPLES := $(patsubst c-examples/%.c,%,$(wildcard c-examples/*.c))
 ADAPTERS := $(notdir $(wildcard adapters/cmempool/*.h))
 
@@ -60,6 +62,12 @@ run: build
 	        -L$(LIB) -lcmempool -Wl,-rpath,$(abspath $(LIB)); \
 	    $(TARGET)/examples/$$example; \
 	done
+	@echo "== c-examples/nodes.cpp"; \
+	command -v $(firstword $(CXX)) >/dev/null || { \
+	    echo "skipped: there is no C++ compiler, '$(firstword $(CXX))'"; exit 0; }; \
+	$(CXX) $(CXX_WARNINGS) $(CXXFLAGS) -Iinclude c-examples/nodes.cpp \
+	    -o $(TARGET)/examples/nodes -L$(LIB) -lcmempool -Wl,-rpath,$(abspath $(LIB)); \
+	$(TARGET)/examples/nodes
 
 # What pkg-config calls the library of an adapter's example: that, or the first of these.
 PACKAGE_OF_sqlite := sqlite3
@@ -110,6 +118,7 @@ test: stage
 	$(MAKE) --no-print-directory loom
 	tests/c/run.sh $(STAGE)
 	tests/watched.sh $(STAGE)
+	tests/cxx.sh $(STAGE)
 	tests/install.sh
 	tests/adapters.sh $(STAGE)
 
@@ -193,7 +202,7 @@ BELOW_PREFIX = $(patsubst $(PREFIX)/%,$${prefix}/%,$(1))
 install: ready
 	install -d $(DESTDIR)$(INCLUDEDIR)/cmempool $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(CMAKEDIR) \
 	    $(DESTDIR)$(MANDIR)/man3
-	install -m 644 include/cmempool.h $(DESTDIR)$(INCLUDEDIR)/cmempool.h
+	install -m 644 include/cmempool.h include/cmempool.hpp $(DESTDIR)$(INCLUDEDIR)
 	install -m 644 $(addprefix adapters/cmempool/,$(ADAPTERS)) $(DESTDIR)$(INCLUDEDIR)/cmempool
 	install -m 755 $(LIB)/$(SHARED) $(DESTDIR)$(LIBDIR)/$(SHARED)
 	ln -sf $(SHARED) $(DESTDIR)$(LIBDIR)/libcmempool.so.$(MAJOR)
@@ -224,10 +233,10 @@ ready:
 
 ## uninstall: remove what install put there
 uninstall:
-	rm -f $(DESTDIR)$(INCLUDEDIR)/cmempool.h $(DESTDIR)$(LIBDIR)/libcmempool.so \
-	    $(DESTDIR)$(LIBDIR)/libcmempool.so.$(MAJOR) $(DESTDIR)$(LIBDIR)/$(SHARED) \
-	    $(DESTDIR)$(LIBDIR)/libcmempool.a $(DESTDIR)$(LIBDIR)/pkgconfig/cmempool.pc \
+	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/,cmempool.h cmempool.hpp) \
 	    $(addprefix $(DESTDIR)$(INCLUDEDIR)/cmempool/,$(ADAPTERS)) \
+	    $(addprefix $(DESTDIR)$(LIBDIR)/,libcmempool.so libcmempool.so.$(MAJOR) $(SHARED)) \
+	    $(addprefix $(DESTDIR)$(LIBDIR)/,libcmempool.a pkgconfig/cmempool.pc) \
 	    $(addprefix $(DESTDIR)$(MANDIR)/man3/,$(MAN_PAGES))
 	rm -f $(DESTDIR)$(CMAKEDIR)/cmempoolConfig.cmake $(DESTDIR)$(CMAKEDIR)/cmempoolConfigVersion.cmake
 	for dir in $(DESTDIR)$(CMAKEDIR) $(DESTDIR)$(INCLUDEDIR)/cmempool; do \

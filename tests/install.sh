@@ -158,7 +158,7 @@ lib=lib/x86_64-linux-gnu
 places=("DESTDIR=$stage" PREFIX=/usr "LIBDIR=/usr/$lib" MANDIR=/usr/share/man)
 install_into "${places[@]}" CARGO=not-there
 expected=$(
-    printf '%s\n' include/cmempool.h "$lib"/libcmempool.{a,so,"so.$major","so.$version"} \
+    printf '%s\n' include/cmempool.{h,hpp} "$lib"/libcmempool.{a,so,"so.$major","so.$version"} \
         "$lib"/pkgconfig/cmempool.pc "$lib"/cmake/cmempool/cmempoolConfig{,Version}.cmake
     for page in man/*.3; do
         echo "share/man/man3/${page##*/}"

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::process::Command;
 
-use common::{Scratch, programs, root, run};
+use common::{C, Scratch, programs, root, run};
 
 /// The program's answer to these words.
 fn server<W: AsRef<OsStr>>(program: &mut Command, words: &[W]) -> String {
@@ -20,7 +20,7 @@ fn server<W: AsRef<OsStr>>(program: &mut Command, words: &[W]) -> String {
 
 fn built(scratch: &Scratch) -> Vec<Command> {
     let source = root().join("c-examples/server.c");
-    programs(&source, &["-Wpedantic", "-Werror", "-O2"], scratch)
+    programs(&C, &source, &["-Wpedantic", "-Werror", "-O2"], scratch)
 }
 
 fn text_of(name: &str) -> String {

@@ -57,7 +57,7 @@ pub fn demand(tools: &[&str]) {
 pub struct Outcome {
     command: String,
     /// How it ended; `exit status: 0` if well.
-    status: String,
+    pub status: String,
     pub success: bool,
     pub stdout: String,
     pub stderr: String,
@@ -148,13 +148,33 @@ impl Drop for Scratch {
     }
 }
 
-/// Builds a program in C with each library there is, and says how to run it.
-pub fn programs(source: &Path, flags: &[&str], scratch: &Scratch) -> Vec<Command> {
-    demand(&["cc"]);
+/// A language that programs are written in.
+#[derive(Debug, PartialEq)]
+pub struct Language {
+    /// What its files' names end with, and its blocks in a document are marked with.
+    pub mark: &'static str,
+    pub compiler: &'static str,
+    pub standard: &'static str,
+    pub header: &'static str,
+}
+
+pub const C: Language =
+    Language { mark: "c", compiler: "cc", standard: "-std=c11", header: "cmempool.h" };
+pub const CPP: Language =
+    Language { mark: "cpp", compiler: "c++", standard: "-std=c++17", header: "cmempool.hpp" };
+
+/// Builds a program with each library there is, and says how to run it.
+pub fn programs(
+    language: &Language,
+    source: &Path,
+    flags: &[&str],
+    scratch: &Scratch,
+) -> Vec<Command> {
+    demand(&[language.compiler]);
     let build = |(number, library)| {
         let program = scratch.path().join(format!("program-{number}"));
-        let mut cc = Command::new("cc");
-        cc.args(["-std=c11", "-Wall", "-Wextra"]).args(flags).arg(source);
+        let mut cc = Command::new(language.compiler);
+        cc.args([language.standard, "-Wall", "-Wextra"]).args(flags).arg(source);
         cc.arg("-I").arg(headers()).arg("-o").arg(&program);
         let mut program = Command::new(&program);
         match library {
