@@ -82,4 +82,10 @@ impl Pool {
             drop(self.shared.held());
         }
     }
+    /// How many caches are open, and how many the pool thinks are.
+    #[cfg(test)]
+    pub fn open_caches(&self) -> (usize, u32) {
+        let shared = self.shared.lock();
+        (self.all_caches().filter(|cache| cache.is_open()).count(), shared.active)
+    }
 }
