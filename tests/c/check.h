@@ -76,6 +76,14 @@ static inline bool under_valgrind(void)
     return getenv("CMEMPOOL_TEST_VALGRIND") != NULL;
 }
 
+/* Whether children of fork can start threads. ThreadSanitizer has a thread that is gone in the way of a
+ * new one in its place. */
+#ifdef __SANITIZE_THREAD__
+enum { CHILDREN_START_THREADS = 0 };
+#else
+enum { CHILDREN_START_THREADS = 1 };
+#endif
+
 static inline size_t scaled(size_t usual, size_t with_valgrind)
 {
     return under_valgrind() ? with_valgrind : usual;

@@ -80,17 +80,13 @@ static atomic_int ready;
 
 static void *free_shared(void *unused)
 {
-    char *last = NULL;
-    for (int round = 0; round < 20000; round++) {
-        while (atomic_load(&shared_entry) == last)
-            ;
-        last = atomic_load(&shared_entry);
-        atomic_fetch_add(&ready, 1);
-        while (atomic_load(&ready) < 2)
-            ;
-        (mempool_free_entry)(last);
-        return unused;
-    }
+    char *entry;
+    while ((entry = atomic_load(&shared_entry)) == NULL)
+        ;
+    atomic_fetch_add(&ready, 1);
+    while (atomic_load(&ready) < 2)
+        ;
+    (mempool_free_entry)(entry);
     return unused;
 }
 

@@ -409,7 +409,7 @@ static _Noreturn void child(uint64_t *seed, size_t gone)
             violation("a child of a fork among %zu threads counts %ld too many", gone, before[i]);
         take_the_rest(&pools[i], seed);
     }
-    if (random_below(seed, 2) == 0) {
+    if (CHILDREN_START_THREADS && random_below(seed, 2) == 0) {
         for (size_t i = 0; i < WORKERS; i++) {
             workers[i].seed = *seed + 1000 * i;
             start(&workers[i]);
