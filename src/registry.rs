@@ -11,20 +11,13 @@ use crate::misuse::Subject;
 
 /// A collection's place in the list.
 pub struct Link {
-    next: Option<NonNull<Collection>>,
-    previous: Option<NonNull<Collection>>,
+    next: Option<NonNull<Link>>,
+    previous: Option<NonNull<Link>>,
 }
 
-impl Link {
-    /// Of a collection that is not in the list.
-    pub const fn new() -> Self {
-        Self { next: None, previous: None }
-    }
-}
-
-/// Invariant: every live collection is reachable from `first` once, and nothing else is.
+/// Invariant: every live collection's link is reachable from `first` once, and nothing else is.
 pub struct Registry {
-    first: Option<NonNull<Collection>>,
+    first: Option<NonNull<Link>>,
     former: Formers,
 }
 
@@ -43,13 +36,12 @@ pub unsafe fn enter(collection: NonNull<Collection>) {
     // SAFETY: all in the list are live (invariant), and links are touched under the lock alone.
     unsafe {
         let link = Collection::link(collection);
-        (*link).next = all.first;
-        (*link).previous = None;
+        link.write(Link { next: all.first, previous: None });
         if let Some(next) = all.first {
-            (*Collection::link(next)).previous = Some(collection);
+            (*next.as_ptr()).previous = Some(link);
         }
+        all.first = Some(link);
     }
-    all.first = Some(collection);
     // SAFETY: as above.
     all.former.forget(unsafe { collection.as_ref() });
 }
@@ -62,13 +54,13 @@ pub unsafe fn leave(collection: NonNull<Collection>) {
     let mut all = ALL.lock();
     // SAFETY: as in `enter`.
     unsafe {
-        let Link { next, previous } = *Collection::link(collection);
+        let Link { next, previous } = Collection::link(collection).read();
         match previous {
-            Some(previous) => (*Collection::link(previous)).next = next,
+            Some(previous) => (*previous.as_ptr()).next = next,
             None => all.first = next,
         }
         if let Some(next) = next {
-            (*Collection::link(next)).previous = previous;
+            (*next.as_ptr()).previous = previous;
         }
         all.former.remember(collection.as_ref());
     }
@@ -104,11 +96,11 @@ impl Registry {
     pub fn iter(&self) -> impl Iterator<Item = &Collection> {
         let mut next = self.first;
         core::iter::from_fn(move || {
-            let collection = next?;
+            let link = next?;
             // SAFETY: all in the list are live (invariant), and this borrows the locked list.
             unsafe {
-                next = (*Collection::link(collection)).next;
-                Some(collection.as_ref())
+                next = link.as_ref().next;
+                Some(Collection::of_link(link).as_ref())
             }
         })
     }
