@@ -6,6 +6,8 @@
  * writes on their way that keep those to its cache waiting. */
 #include "hunt.h"
 
+#include <sys/mman.h>
+
 static void (*before_fork)(void), (*in_parent)(void);
 static bool creating;
 
@@ -100,8 +102,46 @@ static void hunt_moments(enum kind kind, double seconds, uint64_t seed)
     mempool_destroy(hunt.mp);
 }
 
+/* ---- Two free the same dynamic entry ---- */
+
+static atomic_int freeing;
+
+static void *free_it(void *entry)
+{
+    atomic_fetch_add(&freeing, 1);
+    (mempool_free_entry)(entry);
+    return NULL;
+}
+
+/* Both find that it is out and wait for the lock, which the handler has. */
+static void free_at_once(void *name)
+{
+    pthread_t threads[2];
+    creating = true;
+    mempool *mp = mempool_create(1, 16, true);
+    creating = false;
+    CHECK(mp != NULL && mempool_alloc_entry(mp) != NULL);
+    void *entry = mempool_alloc_entry(mp);
+    CHECK(mempool_dynamic_allocs_count(mp) == 1);
+    snprintf(name, 40, "double free of %#zx, a dynamic", (size_t)address(entry));
+    before_fork();
+    for (size_t i = 0; i < LENGTH(threads); i++)
+        CHECK(pthread_create(&threads[i], NULL, free_it, entry) == 0);
+    while (atomic_load(&freeing) < 2)
+        sched_yield();
+    usleep(50000);
+    in_parent();
+    for (size_t i = 0; i < LENGTH(threads); i++)
+        CHECK(pthread_join(threads[i], NULL) == 0);
+}
+
 int main(void)
 {
+    char *name = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    CHECK(name != MAP_FAILED);
+    row("a dynamic entry, freed at once");
+    EXPECT_ABORT(free_at_once, name, name);
+
     static const enum kind kinds[] = {ORDINARY, ZEROING};
     for (size_t i = 0; i < LENGTH(kinds); i++)
         for (uint64_t seed = 0; seed < scaled(4, 1); seed++)
