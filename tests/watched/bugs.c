@@ -137,6 +137,7 @@ int main(int argc, char **argv)
     mempool_options options = MEMPOOL_OPTIONS_INIT;
     options.elem_count = COUNT;
     options.elem_size = SIZE;
+    options.flags = MEMPOOL_ZERO_ON_FREE;
     options.buffer = memory;
     options.buffer_size = sizeof memory;
     pool = mempool_create(COUNT, SIZE, true);
