@@ -94,13 +94,14 @@ coverage: tools
 	CARGO="$(CARGO)" tests/coverage/run.sh $(abspath $(TARGET))/coverage
 
 ## fuzz: random calls and arguments, by what they reach: TIME=60 seconds for each target
-# What is found is written to tests/corpus, for `make test` to play it from then on.
+# What is found is written to tests/corpus, for `make test` to play it from then on. Unwatched: pools that
+# AddressSanitizer is told of have no caches.
 fuzz: tools
 	@command -v cargo-fuzz >/dev/null || { \
 	    echo "make fuzz needs cargo-fuzz: cargo install --locked cargo-fuzz" >&2; exit 1; }
 	@for target in calls create; do \
 	    mkdir -p $(TARGET)/fuzz/corpus/$$target; \
-	    $(CARGO) +nightly fuzz run --target-dir $(TARGET)/fuzz $$target \
+	    CMEMPOOL_OPTIONS=unwatched $(CARGO) +nightly fuzz run --target-dir $(TARGET)/fuzz $$target \
 	        $(TARGET)/fuzz/corpus/$$target tests/corpus/$$target -- -max_total_time=$(TIME) \
 	        -max_len=2048 -artifact_prefix=tests/corpus/$$target/; \
 	done

@@ -33,6 +33,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 /* ---- What compilers can be told; nothing, where they can't. -------------------------------- */
@@ -120,7 +121,7 @@
 /**
  * Bytes of a buffer that are needed once, whatever is in it.
  */
-#define CMEMPOOL_PER_REGION 512
+#define CMEMPOOL_PER_REGION 448
 
 /**
  * Bytes of a buffer that a ranged pool needs beyond that.
@@ -130,7 +131,7 @@
 /**
  * Bytes of a buffer that are needed per class; an ordinary pool is one.
  */
-#define CMEMPOOL_PER_CLASS 512
+#define CMEMPOOL_PER_CLASS 576
 
 /**
  * Bytes of a buffer that are needed beside each slot.
@@ -344,6 +345,81 @@ typedef struct r_mempool_options {
      */
     uint32_t reserved;
 } r_mempool_options;
+
+/* ---- Figures of a pool ---------------------------------------------------------------------- */
+
+/**
+ * What `mempool_get_stats` and `r_mempool_get_stats` tell. Start from `MEMPOOL_STATS_INIT`, which
+ * sets `struct_size`.
+ *
+ * How exact it is: all figures are of one moment, and exact if no other thread is inside a call on
+ * the pool at that moment. If some are, each of them may make `used`, `cached` and the dynamic
+ * figures wrong by one.
+ */
+typedef struct mempool_stats {
+    /**
+     * `sizeof(mempool_stats)`: tells the library which version of this struct it is to fill.
+     */
+    size_t struct_size;
+    /**
+     * Usable bytes of an entry.
+     */
+    size_t elem_size;
+    /**
+     * How many entries the pool or class was made for.
+     */
+    size_t capacity;
+    /**
+     * How many of them are out.
+     */
+    size_t used;
+    /**
+     * The high-water mark: the most of them that were out at once, since create or the last
+     * `mempool_reset_peak`. Exact as long as one thread uses the pool. With several it is never
+     * less than the truth, and more by no more than what lies free in their caches.
+     */
+    size_t peak_used;
+    /**
+     * Free entries that lie in the caches of threads. Each thread can have them when it needs them.
+     */
+    size_t cached;
+    /**
+     * Entries from the heap that are out, because there was none in the pool. Under
+     * `fallback_at_last_exhaustion` they count with the class that would have fitted.
+     */
+    size_t dynamic_used;
+    /**
+     * The most of these at once, since create or the last `mempool_reset_peak`.
+     */
+    size_t dynamic_peak;
+    /**
+     * Calls that the pool or class should have served and had no entry for, since create or the
+     * last `mempool_reset_peak`: a larger class, the heap or nobody served them.
+     */
+    uint64_t exhausted;
+    /**
+     * Those of these calls that returned NULL.
+     */
+    uint64_t failed;
+    /**
+     * Bytes of memory that were set aside for all of this at create. An ordinary pool's whole
+     * memory; of a ranged pool's, the share of the class.
+     */
+    size_t bytes_reserved;
+    /**
+     * Bytes from an entry to the next: the entry, its header, and what aligns them.
+     */
+    size_t bytes_per_entry;
+    /**
+     * Those of `bytes_reserved` that are caches.
+     */
+    size_t cache_bytes;
+} mempool_stats;
+
+/**
+ * Called with a live entry, its usable bytes, and the context. To go on, it returns true.
+ */
+typedef bool (*mempool_visitor)(void *entry, size_t usable_size, void *context);
 
 /**
  * What went wrong. It and what it points to are there until the handler returns.
@@ -724,6 +800,267 @@ size_t mempool_buffer_size(const struct mempool_options *options);
  */
 size_t r_mempool_buffer_size(const struct r_mempool_options *options);
 
+/* ---- Take and give back many entries -------------------------------------------------------- */
+
+/**
+ * Takes `n` entries at once: all of them, or none.
+ *
+ * As `n` calls of `mempool_alloc_entry`, and faster: what is not in the thread's cache comes from the
+ * pool with one look under one lock. If the pool may take from the heap, what is missing comes from
+ * there.
+ *
+ * ```c
+ * void *packets[32];
+ * if (mempool_alloc_bulk(mp, packets, 32)) {
+ *     ...
+ *     mempool_free_bulk(packets, 32);
+ * }
+ * ```
+ *
+ * @param mp       a live pool
+ * @param entries  filled in with `n` entries; with NULL, if there are not so many
+ * @param n        how many; 0 does nothing and succeeds
+ * @return whether there were so many; else `errno` is set, and none is taken
+ * @errno EINVAL  `mp` or `entries` is NULL
+ * @errno ENOMEM  fewer than `n` entries are left (and the heap, where the pool may use it, has not the
+ *                others)
+ *
+ * Threads: safe. Cost: O(n), one uncontended lock; O(caches) more in a shortage.
+ */
+bool mempool_alloc_bulk(struct mempool *mp,
+                        void **entries,
+                        size_t n);
+
+/**
+ * As `mempool_alloc_bulk`, for entries of `size` bytes of a ranged pool. If the class that fits has not
+ * enough, the others come from where the pool's policy says.
+ *
+ * @param rmp      a live ranged pool
+ * @param size     bytes of each, 1 to the largest class's size
+ * @param entries  filled in with `n` entries; with NULL, if there are not so many
+ * @param n        how many; 0 does nothing and succeeds
+ * @return whether there were so many; else `errno` is set, and none is taken
+ * @errno EINVAL  `rmp` or `entries` is NULL, or a size of 0 or above the largest class's
+ * @errno ENOMEM  there are not so many entries
+ */
+bool r_mempool_alloc_bulk(struct r_mempool *rmp,
+                          size_t size,
+                          void **entries,
+                          size_t n);
+
+/**
+ * Gives many entries back at once, of whatever pools, ordinary or ranged, or from the heap.
+ *
+ * As `mempool_free_entry` for each, and faster where entries of the same pool follow each other: they
+ * share one lock. The array stays as it is.
+ *
+ * @param entries  `n` live entries, each once; NULLs among them do nothing. Anything else is misuse:
+ *                 see `mempool_free_entry`. NULL in place of the array does nothing
+ * @param n        how many
+ *
+ * Threads: safe. Cost: O(n), and an uncontended lock for each row of entries of the same pool.
+ */
+void mempool_free_bulk(void *const *entries,
+                       size_t n);
+
+/**
+ * Takes all entries of a pool back at once, those from the heap included: what was out is free, as if
+ * its holder had freed it, and the pool is as full as when it was made.
+ *
+ * An entry that is freed once more afterwards is a double free, and caught as such until it is handed
+ * out again. The high-water marks stay: see `mempool_reset_peak`.
+ *
+ * @param mp  a live pool; NULL does nothing
+ *
+ * Threads: nobody else may be inside a call on the pool or use its entries meanwhile, or use those
+ * entries later; other threads may use the pool again once they know that this call has returned. Cost:
+ * O(entries that were ever out), much less than to free each.
+ */
+void mempool_reset(struct mempool *mp);
+
+/**
+ * As `mempool_reset`, for all classes of a ranged pool.
+ */
+void r_mempool_reset(struct r_mempool *rmp);
+
+/* ---- Figures of a pool ---------------------------------------------------------------------- */
+
+/**
+ * Tells how full a pool is, how full it was, and what it takes.
+ *
+ * ```c
+ * mempool_stats stats = MEMPOOL_STATS_INIT;
+ * if (mempool_get_stats(mp, &stats))
+ *     printf("%zu of %zu, at most %zu\n", stats.used, stats.capacity, stats.peak_used);
+ * ```
+ *
+ * @param mp     a live pool
+ * @param stats  filled in; its `struct_size` must be set
+ * @return whether it was; else `errno` is set, and nothing changes
+ * @errno EINVAL  `mp` or `stats` is NULL, or `struct_size` is less than the struct's first version had
+ *
+ * Threads: safe. Cost: O(caches), at most 64, with the pool's lock. The figures cost allocs and
+ * frees nothing, but for each alloc that makes a new high-water mark: it takes the pool's lock.
+ */
+bool mempool_get_stats(const struct mempool *mp,
+                       struct mempool_stats *stats);
+
+/**
+ * How many classes a ranged pool has. 0 for NULL.
+ *
+ * Threads: safe. Cost: O(1).
+ */
+size_t r_mempool_class_count(const struct r_mempool *rmp);
+
+/**
+ * As `mempool_get_stats`, of one class of a ranged pool.
+ *
+ * ```c
+ * mempool_stats stats = MEMPOOL_STATS_INIT;
+ * for (size_t i = 0; r_mempool_get_stats(rmp, i, &stats); i++)
+ *     printf("%zu bytes: at most %zu of %zu\n", stats.elem_size, stats.peak_used, stats.capacity);
+ * ```
+ *
+ * @param rmp    a live ranged pool
+ * @param index  number of the class, from 0, the smallest, to `r_mempool_class_count(rmp) - 1`
+ * @param stats  filled in; its `struct_size` must be set
+ * @return whether it was; else `errno` is set, and nothing changes
+ * @errno EINVAL  as for `mempool_get_stats`, or there is no such class
+ */
+bool r_mempool_get_stats(const struct r_mempool *rmp, size_t index, struct mempool_stats *stats);
+
+/**
+ * Starts a pool's high-water marks anew, from what is out now, and its counts of exhausted and
+ * failed calls from 0. NULL does nothing.
+ *
+ * Threads: safe. A call that is under way in another thread counts on either side of it. Cost:
+ * O(caches), at most 64, with the pool's lock; threads fill their caches anew.
+ */
+void mempool_reset_peak(struct mempool *mp);
+
+/**
+ * As `mempool_reset_peak`, for all classes of a ranged pool.
+ */
+void r_mempool_reset_peak(struct r_mempool *rmp);
+
+/* ---- Ask about entries ---------------------------------------------------------------------- */
+
+/**
+ * How many bytes the holder of an entry may use: what was asked for, or more in a ranged pool.
+ *
+ * @param entry  a live entry of any pool; 0 for NULL. Anything else is misuse: see
+ *               `mempool_free_entry`
+ *
+ * Threads: safe, as long as nobody frees the entry meanwhile. Cost: O(1); for an entry from the heap
+ * with the pool's lock.
+ */
+size_t mempool_usable_size(const void *entry);
+
+/**
+ * The pool that an entry is of: a `mempool`, or an `r_mempool` if it came from a ranged pool.
+ *
+ * @param entry  a live entry of any pool; NULL for NULL. Anything else is misuse: see
+ *               `mempool_free_entry`
+ *
+ * Threads: as `mempool_usable_size`.
+ */
+void *mempool_owner(const void *entry);
+
+/**
+ * Whether a pointer is an entry of this pool that is out. Any pointer will do: it is not followed.
+ *
+ * False for a pointer into the middle of an entry, for one that was freed, for NULL.
+ *
+ * Threads: safe; of an entry that another thread frees meanwhile, either answer may come. Cost: O(1),
+ * or while entries of the pool from the heap are out, O(those) with its lock.
+ */
+bool mempool_owns(const struct mempool *mp,
+                  const void *pointer);
+
+/**
+ * As `mempool_owns`, for a ranged pool: O(classes).
+ */
+bool r_mempool_owns(const struct r_mempool *rmp, const void *pointer);
+
+/**
+ * Calls `visit` with every entry of a pool that is out, those from the heap last, until it returns
+ * false.
+ *
+ * `visit` may free the entry that it gets, and take new ones, which it may be called with or not. It
+ * must not free another one that came from the heap, nor destroy the pool.
+ *
+ * @param mp       a live pool; NULL does nothing
+ * @param visit    called for each; NULL only counts
+ * @param context  handed to `visit`; the library does not look at it
+ * @return how many entries `visit` was called with
+ *
+ * Threads: other threads may take and free entries of the pool's own, which `visit` is then called
+ * with or not; an entry that it looks at, or one from the heap, must not be freed meanwhile. Cost:
+ * O(capacity), with no lock held while `visit` runs.
+ */
+size_t mempool_for_each_live(const struct mempool *mp,
+                             mempool_visitor visit,
+                             void *context);
+
+/**
+ * As `mempool_for_each_live`, class by class, the smallest first.
+ */
+size_t r_mempool_for_each_live(const struct r_mempool *rmp, mempool_visitor visit, void *context);
+
+/* ---- Reports -------------------------------------------------------------------------------- */
+
+/**
+ * Writes a report that a person reads: the pool's name, how full it is and was, a bar, what it takes,
+ * and advice where it was exhausted or never used.
+ *
+ * ```text
+ * pool "sessions" at 0x7f12a4c00080: entries of 64 B, 93 KiB in all; NULL when empty
+ *      size  capacity      used      peak  0%    use, peak    100%  exhausted   dynamic      peak
+ *      64 B      1000       412       871  [########---------   ]          0         0         0
+ * ```
+ *
+ * A failure of the stream is left to be found with `ferror`.
+ *
+ * @param mp   a live pool; NULL writes nothing
+ * @param out  where to; a `FILE` that is open for writing
+ *
+ * Threads: safe; exact as `mempool_get_stats`. Cost: that of writing some lines.
+ */
+void mempool_dump(const struct mempool *mp,
+                  FILE *out);
+
+/**
+ * As `mempool_dump`, with a line and a bar for each class of a ranged pool.
+ */
+void r_mempool_dump(const struct r_mempool *rmp, FILE *out);
+
+/**
+ * As `mempool_dump` and `r_mempool_dump`, for all pools of the process.
+ *
+ * The pools come in the reverse order of their creation.
+ *
+ * Threads: safe; a pool that is made or destroyed meanwhile is in the report, in part, or not. No lock
+ * of the library's is held while the stream is written to.
+ */
+void mempool_dump_all(FILE *out);
+
+/**
+ * Writes the same as one line of JSON, for programs: an object with `kind` (`"ordinary"` or
+ * `"ranged"`), `name`, `address`, `policy`, `bytes_reserved`, and in `classes` one object for each
+ * class, an ordinary pool's only one included, with the members of `mempool_stats` by name.
+ */
+void mempool_dump_json(const struct mempool *mp, FILE *out);
+
+/**
+ * As `mempool_dump_json`, of a ranged pool.
+ */
+void r_mempool_dump_json(const struct r_mempool *rmp, FILE *out);
+
+/**
+ * As `mempool_dump_all`, a line of JSON for each pool.
+ */
+void mempool_dump_all_json(FILE *out);
+
 /**
  * Sets the function that is called when the library finds a misuse. Without one, a line is written to
  * stderr.
@@ -781,6 +1118,11 @@ void mempool_set_misuse_handler(mempool_misuse_handler handler,
 /** The value to start an `r_mempool_options` from. */
 #define R_MEMPOOL_OPTIONS_INIT \
     {sizeof(r_mempool_options), 0, 0, 0, NULL, 0, 0, NULL, NULL, 0, 0, fallback_disabled, 0}
+
+/* ---- Figures of a pool ---------------------------------------------------------------------- */
+
+/** The value to start a `mempool_stats` from, as `mempool_stats s = MEMPOOL_STATS_INIT;` */
+#define MEMPOOL_STATS_INIT {sizeof(mempool_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /* ---- Measure or declare a buffer ------------------------------------------------------------ */
 

@@ -7,7 +7,7 @@
 //! # The protocol
 //!
 //! The valid elements are `[bottom, sp)`. The owner alone writes `sp`; who holds the lock writes
-//! `floor` and `ceiling` (the limits) and `bottom`. While a cache is open, `floor == bottom`; while
+//! `floor` and `ceiling` (the limits) and `bottom`. While a cache is open, `bottom <= floor`; while
 //! it is closed, `floor` is above and `ceiling` below every `sp`.
 //!
 //! ```text
@@ -29,8 +29,8 @@
 //! * A pop that P2 lets through has lowered the `sp` that the thief reads: the thief does not take
 //!   that element.
 //! * A pop that P2 stops does not know. With the lock, [`Cache::settle_pop`] compares with `bottom`:
-//!   if the thief saw P1, the element is not below `bottom` and the owner's; else it was taken, or
-//!   the cache was empty.
+//!   if the thief saw P1, or the floor is above the bottom, the element is not below `bottom` and the
+//!   owner's; else it was taken, or the cache was empty.
 //! * A push that Q3 lets through is seen by the thief. One that Q3 stops gives back, with the lock,
 //!   what is in the cache and the thief did not take
 //!   ([`Cache::clear`]; if it is only full, a part). So nothing is ever left in a closed cache by a call that has returned.
@@ -39,6 +39,9 @@
 //! above, and gets below the `sp` of T3 only with a pop that P2 lets through. T3 (Acquire) pairs
 //! with P1 and Q2 (Release): the elements below are seen. A full cache has one element more than
 //! room, for Q1.
+//!
+//! A floor above the bottom is how the pool learns of its high-water mark for nothing: the elements
+//! below it, the *reserve*, can't go out without the lock. See `Shared` in `pool/trade.rs`.
 //!
 //! The owner never waits, and the thief waits for nobody: an owner that the scheduler stopped
 //! between P1 and P2 holds one entry, the one that its call will return.
@@ -57,7 +60,7 @@ pub type Element = AtomicPtr<u8>;
 ///
 /// Invariant, while the owner is inside no call: `base <= bottom <= sp <= base + room`; the elements
 /// in `[bottom, sp)` are free slots of the pool, in no other place;
-/// `open => floor == bottom == base && ceiling <= base + room`; `!open => bottom == sp`.
+/// `open => base == bottom <= floor <= sp && ceiling <= base + room`; `!open => bottom == sp`.
 /// Inside a call `sp` may be one lower or higher.
 #[cfg_attr(not(loom), repr(C, align(64)))]
 pub struct Cache {
@@ -165,6 +168,15 @@ impl Cache {
         self.ceiling.store(ceiling, Relaxed);
     }
 
+    /// Has the owner come by with the lock before it takes one of the lowest `reserve` elements.
+    ///
+    /// # Safety
+    /// The caller is the owner and holds the lock; the cache is open, and has that many.
+    pub unsafe fn set_reserve(&self, reserve: usize) {
+        debug_assert!(self.is_open() && reserve <= self.len());
+        self.floor.store(self.base.wrapping_add(reserve), Relaxed);
+    }
+
     /// Hands every entry that is still in it to `give`, and goes back to the start. Settles a push that
     /// was stopped because the cache is closed.
     ///
@@ -268,6 +280,15 @@ impl Cache {
         sp.saturating_sub(self.bottom.load(Relaxed) as usize) / size_of::<Element>()
     }
 
+    /// How many of its elements can't go out without the lock.
+    pub fn reserve(&self) -> usize {
+        if !self.is_open() {
+            return 0;
+        }
+        let (floor, base) = (self.floor.load(Relaxed) as usize, self.base as usize);
+        (floor - base) / size_of::<Element>()
+    }
+
     /// How many elements it can have.
     pub fn room(&self) -> usize {
         self.room
@@ -282,6 +303,7 @@ impl Cache {
         let (sp, bottom) = (self.sp.load(Acquire), self.bottom.load(Relaxed));
         assert!(self.base <= bottom && bottom <= sp && sp <= self.base.wrapping_add(self.room));
         assert!(if self.is_open() { bottom == self.base } else { bottom == sp });
+        assert!(!self.is_open() || (bottom..=sp).contains(&self.floor.load(Relaxed)));
         let mut at = self.bottom.load(Relaxed);
         while at < self.sp.load(Acquire) {
             // SAFETY: valid, since `bottom <= at < sp`.

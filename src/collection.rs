@@ -72,7 +72,7 @@ pub struct Request<'a> {
 /// [`LEAD`] bytes before it, where a region of the heap's begins, lies its [`Link`]: from the registry on,
 /// leak checkers that go by pointers to where a block begins find every pool. Behind a ranged pool's
 /// collection lies its [`SizeTable`].
-#[repr(C, align(128))]
+#[repr(C, align(64))]
 pub struct Collection {
     seal: usize,                   // says that this is a live collection
     pools: NonNull<NonNull<Pool>>, // a table of them
@@ -390,6 +390,38 @@ mod tests {
                     held.into_iter().for_each(|entry| unsafe { Pool::free(entry) });
                     collection.check();
                 }
+            });
+        }
+    }
+
+    #[test]
+    fn invariants_hold_after_bulk_calls_and_resets() {
+        for (count, single_thread) in [(9, false), (1000, false), (1000, true)] {
+            let mut request = request(Classes::One(class(8, count)), 0, Policy::Ordinary);
+            request.traits.single_thread = single_thread;
+            with(&request, |collection| {
+                let pool = &collection.pools()[0];
+                let mut places = vec![core::ptr::null_mut(); count];
+                for n in (1..=count).step_by(1 + count / 20) {
+                    assert!(pool.alloc_bulk(&mut places[..n]));
+                    collection.check();
+                    let rest = pool.alloc().map(|entry| entry.payload());
+                    // SAFETY: the entries are live.
+                    unsafe { Pool::free_bulk(&places[..n / 2]) };
+                    collection.check();
+                    assert_eq!(pool.used(), n - n / 2 + usize::from(rest.is_some()));
+                    // SAFETY: no other thread knows the pool.
+                    unsafe { pool.reset() };
+                    collection.check();
+                    assert_eq!(pool.used(), 0);
+                }
+                // With the cache open, in a shortage.
+                let one = pool.alloc().unwrap();
+                assert!(!pool.alloc_bulk(&mut places));
+                collection.check();
+                assert!(pool.alloc_bulk(&mut places[1..]));
+                collection.check();
+                assert!(places[1..].iter().all(|&place| place != one.payload()));
             });
         }
     }

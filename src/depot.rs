@@ -77,18 +77,30 @@ impl Depot {
         for (level, start) in start.iter_mut().enumerate() {
             (*start, top) = (next as u32, level as u32);
             let count = bits.div_ceil(BITS);
-            for word in 0..count {
-                let set = (bits - word * BITS).min(BITS) as u32;
-                // SAFETY: the words of all levels lie in the room that the caller gave.
-                unsafe { words.add(next + word).write(u64::MAX >> (u64::BITS - set)) };
-            }
             if count == 1 {
                 break;
             }
             (bits, next) = (count, next + count);
         }
         let room = Self::room(capacity);
-        Self { stack, words, start, top, len: 0, room, capacity, in_bits: capacity, fresh: 0 }
+        let mut depot =
+            Self { stack, words, start, top, len: 0, room, capacity, in_bits: 0, fresh: 0 };
+        depot.refill();
+        depot
+    }
+
+    /// All slots are free again, wherever they were. O(capacity / 64).
+    pub fn refill(&mut self) {
+        let mut bits = self.capacity as usize;
+        for level in 0..=self.top as usize {
+            let count = bits.div_ceil(BITS);
+            for number in 0..count {
+                let set = (bits - number * BITS).min(BITS) as u32;
+                *self.word(level, number as u32) = u64::MAX >> (u64::BITS - set);
+            }
+            bits = count;
+        }
+        (self.len, self.in_bits) = (0, self.capacity);
     }
 
     /// Takes a free slot: the one given last, or the lowest.

@@ -73,17 +73,18 @@ impl Block {
 
 /// A pool's dynamic entries.
 ///
-/// Invariant: `count` blocks are reachable from `first` by `next`; `b.next.previous == b`; each guard
+/// Invariant: `count <= peak`; `count` blocks are reachable from `first` by `next`; `b.next.previous == b`; each guard
 /// holds, and each word says that the entry is this pool's and out.
 pub struct DynamicEntries {
     first: *mut Block,
     count: usize,
+    peak: usize,
 }
 
 impl DynamicEntries {
     /// None yet.
     pub const fn new() -> Self {
-        Self { first: ptr::null_mut(), count: 0 }
+        Self { first: ptr::null_mut(), count: 0, peak: 0 }
     }
 
     /// How many are with callers.
@@ -91,18 +92,32 @@ impl DynamicEntries {
         self.count
     }
 
-    /// Fills places with the addresses of the first entries; stops at a damaged one.
-    pub fn addresses<'a>(&self, places: impl Iterator<Item = &'a mut usize>) {
-        let mut block = self.first;
-        for place in places {
+    /// The most that were with callers at once, since [`forget_peak`](Self::forget_peak).
+    pub fn peak(&self) -> usize {
+        self.peak
+    }
+
+    /// Starts anew with those that are there.
+    pub fn forget_peak(&mut self) {
+        self.peak = self.count;
+    }
+
+    /// The entries that are with callers; ends at a damaged one.
+    pub fn entries(&self) -> impl Iterator<Item = Entry> {
+        self.from(self.first)
+    }
+
+    /// One of the entries, and those behind it.
+    pub fn entries_from(&self, entry: Entry) -> impl Iterator<Item = Entry> {
+        self.from(block_of(entry))
+    }
+
+    fn from(&self, mut block: *mut Block) -> impl Iterator<Item = Entry> {
+        core::iter::from_fn(move || {
             // SAFETY: live by the invariant.
-            let Some(Ok(intact)) = (!block.is_null()).then(|| unsafe { Block::intact(block) })
-            else {
-                break;
-            };
-            *place = entry_of(block).address();
-            block = intact.next;
-        }
+            let intact = (!block.is_null()).then(|| unsafe { Block::intact(block) })?.ok()?;
+            Some(entry_of(core::mem::replace(&mut block, intact.next)))
+        })
     }
 
     /// Puts a new block first. Fails if the one that was first is damaged.
@@ -117,6 +132,7 @@ impl DynamicEntries {
         }
         self.first = block;
         self.count += 1;
+        self.peak = self.peak.max(self.count);
         Ok(())
     }
 
@@ -137,6 +153,13 @@ impl DynamicEntries {
         }
         self.count -= 1;
         Ok(())
+    }
+
+    /// All entries, which are no longer here.
+    pub fn detach(&mut self) -> Self {
+        let all = Self { first: self.first, count: self.count, peak: self.peak };
+        (self.first, self.count) = (ptr::null_mut(), 0);
+        all
     }
 
     /// Gives every block back to the heap.
@@ -171,7 +194,7 @@ impl DynamicEntries {
             }
             count += 1;
         }
-        assert_eq!(count, self.count);
+        assert!(count == self.count && count <= self.peak);
     }
 }
 

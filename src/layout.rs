@@ -9,15 +9,15 @@
 //! too: so much per region, so much per class, so much per slot, whatever the buffer's address.
 
 use crate::error::Error;
-use crate::slot::{MIN_ALIGN, OWNER_ALIGN, WORD};
+use crate::slot::{MIN_ALIGN, WORD};
 
 /// Bytes set aside per region: to align its start, and for the `Collection`.
-pub const REGION_RESERVE: usize = 512;
+pub const REGION_RESERVE: usize = 448;
 /// Bytes set aside per region of a ranged pool beyond that: for its table of sizes.
 pub const RANGED_RESERVE: usize = 576;
 /// Bytes set aside per class: for the `Pool`, the line of an only cache, its place in a table, what
 /// its lists take to be whole words, and to align all that and the slots.
-pub const CLASS_RESERVE: usize = 512;
+pub const CLASS_RESERVE: usize = 576;
 /// Bytes set aside beside each slot: 2 for the depot, 6 for thread caches.
 pub const SLOT_RESERVE: usize = 8;
 
@@ -213,8 +213,6 @@ impl Cursor {
         }
     }
 }
-
-static_assertions::const_assert!(REGION_RESERVE.is_multiple_of(OWNER_ALIGN));
 
 #[cfg(test)]
 mod tests {

@@ -25,14 +25,18 @@
 //! | `dynamic.rs`    | what about entries that came from the heap?                          |
 //! | `pool.rs`       | how does a pool of equal slots hand out and take back?               |
 //! | `pool/trade.rs` | how do caches and the depot trade, and what in a shortage?            |
+//! | `pool/bulk.rs`  | how do many entries go out or come back at once?                     |
 //! | `pool/guard.rs` | what more does a guarded pool do with an entry?                       |
 //! | `pool/refuse.rs` | what is an address that was freed and may not be?                   |
 //! | `pool/leaks.rs` | which entries are out when a pool goes?                              |
+//! | `pool/inspect.rs` | what does a pool say of itself and of its entries?                 |
 //! | `collection.rs` | which pools share a region, and how are they made and destroyed?     |
 //! | `ranged.rs`     | which class serves a size, and what when it is empty?                |
 //! | `pool/fork.rs`  | what does a fork do to one pool?                                     |
 //! | `forking.rs`    | how does a child of fork get every pool in order?                    |
 //! | `registry.rs`   | which pools exist, and which one holds this address?                 |
+//! | `stats.rs`      | what does a pool tell of how full it is?                             |
+//! | `dump.rs`       | how is a pool shown to a person, or to a program as JSON?            |
 //! | `report.rs`     | what does a handler of misuse get, and which handler is it?          |
 //! | `misuse.rs`     | what went wrong, in one line, and then the end                       |
 //! | `capi/`         | the C face: checks arguments, calls the rooms above, nothing else    |
@@ -80,6 +84,7 @@ mod cache_plan;
 mod capi;
 mod collection;
 mod depot;
+mod dump;
 mod dynamic;
 mod error;
 mod fence;
@@ -97,6 +102,7 @@ mod report;
 mod secret;
 mod settings;
 mod slot;
+mod stats;
 mod sync;
 mod thread_index;
 mod watcher;

@@ -3,14 +3,18 @@
 //! The fast paths, what a pool is made of, and what it says of itself. `trade.rs` has the slow paths,
 //! `refuse.rs` the end of what may not be freed, `leaks.rs` what was never freed.
 
+mod bulk;
 mod fork;
 mod guard;
+mod inspect;
 mod leaks;
 mod refuse;
 mod trade;
 
 use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU64, Ordering};
 
+pub use self::bulk::all_or_none;
 use self::guard::Quarantine;
 pub use self::refuse::refuse;
 use self::trade::Shared;
@@ -64,8 +68,8 @@ pub struct Missed {
 /// `capacity == free in the depot + in caches + out`; a slot's word says `Out` exactly while a
 /// caller holds its entry, and `Free` while it is in a cache.
 ///
-/// Behind the pool lie its caches, each [`CACHE_DISTANCE`] bytes.
-#[repr(C, align(128))]
+/// It lies at a multiple of [`OWNER_ALIGN`]; behind it lie its caches, each [`CACHE_DISTANCE`] bytes.
+#[repr(C, align(64))]
 pub struct Pool {
     // Read by calls, written by create alone. The first line is all that the fast paths need.
     any_distance: usize, // all ones; 0 where every thread has the first cache
@@ -85,9 +89,11 @@ pub struct Pool {
     // Written by calls.
     shared: Locked<Shared>,
     dynamic: Locked<DynamicEntries>,
+    exhausted: AtomicU64, // calls that it had no slot for
+    failed: AtomicU64,    // of these, those that nobody else served either
 }
 
-static_assertions::const_assert_eq!(align_of::<Pool>(), OWNER_ALIGN);
+static_assertions::const_assert_eq!(align_of::<Pool>(), CACHE_DISTANCE);
 static_assertions::const_assert!(core::mem::offset_of!(Pool, slots) <= 64);
 static_assertions::const_assert!(core::mem::offset_of!(Pool, shared) >= 64);
 
@@ -212,6 +218,17 @@ impl Pool {
         misuse::stop(kind, entry.address(), Some(self.subject()))
     }
 
+    /// Counts a call that it had no slot for.
+    pub fn note_exhausted(&self) {
+        // Relaxed: a count, and nothing is published with it. As for the other.
+        self.exhausted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts one of these that got nothing.
+    pub fn note_failed(&self) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// How many entries it has slots for.
     pub fn capacity(&self) -> usize {
         self.capacity as usize
@@ -290,7 +307,8 @@ impl Pool {
     /// If `pool` is aligned for a pool, it can be read like one.
     pub unsafe fn is_sealed(pool: NonNull<Self>) -> bool {
         // SAFETY: by this function's contract.
-        pool.is_aligned() && unsafe { (*pool.as_ptr()).seal } == seal_of(pool)
+        (pool.as_ptr() as usize).is_multiple_of(OWNER_ALIGN)
+            && unsafe { (*pool.as_ptr()).seal } == seal_of(pool)
     }
 
     #[inline(always)]
@@ -341,7 +359,16 @@ impl Pool {
         // SAFETY: the ring is dealt to this pool alone.
         let quarantine = unsafe { Quarantine::new(ring, kept_back) };
         let open = caches.count > 0;
-        let shared = Shared { depot, quarantine, open, active: 0, visits: 0, pending: 0 };
+        let shared = Shared {
+            depot,
+            quarantine,
+            open,
+            active: 0,
+            visits: 0,
+            pending: 0,
+            reserved: 0,
+            peak: 0,
+        };
         let pool = Self {
             any_distance: if traits.single_thread { 0 } else { usize::MAX },
             fast_end: caches.fast_end(),
@@ -359,6 +386,8 @@ impl Pool {
             seal: seal_of(place),
             shared: Locked::new(shared, !traits.single_thread),
             dynamic: Locked::new(DynamicEntries::new(), !traits.single_thread),
+            exhausted: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
         };
         place.as_ptr().expose_provenance();
         // SAFETY: the cursor dealt room for the pool, its lines and elements, to this pool alone.
@@ -406,7 +435,8 @@ impl Pool {
     /// Proves the invariants while nobody is inside a call, in O(capacity).
     #[cfg(test)]
     pub fn check(&self) {
-        let Shared { depot, quarantine, open, active, .. } = &*self.shared.lock();
+        let shared = &*self.shared.lock();
+        let Shared { depot, quarantine, open, active, reserved, peak, .. } = shared;
         depot.check();
         self.dynamic.lock().check();
         let mut cached = std::collections::HashSet::new();
@@ -430,6 +460,8 @@ impl Pool {
             })
             .count();
         assert_eq!(out + cached.len() + quarantine.len() as usize, depot.out() as usize);
+        assert_eq!(self.all_caches().map(Cache::reserve).sum::<usize>(), *reserved as usize);
+        assert!(shared.handed() - reserved <= *peak && out <= *peak as usize);
     }
 }
 

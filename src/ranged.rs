@@ -68,15 +68,20 @@ impl Collection {
     #[cold]
     #[inline(never)]
     fn alloc_elsewhere(&self, class: &Pool) -> Option<Entry> {
+        class.note_exhausted();
         let cascade =
             || core::iter::successors(class.larger(), |pool| pool.larger()).find_map(Pool::alloc);
         let heap = || class.alloc_dynamic();
-        match self.policy() {
+        let entry = match self.policy() {
             Policy::Ordinary => None,
             Policy::Disabled => cascade(),
             Policy::AtFirstExhaustion => heap(),
             Policy::AtLastExhaustion => cascade().or_else(heap),
+        };
+        if entry.is_none() {
+            class.note_failed();
         }
+        entry
     }
 
     /// How many dynamic entries count as those of a class: where the larger classes are tried

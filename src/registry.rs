@@ -13,11 +13,14 @@ use crate::misuse::Subject;
 pub struct Link {
     next: Option<NonNull<Link>>,
     previous: Option<NonNull<Link>>,
+    serial: u64,
 }
 
-/// Invariant: every live collection's link is reachable from `first` once, and nothing else is.
+/// Invariant: every live collection's link is reachable from `first` once, and nothing else is; their
+/// serials fall along the way, and all are below `entered`.
 pub struct Registry {
     first: Option<NonNull<Link>>,
+    entered: u64,
     former: Formers,
 }
 
@@ -25,7 +28,8 @@ pub struct Registry {
 // list before its memory goes.
 unsafe impl Send for Registry {}
 
-static ALL: Locked<Registry> = Locked::new(Registry { first: None, former: Formers::NONE }, true);
+static ALL: Locked<Registry> =
+    Locked::new(Registry { first: None, entered: 0, former: Formers::NONE }, true);
 
 /// Enters a collection.
 ///
@@ -36,12 +40,13 @@ pub unsafe fn enter(collection: NonNull<Collection>) {
     // SAFETY: all in the list are live (invariant), and links are touched under the lock alone.
     unsafe {
         let link = Collection::link(collection);
-        link.write(Link { next: all.first, previous: None });
+        link.write(Link { next: all.first, previous: None, serial: all.entered });
         if let Some(next) = all.first {
             (*next.as_ptr()).previous = Some(link);
         }
         all.first = Some(link);
     }
+    all.entered += 1;
     // SAFETY: as above.
     all.former.forget(unsafe { collection.as_ref() });
 }
@@ -54,7 +59,7 @@ pub unsafe fn leave(collection: NonNull<Collection>) {
     let mut all = ALL.lock();
     // SAFETY: as in `enter`.
     unsafe {
-        let Link { next, previous } = Collection::link(collection).read();
+        let Link { next, previous, .. } = Collection::link(collection).read();
         match previous {
             Some(previous) => (*previous.as_ptr()).next = next,
             None => all.first = next,
@@ -92,15 +97,36 @@ impl Registry {
         self.iter().find(|collection| collection.region_contains(address))
     }
 
+    /// Of the collections that were entered before the one with that serial, the last: its serial, and
+    /// what `tell` says of it.
+    pub fn newest_before<T>(
+        &self,
+        serial: u64,
+        tell: impl FnOnce(&Collection) -> T,
+    ) -> Option<(u64, T)> {
+        let (collection, serial) = self.with_serials().find(|&(_, its)| its < serial)?;
+        Some((serial, tell(collection)))
+    }
+
+    /// What `tell` says of the collection with that serial, if it is still there.
+    pub fn with<T>(&self, serial: u64, tell: impl FnOnce(&Collection) -> T) -> Option<T> {
+        let (collection, _) = self.with_serials().find(|&(_, its)| its == serial)?;
+        Some(tell(collection))
+    }
+
     /// Every live collection.
     pub fn iter(&self) -> impl Iterator<Item = &Collection> {
+        self.with_serials().map(|(collection, _)| collection)
+    }
+
+    fn with_serials(&self) -> impl Iterator<Item = (&Collection, u64)> {
         let mut next = self.first;
         core::iter::from_fn(move || {
             let link = next?;
             // SAFETY: all in the list are live (invariant), and this borrows the locked list.
             unsafe {
                 next = link.as_ref().next;
-                Some(Collection::of_link(link).as_ref())
+                Some((Collection::of_link(link).as_ref(), link.as_ref().serial))
             }
         })
     }

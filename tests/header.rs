@@ -100,10 +100,10 @@ static const r_mempool_options ranged_defaults = R_MEMPOOL_OPTIONS_INIT;
  * for an int; 24 and 8, 40 and 8, 72 and 8 for three classes of 4, 2 and 1 entries. */
 char pool_of_ints[MEMPOOL_BUFFER_SIZE(100, sizeof(int)) == 1024 + 100 * (16 + 8) ? 1 : -1];
 char three_classes[R_MEMPOOL_BUFFER_SIZE(16, 64, 4) ==
-                           1088 + 3 * 512 + 4 * (32 + 8) + 2 * (48 + 8) + (80 + 8)
+                           1024 + 3 * 576 + 4 * (32 + 8) + 2 * (48 + 8) + (80 + 8)
                        ? 1
                        : -1];
-char one_class[R_MEMPOOL_CLASS_SIZE(3, 24) == 512 + 3 * (32 + 8) ? 1 : -1];
+char one_class[R_MEMPOOL_CLASS_SIZE(3, 24) == 576 + 3 * (32 + 8) ? 1 : -1];
 char per_slot[CMEMPOOL_PER_REGION + CMEMPOOL_PER_CLASS + 3 * (32 + CMEMPOOL_PER_SLOT) ==
                       MEMPOOL_BUFFER_SIZE(3, 24)
                   ? 1

@@ -156,6 +156,10 @@ fn call() -> impl Strategy<Value = Call> {
         8 => any::<(usize, usize)>().prop_map(|(entry, name)| Call::Free(entry, name)),
         8 => (any::<usize>(), size()).prop_map(|(entry, size)| Call::Realloc(entry, size)),
         1 => size().prop_map(Call::ReallocNull),
+        3 => (size(), 0..20_usize).prop_map(|(size, n)| Call::AllocBulk(size, n)),
+        3 => any::<(usize, u8)>().prop_map(|(first, n)| Call::FreeBulk(first, n.into())),
+        1 => Just(Call::Reset),
+        1 => Just(Call::ResetPeak),
         1 => Just(Call::Nothing),
     ]
 }

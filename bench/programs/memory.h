@@ -55,6 +55,19 @@ static inline void *take_zeroed(source *s)
     return mempool_calloc_entry(s->pool);
 }
 
+#define MEMORY_TAKES_MANY
+
+static inline void take_many(source *s, void **entries, size_t n)
+{
+    mempool_alloc_bulk(s->pool, entries, n);
+}
+
+static inline void give_many(source *s, void **entries, size_t n)
+{
+    (void)s;
+    mempool_free_bulk(entries, n);
+}
+
 /* The function and not the macro, which also sets the variable to NULL, as `free` does not. */
 static inline void give(source *s, void *entry)
 {
@@ -254,6 +267,25 @@ static inline void give_sized(void *entry)
 
 #else
 #define MEMORY_ONE_SIZE
+#endif
+
+#ifndef MEMORY_TAKES_MANY
+
+/* Who has no call for many has one for each. */
+static inline void take_many(source *s, void **entries, size_t n)
+{
+    for (size_t i = 0; i < n; ++i) {
+        entries[i] = take(s);
+    }
+}
+
+static inline void give_many(source *s, void **entries, size_t n)
+{
+    for (size_t i = 0; i < n; ++i) {
+        give(s, entries[i]);
+    }
+}
+
 #endif
 
 #endif

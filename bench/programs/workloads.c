@@ -48,18 +48,36 @@ static uint64_t loop(uint64_t *pairs)
 
 enum { BURST = 1000 };
 
+static size_t burst = BURST;
+
 static uint64_t bursts(uint64_t *pairs)
 {
-    uint64_t count = (*pairs + BURST - 1) / BURST;
-    *pairs = count * BURST;
+    uint64_t count = (*pairs + burst - 1) / burst;
+    *pairs = count * burst;
     uint64_t start = now_ns();
-    for (uint64_t burst = 0; burst < count; ++burst) {
-        for (size_t i = 0; i < BURST; ++i) {
+    for (uint64_t n = 0; n < count; ++n) {
+        for (size_t i = 0; i < burst; ++i) {
             live[i] = take(&pool);
         }
-        for (size_t i = 0; i < BURST; ++i) {
+        for (size_t i = 0; i < burst; ++i) {
             give(&pool, live[i]);
         }
+    }
+    return now_ns() - start;
+}
+
+/* ---- The same with a call for all of them, where there is one -------------------------------- */
+
+enum { BULK = 32 };
+
+static uint64_t bulk(uint64_t *pairs)
+{
+    uint64_t count = (*pairs + BULK - 1) / BULK;
+    *pairs = count * BULK;
+    uint64_t start = now_ns();
+    for (uint64_t n = 0; n < count; ++n) {
+        take_many(&pool, live, BULK);
+        give_many(&pool, live, BULK);
     }
     return now_ns() - start;
 }
@@ -244,6 +262,13 @@ int main(int argc, char **argv)
     } else if (strcmp(name, "bursts") == 0) {
         prepare(16384, ENTRY, single_thread, 0);
         run = bursts;
+    } else if (strcmp(name, "bursts32") == 0) {
+        prepare(16384, ENTRY, single_thread, 0);
+        burst = BULK;
+        run = bursts;
+    } else if (strcmp(name, "bulk32") == 0) {
+        prepare(16384, ENTRY, single_thread, 0);
+        run = bulk;
     } else if (strcmp(name, "churn") == 0) {
         prepare(2 * CHURN_LIVE, ENTRY, single_thread, CHURN_LIVE);
         run = churn;

@@ -21,6 +21,8 @@ const ENTRY: usize = 64;
 struct Shared {
     depot: Vec<Entry>,
     open: bool,
+    reserved: usize, // as in `pool/trade.rs`, and so is `peak`
+    peak: usize,
 }
 
 struct Pool {
@@ -52,6 +54,8 @@ impl Pool {
             shared: Mutex::new(Shared {
                 depot: (cached..entries).map(entry).collect(),
                 open: true,
+                reserved: 0,
+                peak: entries,
             }),
             contents: (0..entries).map(|_| UnsafeCell::new(0)).collect(),
         };
@@ -91,6 +95,12 @@ impl Pool {
         let mut shared = self.shared();
         // SAFETY: as above, with the lock.
         if let Some(entry) = unsafe { own.settle_pop() } {
+            if own.is_open() {
+                // SAFETY: as above.
+                unsafe { self.reserve_all(own, &mut shared) };
+            } else {
+                self.note_peak(&mut shared);
+            }
             return Some(entry);
         }
         if shared.depot.is_empty() && shared.open {
@@ -101,8 +111,41 @@ impl Pool {
                 unsafe { cache.drain(|entry| shared.depot.push(entry)) };
             }
             shared.open = false;
+            shared.reserved = 0;
         }
-        shared.depot.pop()
+        let entry = shared.depot.pop();
+        self.note_peak(&mut shared);
+        entry
+    }
+
+    /// Makes all that is in a cache its reserve.
+    ///
+    /// # Safety
+    /// The cache is open, settled and the calling thread's own.
+    unsafe fn reserve_all(&self, own: &Cache, shared: &mut Shared) {
+        let others = shared.reserved - own.reserve();
+        // SAFETY: by this function's contract.
+        unsafe { own.set_reserve(own.len()) };
+        shared.reserved = others + own.len();
+        self.note_peak(shared);
+    }
+
+    fn note_peak(&self, shared: &mut Shared) {
+        let handed = self.contents.len() - shared.depot.len();
+        shared.peak = shared.peak.max(handed - shared.reserved);
+    }
+
+    /// Starts the peak anew, as `reset_peak` does.
+    fn reset_peak(&self) {
+        let mut shared = self.shared();
+        self.caches.iter().for_each(Cache::close);
+        fence::heavy();
+        for cache in &self.caches {
+            // SAFETY: closed, then a heavy fence, with the lock.
+            unsafe { cache.drain(|entry| shared.depot.push(entry)) };
+        }
+        shared.reserved = 0;
+        shared.peak = self.contents.len() - shared.depot.len();
     }
 
     fn alloc_from_depot(&self) -> Entry {
@@ -336,5 +379,50 @@ fn child_whose_owner_vanished_in_a_push() {
     // SAFETY: the owner's one call.
     child_whose_owner_vanished(|pool, entry| {
         _ = unsafe { pool.caches[0].push(entry, fence::light) }
+    });
+}
+
+#[test]
+fn peak_of_an_owner_whose_cache_is_a_reserve() {
+    check(|| {
+        let pool = Pool::new(3, 2, 2);
+        {
+            let mut shared = pool.shared();
+            shared.peak = 0;
+            // SAFETY: no other thread knows the pool yet.
+            unsafe { pool.reserve_all(&pool.caches[0], &mut shared) };
+            assert_eq!((shared.reserved, shared.peak), (2, 0));
+        }
+        let owner = {
+            let pool = pool.clone();
+            thread::spawn(move || [pool.alloc(0), pool.alloc(0)])
+        };
+        // The depot's one, and perhaps one of the cache's, from below its floor.
+        let stolen = [pool.alloc(1), pool.alloc(1)];
+        let kept = owner.join().unwrap();
+        assert_eq!(stolen.iter().chain(&kept).flatten().count(), 3);
+        assert_eq!(pool.shared().peak, 3);
+        pool.verify(1, 3);
+    });
+}
+
+#[test]
+fn peak_that_starts_anew_while_the_owner_is_inside_a_call() {
+    check(|| {
+        let pool = Pool::new(3, 2, 2);
+        let owner = {
+            let pool = pool.clone();
+            thread::spawn(move || {
+                let entries = [pool.alloc(0).unwrap(), pool.alloc(0).unwrap()];
+                pool.free(0, entries[0]);
+                entries[1]
+            })
+        };
+        pool.reset_peak();
+        let held = pool.alloc(1).unwrap();
+        assert_ne!(owner.join().unwrap(), held);
+        // Both are out at once.
+        assert!((2..=3).contains(&pool.shared().peak));
+        pool.verify(1, 2);
     });
 }

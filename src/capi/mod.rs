@@ -11,11 +11,15 @@
 
 #![allow(non_camel_case_types)]
 
+mod bulk;
+mod inspect;
 mod misuse;
 mod options;
 mod ordinary;
 mod ranged;
 
+pub use bulk::*;
+pub use inspect::*;
 pub use misuse::*;
 pub use options::*;
 pub use ordinary::*;

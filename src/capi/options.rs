@@ -40,11 +40,11 @@ pub const MEMPOOL_HARDENED: u64 = 32;
 /// # Measure or declare a buffer
 ///
 /// Bytes of a buffer that are needed once, whatever is in it.
-pub const CMEMPOOL_PER_REGION: usize = 512;
+pub const CMEMPOOL_PER_REGION: usize = 448;
 /// Bytes of a buffer that a ranged pool needs beyond that.
 pub const CMEMPOOL_PER_RANGED: usize = 576;
 /// Bytes of a buffer that are needed per class; an ordinary pool is one.
-pub const CMEMPOOL_PER_CLASS: usize = 512;
+pub const CMEMPOOL_PER_CLASS: usize = 576;
 /// Bytes of a buffer that are needed beside each slot.
 pub const CMEMPOOL_PER_SLOT: usize = 8;
 

@@ -22,7 +22,7 @@ pub struct mempool {
 /// # Safety
 /// NULL or a live pool.
 #[inline(always)]
-unsafe fn pool<'a>(mp: *const mempool) -> Option<&'a Pool> {
+pub(super) unsafe fn pool<'a>(mp: *const mempool) -> Option<&'a Pool> {
     // SAFETY: a live pool's handle is its address.
     unsafe { mp.cast::<Pool>().as_ref() }
 }
@@ -90,7 +90,11 @@ fn alloc_missed(pool: &Pool, missed: Missed) -> *mut c_void {
 #[cold]
 #[inline(never)]
 fn alloc_exhausted(pool: &Pool) -> *mut c_void {
+    pool.note_exhausted();
     let entry = if pool.falls_back() { pool.alloc_dynamic() } else { None };
+    if entry.is_none() {
+        pool.note_failed();
+    }
     answer_entry(entry.ok_or(Error::NoMemory))
 }
 

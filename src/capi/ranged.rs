@@ -53,7 +53,7 @@ pub(super) fn policy(raw: RawPolicy) -> Result<Policy, Error> {
 /// # Safety
 /// NULL or a live ranged pool.
 #[inline(always)]
-unsafe fn collection<'a>(rmp: *const r_mempool) -> Option<&'a Collection> {
+pub(super) unsafe fn collection<'a>(rmp: *const r_mempool) -> Option<&'a Collection> {
     // SAFETY: a live ranged pool's handle is its collection's address.
     unsafe { rmp.cast::<Collection>().as_ref() }
 }

@@ -49,6 +49,7 @@ impl Pool {
             unsafe { cache.drain(|entry| self.give(&mut shared, entry)) };
         }
         shared.active = 0;
+        shared.reserved = 0;
     }
 
     /// Has the caches of all threads but the calling one start anew.
@@ -59,16 +60,20 @@ impl Pool {
         // SAFETY: the calling thread's original held the lock when it forked.
         let mut shared = ManuallyDrop::new(unsafe { self.shared.held() });
         shared.active = 0;
+        shared.reserved = 0;
         let own = thread_index::own_index();
         for (number, cache) in self.all_caches().enumerate() {
             if own == Some(number) {
                 // In order: its owner is here.
                 shared.active += u32::from(cache.is_open());
+                shared.reserved += cache.reserve() as u32;
             } else {
                 // SAFETY: its owner does not exist.
                 unsafe { cache.abandon() };
             }
         }
+        // What was in their caches counts as out.
+        shared.note_peak();
     }
 
     /// Gives its locks back.

@@ -122,16 +122,18 @@ impl Pool {
     }
 
     fn take_guarded(&self) -> Option<u32> {
-        let mut guard = self.shared.lock();
-        let Shared { depot, quarantine, visits, .. } = &mut *guard;
-        if depot.free() == 0 {
-            return quarantine.take_longest();
-        }
-        if !self.traits.hardened {
-            return depot.take();
-        }
-        *visits = visits.wrapping_add(1);
-        depot.take_random(keyed(self.address() ^ *visits as usize) as u32)
+        let mut shared = self.shared.lock();
+        let Shared { depot, quarantine, visits, .. } = &mut *shared;
+        let slot = if depot.free() == 0 {
+            quarantine.take_longest()
+        } else if !self.traits.hardened {
+            depot.take()
+        } else {
+            *visits = visits.wrapping_add(1);
+            depot.take_random(keyed(self.address() ^ *visits as usize) as u32)
+        };
+        shared.note_peak();
+        slot
     }
 
     /// An entry from the heap in place of each of the pool's own.

@@ -17,12 +17,14 @@ impl Pool {
         for (slot, place) in (0..fresh).filter(|&slot| self.is_out(slot)).zip(&mut places) {
             *place = self.entry(slot).address();
         }
-        self.dynamic.lock().addresses(places);
+        for (entry, place) in self.dynamic.lock().entries().zip(places) {
+            *place = entry.address();
+        }
         misuse::tell_of_leak(count, first, self.subject());
     }
 
     /// Whether a caller holds the slot's entry. A slot that was never out has no word of ours.
-    fn is_out(&self, slot: u32) -> bool {
+    pub(super) fn is_out(&self, slot: u32) -> bool {
         // SAFETY: it is a slot of this pool's.
         let decoded = unsafe { self.entry(slot).decode_shared() };
         decoded.owner_and_state() == Some((self.address(), State::Out))

@@ -21,16 +21,57 @@ const PLENTY: u32 = 16;
 const SMALLEST_TARGET: usize = 8;
 
 /// What threads share, behind the lock.
+///
+/// Invariant: `reserved` is the sum of the open caches' reserves;
+/// `out with callers <= handed() - reserved <= peak`. Hence the high-water mark costs the fast path
+/// nothing: a cache may hand out freely what can't make a new one, and what could is its reserve.
 pub(super) struct Shared {
     pub(super) depot: Depot,
     pub(super) quarantine: Quarantine,
-    pub(super) open: bool,   // caches may be open
-    pub(super) active: u32,  // how many are
-    pub(super) visits: u32,  // since they were closed
-    pub(super) pending: u32, // entries of a bypassed pool that are on their way from the heap
+    pub(super) open: bool,    // caches may be open
+    pub(super) active: u32,   // how many are
+    pub(super) visits: u32,   // since they were closed
+    pub(super) pending: u32,  // entries of a bypassed pool that are on their way from the heap
+    pub(super) reserved: u32, // slots in caches that can't go out without the lock
+    pub(super) peak: u32,     // the most that were out at once
 }
 
 impl Shared {
+    /// How many slots are in caches or out.
+    pub(super) fn handed(&self) -> u32 {
+        self.depot.out() - self.quarantine.len()
+    }
+
+    /// Slots went out, or into caches.
+    pub(super) fn note_peak(&mut self) {
+        self.peak = self.peak.max(self.handed() - self.reserved);
+    }
+
+    /// Lets a cache hand out without the lock what makes no new high-water mark: exactly that for one
+    /// thread. Where several fill their caches, an eighth of each goes into the mark at a time, so
+    /// that threads that use a new pool don't wait for each other at every entry.
+    ///
+    /// # Safety
+    /// The cache is the thread's own, open and settled.
+    pub(super) unsafe fn set_reserve(&mut self, cache: &Cache) {
+        let others = self.reserved - cache.reserve() as u32;
+        let all_out = self.handed() - others;
+        let len = cache.len() as u32;
+        let ahead = if self.active > 1 { len / 8 } else { 0 };
+        let reserve = all_out.saturating_sub(self.peak).min(len - ahead);
+        // SAFETY: by this function's contract.
+        unsafe { cache.set_reserve(reserve as usize) };
+        self.reserved = others + reserve;
+        self.note_peak();
+    }
+
+    /// All caches are closed and empty, and all slots in the depot. The high-water mark stays.
+    pub(super) fn start_anew(&mut self, open: bool) {
+        self.open = open;
+        self.active = 0;
+        self.reserved = 0;
+    }
+
     /// Counts a call that came to the depot, which after a shortage may end it.
     pub(super) fn visit(&mut self, capacity: u32) {
         self.visits = self.visits.saturating_add(1);
@@ -91,7 +132,9 @@ impl Pool {
                 if shared.depot.free() == 0 {
                     self.take_back_from_caches(&mut shared);
                 }
-                shared.depot.take().map(|slot| self.entry(slot))
+                let slot = shared.depot.take()?;
+                shared.note_peak();
+                Some(self.entry(slot))
             })?;
         // SAFETY: the slot was free, so it is this call's.
         unsafe { entry.mark(self.address(), State::Out) };
@@ -117,6 +160,12 @@ impl Pool {
                 return Some(entry);
             }
             if let Some(entry) = cache.settle_pop() {
+                if cache.is_open() {
+                    shared.set_reserve(cache);
+                } else {
+                    // Who closed it took the others.
+                    shared.note_peak();
+                }
                 return Some(entry);
             }
             let target = self.adjust(cache, shared)?;
@@ -136,6 +185,7 @@ impl Pool {
             // Of the others it is known since they went out before.
             expect(&elements[..falling], self.address());
             cache.set_len(count);
+            shared.set_reserve(cache);
             Some(self.entry(slot))
         }
     }
@@ -193,6 +243,7 @@ impl Pool {
                 given.unwrap_or_else(|slot| self.stop((Kind::DoubleFree, self.entry(slot))));
                 elements.copy_within(oldest..len, 0);
                 cache.set_len(len - oldest);
+                shared.set_reserve(cache);
             }
         }
     }
@@ -202,7 +253,7 @@ impl Pool {
     ///
     /// # Safety
     /// The cache is the thread's own, settled, and `shared` is locked.
-    unsafe fn adjust(&self, cache: &Cache, shared: &mut Shared) -> Option<usize> {
+    pub(super) unsafe fn adjust(&self, cache: &Cache, shared: &mut Shared) -> Option<usize> {
         if !shared.open || cache.room() == 0 {
             return None;
         }
@@ -217,6 +268,7 @@ impl Pool {
             match (cache.is_open(), target >= SMALLEST_TARGET) {
                 (true, true) => cache.set_ceiling(target),
                 (true, false) => {
+                    shared.reserved -= cache.reserve() as u32;
                     cache.close();
                     cache.clear(|entry| self.give(shared, entry));
                     shared.active -= 1;
@@ -234,7 +286,7 @@ impl Pool {
     /// The depot is empty: closes every cache and takes what is in it. O(caches), once per
     /// shortage: while they are closed, whoever frees brings the entry to the depot.
     #[cold]
-    fn take_back_from_caches(&self, shared: &mut Shared) {
+    pub(super) fn take_back_from_caches(&self, shared: &mut Shared) {
         if !shared.open {
             return;
         }
@@ -248,6 +300,7 @@ impl Pool {
         }
         shared.open = false;
         shared.active = 0;
+        shared.reserved = 0;
         shared.visits = 0;
     }
 

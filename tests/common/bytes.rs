@@ -103,7 +103,16 @@ impl World {
             4..=5 => run.call(&Call::Free(bytes.below(LIVE), bytes.below(3))),
             6..=7 => run.call(&Call::Realloc(bytes.below(LIVE), size(bytes))),
             8 => run.call(&Call::ReallocNull(size(bytes))),
-            9 => run.call(&Call::Nothing),
+            9 => match bytes.below(8) {
+                0 => run.call(&Call::Nothing),
+                1 => run.call(&Call::Reset),
+                2 => run.call(&Call::ResetPeak),
+                3..=5 => {
+                    let (size, n) = (size(bytes), bytes.below(300));
+                    run.call(&Call::AllocBulk(size, n.min(LIVE.saturating_sub(run.live()))));
+                }
+                _ => run.call(&Call::FreeBulk(bytes.below(LIVE), bytes.below(300))),
+            },
             // Many at a time: caches fill, and classes run short.
             10..=11 => {
                 let (size, count) = (size(bytes), bytes.below(500).min(self.calls_left));

@@ -66,6 +66,12 @@ pub enum Call {
     Free(usize, usize),
     Realloc(usize, Size),
     ReallocNull(Size),
+    /// So many at once.
+    AllocBulk(Size, usize),
+    /// So many at once, from the live entry with this number on.
+    FreeBulk(usize, usize),
+    Reset,
+    ResetPeak,
     /// Calls with NULL.
     Nothing,
 }
@@ -227,6 +233,78 @@ impl Pool {
         unsafe { c::r_mempool_realloc_entry(rmp, entry.cast(), size).cast() }
     }
 
+    fn alloc_bulk(self, size: usize, places: &mut [*mut u8]) -> bool {
+        let (entries, n) = (places.as_mut_ptr().cast(), places.len());
+        // SAFETY: as in `alloc`; there are `n` places.
+        unsafe {
+            match self {
+                Pool::Ordinary(mp) => c::mempool_alloc_bulk(mp, entries, n),
+                Pool::Ranged(rmp) => c::r_mempool_alloc_bulk(rmp, size, entries, n),
+            }
+        }
+    }
+
+    fn reset(self) {
+        // SAFETY: as in `alloc`; the models' calls never overlap.
+        unsafe {
+            match self {
+                Pool::Ordinary(mp) => c::mempool_reset(mp),
+                Pool::Ranged(rmp) => c::r_mempool_reset(rmp),
+            }
+        }
+    }
+
+    fn reset_peak(self) {
+        // SAFETY: as in `alloc`.
+        unsafe {
+            match self {
+                Pool::Ordinary(mp) => c::mempool_reset_peak(mp),
+                Pool::Ranged(rmp) => c::r_mempool_reset_peak(rmp),
+            }
+        }
+    }
+
+    fn stats(self, class: usize) -> c::mempool_stats {
+        let mut stats =
+            c::mempool_stats { struct_size: size_of::<c::mempool_stats>(), ..Default::default() };
+        // SAFETY: as in `alloc`; the struct has the size it says.
+        let filled = unsafe {
+            match self {
+                Pool::Ordinary(mp) => c::mempool_get_stats(mp, &mut stats),
+                Pool::Ranged(rmp) => c::r_mempool_get_stats(rmp, class, &mut stats),
+            }
+        };
+        assert!(filled, "figures of class {class}");
+        stats
+    }
+
+    fn address(self) -> *mut c_void {
+        match self {
+            Pool::Ordinary(mp) => mp.cast(),
+            Pool::Ranged(rmp) => rmp.cast(),
+        }
+    }
+
+    fn owns(self, address: *const u8) -> bool {
+        // SAFETY: as in `alloc`; any pointer will do.
+        unsafe {
+            match self {
+                Pool::Ordinary(mp) => c::mempool_owns(mp, address.cast()),
+                Pool::Ranged(rmp) => c::r_mempool_owns(rmp, address.cast()),
+            }
+        }
+    }
+
+    fn count_live(self) -> usize {
+        // SAFETY: as in `alloc`; without a visitor, it counts.
+        unsafe {
+            match self {
+                Pool::Ordinary(mp) => c::mempool_for_each_live(mp, None, null_mut()),
+                Pool::Ranged(rmp) => c::r_mempool_for_each_live(rmp, None, null_mut()),
+            }
+        }
+    }
+
     pub fn capacity(self, size: usize) -> usize {
         // SAFETY: as in `alloc`.
         unsafe {
@@ -286,6 +364,10 @@ pub struct Class {
     pub capacity: usize,
     used: usize,
     dynamic: usize,
+    peak: usize,
+    dynamic_peak: usize,
+    exhausted: u64,
+    failed: u64,
     /// Where its first entry was seen.
     seen: Option<usize>,
 }
@@ -349,8 +431,17 @@ impl Shape {
         let valid = !sizes_and_counts.is_empty()
             && sizes_and_counts.is_sorted_by(|below, above| below.0 < above.0)
             && sizes_and_counts.iter().all(|&(size, count)| size > 0 && count > 0);
-        let class =
-            |(elem_size, capacity)| Class { elem_size, capacity, used: 0, dynamic: 0, seen: None };
+        let class = |(elem_size, capacity)| Class {
+            elem_size,
+            capacity,
+            used: 0,
+            dynamic: 0,
+            peak: 0,
+            dynamic_peak: 0,
+            exhausted: 0,
+            failed: 0,
+            seen: None,
+        };
         valid.then(|| sizes_and_counts.into_iter().map(class).collect())
     }
 }
@@ -372,20 +463,70 @@ impl Model {
         (from..self.classes.len()).find(|&i| self.classes[i].used < self.classes[i].capacity)
     }
 
-    fn alloc(&self, size: usize) -> Result<Source, Refusal> {
+    /// What a call that takes one does. Counts the misses.
+    fn alloc(&mut self, size: usize) -> Result<Source, Refusal> {
         let class = self.fitting(size)?;
         let (cascades, falls_back) = match self.policy {
             None => (false, self.falls_back),
             Some(policy) => (policy != 1, policy != 0),
         };
-        match self.first_with_a_slot(class) {
+        let source = match self.first_with_a_slot(class) {
             Some(with_a_slot) if cascades || with_a_slot == class => Ok(Source::Slot(with_a_slot)),
             _ if falls_back => Ok(Source::Heap(class)),
             _ => Err(Refusal::NoMemory),
+        };
+        if source != Ok(Source::Slot(class)) {
+            self.classes[class].exhausted += 1;
+            self.classes[class].failed += u64::from(source.is_err());
         }
+        source
     }
 
-    fn realloc(&self, from: Source, size: usize) -> Result<Move, Refusal> {
+    /// What a call that takes `n` at once does. The marks see what it takes before it finds that there
+    /// are not so many.
+    fn alloc_bulk(&mut self, size: usize, n: usize) -> Result<Vec<Source>, Refusal> {
+        let class = self.fitting(size)?;
+        let left = self.classes[class].capacity - self.classes[class].used;
+        if n <= left {
+            return Ok(vec![Source::Slot(class); n]);
+        }
+        if self.policy.is_none() {
+            self.classes[0].exhausted += 1;
+            self.classes[0].failed += u64::from(!self.falls_back);
+            let (slots, heap) = (vec![Source::Slot(0); left], vec![Source::Heap(0); n - left]);
+            return if self.falls_back {
+                Ok([slots, heap].concat())
+            } else {
+                Err(Refusal::NoMemory)
+            };
+        }
+        let mut taken = vec![];
+        let refusal = loop {
+            match self.alloc(size) {
+                Ok(source) if taken.len() < n => taken.push(source),
+                Ok(_) => unreachable!("stops at n"),
+                Err(refusal) => break Some(refusal),
+            }
+            self.add(taken[taken.len() - 1]);
+            if taken.len() == n {
+                break None;
+            }
+        };
+        // Who calls this counts what is accepted.
+        taken.iter().for_each(|&source| *self.count(source) -= 1);
+        refusal.map_or(Ok(taken), Err)
+    }
+
+    /// One more is out.
+    fn add(&mut self, source: Source) {
+        *self.count(source) += 1;
+        let (Source::Slot(class) | Source::Heap(class)) = source;
+        let class = &mut self.classes[class];
+        class.peak = class.peak.max(class.used);
+        class.dynamic_peak = class.dynamic_peak.max(class.dynamic);
+    }
+
+    fn realloc(&mut self, from: Source, size: usize) -> Result<Move, Refusal> {
         let (Source::Slot(has) | Source::Heap(has)) = from;
         let wants = self.fitting(size)?;
         if wants > has {
@@ -511,6 +652,9 @@ pub struct Run {
     /// Addresses of slots that were out before and are free.
     freed: HashSet<usize>,
     next_seed: usize,
+    /// Who called first, and whether others did too: then the high-water marks are not exact.
+    first_caller: std::thread::ThreadId,
+    several_callers: bool,
 }
 
 impl Run {
@@ -542,6 +686,8 @@ impl Run {
             spans: BTreeMap::new(),
             freed: HashSet::new(),
             next_seed: 0,
+            first_caller: std::thread::current().id(),
+            several_callers: false,
         };
         run.verify_buffer_size(bytes);
         run.compare_counts();
@@ -588,7 +734,20 @@ impl Run {
     }
 
     pub fn call(&mut self, call: &Call) {
+        self.several_callers |= std::thread::current().id() != self.first_caller;
         match *call {
+            Call::AllocBulk(size, n) => self.alloc_bulk(self.bytes(size), n),
+            Call::FreeBulk(first, n) if !self.live.is_empty() => {
+                self.free_bulk(first % self.live.len(), n);
+            }
+            Call::Reset => self.reset(),
+            Call::ResetPeak => {
+                self.pool.reset_peak();
+                for class in &mut self.model.classes {
+                    (class.peak, class.dynamic_peak) = (class.used, class.dynamic);
+                    (class.exhausted, class.failed) = (0, 0);
+                }
+            }
             Call::Alloc(size) => self.alloc(self.bytes(size), Pool::alloc, false),
             Call::Calloc(size) => self.alloc(self.bytes(size), Pool::calloc, true),
             Call::ReallocNull(size) if self.model.policy.is_some() => {
@@ -605,6 +764,55 @@ impl Run {
             _ => calls_with_null(),
         }
         self.compare_counts();
+        // Not after each call of many: what they tell adds up.
+        if self.live.len().is_multiple_of(4) {
+            self.compare_figures();
+        }
+    }
+
+    fn alloc_bulk(&mut self, size: usize, n: usize) {
+        let mut places = vec![std::ptr::dangling_mut(); n];
+        clear_errno();
+        let done = self.pool.alloc_bulk(size, &mut places);
+        if n == 0 {
+            assert!(done, "none is always there");
+            return;
+        }
+        match self.model.alloc_bulk(size, n) {
+            Err(refusal) => {
+                verify_refusal(if done { places[0] } else { null_mut() }, refusal);
+                assert!(places.iter().all(|place| place.is_null()), "an entry of a refused call");
+            }
+            Ok(sources) => {
+                assert!(done, "errno {} instead of {n} entries", errno());
+                let taken: Vec<_> =
+                    places.iter().zip(sources).map(|(&at, from)| self.accept(at, from)).collect();
+                taken.into_iter().for_each(|entry| self.fill(entry, 0));
+            }
+        }
+    }
+
+    fn free_bulk(&mut self, first: usize, n: usize) {
+        let n = n.min(self.live.len() - first);
+        let mut places: Vec<*mut c_void> = vec![];
+        for entry in &self.live[first..first + n] {
+            entry.verify(entry.at, entry.usable);
+            places.push(entry.at.cast());
+            if entry.seed.is_multiple_of(8) {
+                places.push(null_mut());
+            }
+        }
+        // SAFETY: NULL or live entries, each once.
+        unsafe { c::mempool_free_bulk(places.as_ptr(), places.len()) };
+        (first..first + n).rev().for_each(|index| self.forget(index));
+    }
+
+    fn reset(&mut self) {
+        let is_slot = |entry: &Entry| matches!(entry.source, Source::Slot(_));
+        let slots: Vec<_> = self.live.iter().filter(|e| is_slot(e)).map(|e| e.at).collect();
+        self.pool.reset();
+        (0..self.live.len()).rev().for_each(|index| self.forget(index));
+        assert!(slots.iter().all(|&at| !self.pool.owns(at)), "owns what was reset");
     }
 
     fn alloc(&mut self, size: usize, call: impl FnOnce(Pool, usize) -> *mut u8, zeroed: bool) {
@@ -688,6 +896,11 @@ impl Run {
         self.next_seed += 1;
         assert_eq!(entry.address() % self.align(), 0, "alignment");
         assert!(self.is_free(entry.address(), usable), "an entry at another one that is out");
+        // SAFETY: the entry is live.
+        let (size, owner) =
+            unsafe { (c::mempool_usable_size(at.cast()), c::mempool_owner(at.cast())) };
+        assert_eq!((size, owner), (usable, self.pool.address()), "usable bytes and owner");
+        assert!(self.pool.owns(at) && !self.pool.owns(at.wrapping_add(1)));
         if let Some(buffer) = &self.buffer {
             let is_slot = matches!(source, Source::Slot(_));
             assert_eq!(buffer.contains(&entry), is_slot, "in the buffer, if from {source:?}");
@@ -700,7 +913,7 @@ impl Run {
             assert_eq!(distance % stride, 0, "no slot of the class starts there");
             assert!(distance / stride < class.capacity, "not one of the class's slots");
         }
-        *self.model.count(source) += 1;
+        self.model.add(source);
         entry
     }
 
@@ -745,6 +958,28 @@ impl Run {
                 assert_eq!(self.pool.used(size), 0, "used for {size}");
                 assert_eq!(self.pool.dynamic(size), 0, "dynamic for {size}");
             }
+        }
+    }
+
+    fn compare_figures(&self) {
+        for (i, class) in self.model.classes.iter().enumerate() {
+            let stats = self.pool.stats(i);
+            assert_eq!((stats.elem_size, stats.capacity), (class.elem_size, class.capacity));
+            assert_eq!((stats.used, stats.dynamic_used), (class.used, class.dynamic));
+            assert_eq!((stats.exhausted, stats.failed), (class.exhausted, class.failed));
+            assert_eq!(stats.dynamic_peak, class.dynamic_peak);
+            assert_eq!(stats.bytes_per_entry, self.stride(i));
+            assert!(stats.used + stats.cached <= stats.capacity);
+            let marks = if self.several_callers {
+                class.peak..=class.capacity
+            } else {
+                class.peak..=class.peak
+            };
+            assert!(marks.contains(&stats.peak_used), "peak {}, not {marks:?}", stats.peak_used);
+        }
+        // It looks at each slot.
+        if self.live.len().is_multiple_of(32) {
+            assert_eq!(self.pool.count_live(), self.live.len(), "live entries");
         }
     }
 

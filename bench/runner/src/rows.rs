@@ -112,6 +112,8 @@ pub fn rows() -> Vec<Row> {
     vec![
         Row::new("loop", "one entry in a loop", "workloads", &["loop", "{ms}"]).aim(1.1),
         Row::new("bursts", "bursts of 1000", "workloads", &["bursts", "{ms}"]).aim(1.2),
+        Row::new("bursts32", "bursts of 32", "workloads", &["bursts32", "{ms}"]),
+        Row::new("bulk32", "bursts of 32, in bulk calls", "workloads", &["bulk32", "{ms}"]),
         Row::new("churn", "random churn, 10,000 live", "workloads", &["churn", "{ms}"]).aim(1.2),
         Row::new("cold", "cold, 500,000 freed and taken again", "workloads", &["cold", "{ms}"])
             .aim(1.0),

@@ -1,0 +1,183 @@
+//! Many entries at once.
+
+use core::ffi::c_void;
+
+use super::{mempool, r_mempool};
+use crate::collection::Collection;
+use crate::error::Error;
+use crate::pool::{Pool, all_or_none};
+
+/// Fills an array with entries by means of `alloc`, or with NULL.
+///
+/// # Safety
+/// `entries` is NULL or has `n` places.
+unsafe fn fill(
+    entries: *mut *mut c_void,
+    n: usize,
+    alloc: impl FnOnce(&mut [*mut u8]) -> Result<(), Error>,
+) -> bool {
+    if n == 0 {
+        return true;
+    }
+    let result = if entries.is_null() {
+        Err(Error::Invalid)
+    } else {
+        // SAFETY: by this function's contract; places for pointers are places for pointers.
+        let places = unsafe { core::slice::from_raw_parts_mut(entries.cast::<*mut u8>(), n) };
+        places.fill(core::ptr::null_mut());
+        let result = alloc(places);
+        if result.is_err() {
+            places.fill(core::ptr::null_mut());
+        }
+        result
+    };
+    result.map_err(Error::set_errno).is_ok()
+}
+
+/// # Take and give back many entries
+///
+/// Takes `n` entries at once: all of them, or none.
+///
+/// As `n` calls of `mempool_alloc_entry`, and faster: what is not in the thread's cache comes from the
+/// pool with one look under one lock. If the pool may take from the heap, what is missing comes from
+/// there.
+///
+/// ```c
+/// void *packets[32];
+/// if (mempool_alloc_bulk(mp, packets, 32)) {
+///     ...
+///     mempool_free_bulk(packets, 32);
+/// }
+/// ```
+///
+/// @param mp       a live pool
+/// @param entries  filled in with `n` entries; with NULL, if there are not so many
+/// @param n        how many; 0 does nothing and succeeds
+/// @return whether there were so many; else `errno` is set, and none is taken
+/// @errno EINVAL  `mp` or `entries` is NULL
+/// @errno ENOMEM  fewer than `n` entries are left (and the heap, where the pool may use it, has not the
+///                others)
+///
+/// Threads: safe. Cost: O(n), one uncontended lock; O(caches) more in a shortage.
+///
+/// # Safety
+/// `mp` is NULL or a live pool, `entries` NULL or an array of `n` pointers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mempool_alloc_bulk(
+    mp: *mut mempool,
+    entries: *mut *mut c_void,
+    n: usize,
+) -> bool {
+    // SAFETY: by this function's contract.
+    let pool = unsafe { super::ordinary::pool(mp) };
+    // SAFETY: as above.
+    unsafe {
+        fill(entries, n, |places| {
+            let pool = pool.ok_or(Error::Invalid)?;
+            if pool.alloc_bulk(places) {
+                return Ok(());
+            }
+            pool.note_exhausted();
+            let heap_too = || pool.alloc().or_else(|| pool.alloc_dynamic());
+            if pool.falls_back() && all_or_none(places, heap_too) {
+                return Ok(());
+            }
+            pool.note_failed();
+            Err(Error::NoMemory)
+        })
+    }
+}
+
+/// As `mempool_alloc_bulk`, for entries of `size` bytes of a ranged pool. If the class that fits has not
+/// enough, the others come from where the pool's policy says.
+///
+/// @param rmp      a live ranged pool
+/// @param size     bytes of each, 1 to the largest class's size
+/// @param entries  filled in with `n` entries; with NULL, if there are not so many
+/// @param n        how many; 0 does nothing and succeeds
+/// @return whether there were so many; else `errno` is set, and none is taken
+/// @errno EINVAL  `rmp` or `entries` is NULL, or a size of 0 or above the largest class's
+/// @errno ENOMEM  there are not so many entries
+///
+/// # Safety
+/// `rmp` is NULL or a live ranged pool, `entries` NULL or an array of `n` pointers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn r_mempool_alloc_bulk(
+    rmp: *mut r_mempool,
+    size: usize,
+    entries: *mut *mut c_void,
+    n: usize,
+) -> bool {
+    // SAFETY: by this function's contract.
+    let collection = unsafe { super::ranged::collection(rmp) };
+    // SAFETY: as above.
+    unsafe {
+        fill(entries, n, |places| {
+            let collection = collection.ok_or(Error::Invalid)?;
+            let class = collection.pool_for(size).ok_or(Error::Invalid)?;
+            let singly = || collection.alloc_sized(size).ok();
+            (class.alloc_bulk(places) || all_or_none(places, singly))
+                .then_some(())
+                .ok_or(Error::NoMemory)
+        })
+    }
+}
+
+/// Gives many entries back at once, of whatever pools, ordinary or ranged, or from the heap.
+///
+/// As `mempool_free_entry` for each, and faster where entries of the same pool follow each other: they
+/// share one lock. The array stays as it is.
+///
+/// @param entries  `n` live entries, each once; NULLs among them do nothing. Anything else is misuse:
+///                 see `mempool_free_entry`. NULL in place of the array does nothing
+/// @param n        how many
+///
+/// Threads: safe. Cost: O(n), and an uncontended lock for each row of entries of the same pool.
+///
+/// # Safety
+/// `entries` is NULL or an array of `n` pointers, each NULL or a live entry.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mempool_free_bulk(entries: *const *mut c_void, n: usize) {
+    if entries.is_null() || n == 0 {
+        return;
+    }
+    // SAFETY: by this function's contract; what is not a live entry can be read at least.
+    unsafe { Pool::free_bulk(core::slice::from_raw_parts(entries.cast(), n)) };
+}
+
+/// Takes all entries of a pool back at once, those from the heap included: what was out is free, as if
+/// its holder had freed it, and the pool is as full as when it was made.
+///
+/// An entry that is freed once more afterwards is a double free, and caught as such until it is handed
+/// out again. The high-water marks stay: see `mempool_reset_peak`.
+///
+/// @param mp  a live pool; NULL does nothing
+///
+/// Threads: nobody else may be inside a call on the pool or use its entries meanwhile, or use those
+/// entries later; other threads may use the pool again once they know that this call has returned. Cost:
+/// O(entries that were ever out), much less than to free each.
+///
+/// # Safety
+/// `mp` is NULL or a live pool that nobody else uses meanwhile.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mempool_reset(mp: *mut mempool) {
+    // SAFETY: by this function's contract.
+    unsafe {
+        if let Some(pool) = super::ordinary::pool(mp) {
+            pool.reset();
+        }
+    }
+}
+
+/// As `mempool_reset`, for all classes of a ranged pool.
+///
+/// # Safety
+/// `rmp` is NULL or a live ranged pool that nobody else uses meanwhile.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn r_mempool_reset(rmp: *mut r_mempool) {
+    // SAFETY: by this function's contract.
+    unsafe {
+        let pools = super::ranged::collection(rmp).map_or(&[][..], Collection::pools);
+        pools.iter().for_each(|pool| pool.reset());
+    }
+}

@@ -1,0 +1,373 @@
+//! What is in a pool: figures, entries, reports.
+
+use core::ffi::c_void;
+use core::ptr::NonNull;
+
+use libc::FILE;
+
+use super::{mempool, r_mempool};
+use crate::collection::Collection;
+use crate::dump::{self, Form, Stream};
+use crate::error::Error;
+use crate::pool::Pool;
+use crate::slot::Entry;
+pub use crate::stats::mempool_stats;
+
+/// Bytes of the first version of the struct.
+const FIRST_STATS: usize = size_of::<mempool_stats>();
+
+/// Fills in what the caller's version of the struct has.
+///
+/// # Safety
+/// `stats` is NULL or a struct of as many bytes as its `struct_size` says.
+unsafe fn fill(stats: *mut mempool_stats, figures: impl FnOnce() -> Option<mempool_stats>) -> bool {
+    // SAFETY: by this function's contract.
+    let size = unsafe { stats.as_ref() }.map_or(0, |stats| stats.struct_size);
+    let Some(mut figures) = (size >= FIRST_STATS).then(figures).flatten() else {
+        Error::Invalid.set_errno();
+        return false;
+    };
+    let known = size.min(size_of::<mempool_stats>());
+    figures.struct_size = size;
+    // SAFETY: the struct has `size` bytes, of which a later version's are set to 0.
+    unsafe {
+        let bytes = stats.cast::<u8>();
+        bytes.copy_from_nonoverlapping((&raw const figures).cast(), known);
+        bytes.add(known).write_bytes(0, size - known);
+    }
+    true
+}
+
+/// # Figures of a pool
+///
+/// Tells how full a pool is, how full it was, and what it takes.
+///
+/// ```c
+/// mempool_stats stats = MEMPOOL_STATS_INIT;
+/// if (mempool_get_stats(mp, &stats))
+///     printf("%zu of %zu, at most %zu\n", stats.used, stats.capacity, stats.peak_used);
+/// ```
+///
+/// @param mp     a live pool
+/// @param stats  filled in; its `struct_size` must be set
+/// @return whether it was; else `errno` is set, and nothing changes
+/// @errno EINVAL  `mp` or `stats` is NULL, or `struct_size` is less than the struct's first version had
+///
+/// Threads: safe. Cost: O(caches), at most 64, with the pool's lock. The figures cost allocs and
+/// frees nothing, but for each alloc that makes a new high-water mark: it takes the pool's lock.
+///
+/// # Safety
+/// `mp` is NULL or a live pool, `stats` NULL or as large as its `struct_size` says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mempool_get_stats(mp: *const mempool, stats: *mut mempool_stats) -> bool {
+    // SAFETY: by this function's contract.
+    unsafe {
+        let pool = super::ordinary::pool(mp);
+        fill(stats, || pool?.collection().as_ref().class_figures(0))
+    }
+}
+
+/// How many classes a ranged pool has. 0 for NULL.
+///
+/// Threads: safe. Cost: O(1).
+///
+/// # Safety
+/// `rmp` is NULL or a live ranged pool.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn r_mempool_class_count(rmp: *const r_mempool) -> usize {
+    // SAFETY: by this function's contract.
+    unsafe { super::ranged::collection(rmp) }.map_or(0, |collection| collection.pools().len())
+}
+
+/// As `mempool_get_stats`, of one class of a ranged pool.
+///
+/// ```c
+/// mempool_stats stats = MEMPOOL_STATS_INIT;
+/// for (size_t i = 0; r_mempool_get_stats(rmp, i, &stats); i++)
+///     printf("%zu bytes: at most %zu of %zu\n", stats.elem_size, stats.peak_used, stats.capacity);
+/// ```
+///
+/// @param rmp    a live ranged pool
+/// @param index  number of the class, from 0, the smallest, to `r_mempool_class_count(rmp) - 1`
+/// @param stats  filled in; its `struct_size` must be set
+/// @return whether it was; else `errno` is set, and nothing changes
+/// @errno EINVAL  as for `mempool_get_stats`, or there is no such class
+///
+/// # Safety
+/// `rmp` is NULL or a live ranged pool, `stats` NULL or as large as its `struct_size` says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn r_mempool_get_stats(
+    rmp: *const r_mempool,
+    index: usize,
+    stats: *mut mempool_stats,
+) -> bool {
+    // SAFETY: by this function's contract.
+    unsafe {
+        let collection = super::ranged::collection(rmp);
+        fill(stats, || collection?.class_figures(index))
+    }
+}
+
+/// Starts a pool's high-water marks anew, from what is out now, and its counts of exhausted and
+/// failed calls from 0. NULL does nothing.
+///
+/// Threads: safe. A call that is under way in another thread counts on either side of it. Cost:
+/// O(caches), at most 64, with the pool's lock; threads fill their caches anew.
+///
+/// # Safety
+/// `mp` is NULL or a live pool.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mempool_reset_peak(mp: *mut mempool) {
+    // SAFETY: by this function's contract.
+    if let Some(pool) = unsafe { super::ordinary::pool(mp) } {
+        pool.reset_peak();
+    }
+}
+
+/// As `mempool_reset_peak`, for all classes of a ranged pool.
+///
+/// # Safety
+/// `rmp` is NULL or a live ranged pool.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn r_mempool_reset_peak(rmp: *mut r_mempool) {
+    // SAFETY: by this function's contract.
+    if let Some(collection) = unsafe { super::ranged::collection(rmp) } {
+        collection.pools().iter().for_each(|pool| pool.reset_peak());
+    }
+}
+
+/// # Ask about entries
+///
+/// How many bytes the holder of an entry may use: what was asked for, or more in a ranged pool.
+///
+/// @param entry  a live entry of any pool; 0 for NULL. Anything else is misuse: see
+///               `mempool_free_entry`
+///
+/// Threads: safe, as long as nobody frees the entry meanwhile. Cost: O(1); for an entry from the heap
+/// with the pool's lock.
+///
+/// # Safety
+/// `entry` is NULL or a live entry.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mempool_usable_size(entry: *const c_void) -> usize {
+    // SAFETY: by this function's contract; what is not a live entry can be read at least.
+    entry_of(entry).map_or(0, |entry| unsafe { Pool::of_entry(entry) }.1)
+}
+
+/// The pool that an entry is of: a `mempool`, or an `r_mempool` if it came from a ranged pool.
+///
+/// @param entry  a live entry of any pool; NULL for NULL. Anything else is misuse: see
+///               `mempool_free_entry`
+///
+/// Threads: as `mempool_usable_size`.
+///
+/// # Safety
+/// `entry` is NULL or a live entry.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mempool_owner(entry: *const c_void) -> *mut c_void {
+    match entry_of(entry) {
+        // SAFETY: by this function's contract; what is not a live entry can be read at least.
+        Some(entry) => unsafe { Pool::of_entry(entry) }.0.handle().as_ptr().cast(),
+        None => core::ptr::null_mut(),
+    }
+}
+
+fn entry_of(entry: *const c_void) -> Option<Entry> {
+    NonNull::new(entry.cast_mut().cast()).map(Entry::new)
+}
+
+/// Whether a pointer is an entry of this pool that is out. Any pointer will do: it is not followed.
+///
+/// False for a pointer into the middle of an entry, for one that was freed, for NULL.
+///
+/// Threads: safe; of an entry that another thread frees meanwhile, either answer may come. Cost: O(1),
+/// or while entries of the pool from the heap are out, O(those) with its lock.
+///
+/// # Safety
+/// `mp` is NULL or a live pool.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mempool_owns(mp: *const mempool, pointer: *const c_void) -> bool {
+    // SAFETY: by this function's contract.
+    unsafe { super::ordinary::pool(mp) }.is_some_and(|pool| pool.owns(pointer as usize))
+}
+
+/// As `mempool_owns`, for a ranged pool: O(classes).
+///
+/// # Safety
+/// `rmp` is NULL or a live ranged pool.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn r_mempool_owns(rmp: *const r_mempool, pointer: *const c_void) -> bool {
+    // SAFETY: by this function's contract.
+    unsafe { super::ranged::collection(rmp) }
+        .is_some_and(|collection| collection.pools().iter().any(|p| p.owns(pointer as usize)))
+}
+
+/// Called with a live entry, its usable bytes, and the context. To go on, it returns true.
+pub type mempool_visitor = Option<
+    unsafe extern "C" fn(entry: *mut c_void, usable_size: usize, context: *mut c_void) -> bool,
+>;
+
+/// Calls `visit` with every entry of a pool that is out, those from the heap last, until it returns
+/// false.
+///
+/// `visit` may free the entry that it gets, and take new ones, which it may be called with or not. It
+/// must not free another one that came from the heap, nor destroy the pool.
+///
+/// @param mp       a live pool; NULL does nothing
+/// @param visit    called for each; NULL only counts
+/// @param context  handed to `visit`; the library does not look at it
+/// @return how many entries `visit` was called with
+///
+/// Threads: other threads may take and free entries of the pool's own, which `visit` is then called
+/// with or not; an entry that it looks at, or one from the heap, must not be freed meanwhile. Cost:
+/// O(capacity), with no lock held while `visit` runs.
+///
+/// # Safety
+/// `mp` is NULL or a live pool; `visit` can be called with `context` and does as said.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mempool_for_each_live(
+    mp: *const mempool,
+    visit: mempool_visitor,
+    context: *mut c_void,
+) -> usize {
+    // SAFETY: by this function's contract.
+    unsafe {
+        let pool = super::ordinary::pool(mp);
+        visit_all(pool.as_slice(), visit, context)
+    }
+}
+
+/// As `mempool_for_each_live`, class by class, the smallest first.
+///
+/// # Safety
+/// As `mempool_for_each_live`, with a ranged pool.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn r_mempool_for_each_live(
+    rmp: *const r_mempool,
+    visit: mempool_visitor,
+    context: *mut c_void,
+) -> usize {
+    // SAFETY: by this function's contract.
+    unsafe {
+        let pools = super::ranged::collection(rmp).map_or(&[][..], Collection::pools);
+        visit_all(pools, visit, context)
+    }
+}
+
+/// # Safety
+/// As [`mempool_for_each_live`].
+unsafe fn visit_all(pools: &[&Pool], visit: mempool_visitor, context: *mut c_void) -> usize {
+    let mut count = 0;
+    let mut call = |entry: Entry, size| {
+        count += 1;
+        // SAFETY: by this function's contract.
+        visit.is_none_or(|visit| unsafe { visit(entry.payload().cast(), size, context) })
+    };
+    for pool in pools {
+        // SAFETY: by this function's contract.
+        if !unsafe { pool.for_each_out(&mut call) } {
+            break;
+        }
+    }
+    count
+}
+
+/// # Reports
+///
+/// Writes a report that a person reads: the pool's name, how full it is and was, a bar, what it takes,
+/// and advice where it was exhausted or never used.
+///
+/// ```text
+/// pool "sessions" at 0x7f12a4c00080: entries of 64 B, 93 KiB in all; NULL when empty
+///      size  capacity      used      peak  0%    use, peak    100%  exhausted   dynamic      peak
+///      64 B      1000       412       871  [########---------   ]          0         0         0
+/// ```
+///
+/// A failure of the stream is left to be found with `ferror`.
+///
+/// @param mp   a live pool; NULL writes nothing
+/// @param out  where to; a `FILE` that is open for writing
+///
+/// Threads: safe; exact as `mempool_get_stats`. Cost: that of writing some lines.
+///
+/// # Safety
+/// `mp` is NULL or a live pool, `out` a stream.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mempool_dump(mp: *const mempool, out: *mut FILE) {
+    // SAFETY: by this function's contract.
+    unsafe { dump_of(super::ordinary::pool(mp).map(Pool::collection), out, Form::Text) }
+}
+
+/// As `mempool_dump`, with a line and a bar for each class of a ranged pool.
+///
+/// # Safety
+/// `rmp` is NULL or a live ranged pool, `out` a stream.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn r_mempool_dump(rmp: *const r_mempool, out: *mut FILE) {
+    // SAFETY: by this function's contract.
+    unsafe { dump_of(super::ranged::collection(rmp).map(NonNull::from), out, Form::Text) }
+}
+
+/// As `mempool_dump` and `r_mempool_dump`, for all pools of the process.
+///
+/// The pools come in the reverse order of their creation.
+///
+/// Threads: safe; a pool that is made or destroyed meanwhile is in the report, in part, or not. No lock
+/// of the library's is held while the stream is written to.
+///
+/// # Safety
+/// `out` is a stream.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mempool_dump_all(out: *mut FILE) {
+    // SAFETY: by this function's contract.
+    unsafe { dump_all(out, Form::Text) }
+}
+
+/// Writes the same as one line of JSON, for programs: an object with `kind` (`"ordinary"` or
+/// `"ranged"`), `name`, `address`, `policy`, `bytes_reserved`, and in `classes` one object for each
+/// class, an ordinary pool's only one included, with the members of `mempool_stats` by name.
+///
+/// # Safety
+/// `mp` is NULL or a live pool, `out` a stream.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mempool_dump_json(mp: *const mempool, out: *mut FILE) {
+    // SAFETY: by this function's contract.
+    unsafe { dump_of(super::ordinary::pool(mp).map(Pool::collection), out, Form::Json) }
+}
+
+/// As `mempool_dump_json`, of a ranged pool.
+///
+/// # Safety
+/// `rmp` is NULL or a live ranged pool, `out` a stream.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn r_mempool_dump_json(rmp: *const r_mempool, out: *mut FILE) {
+    // SAFETY: by this function's contract.
+    unsafe { dump_of(super::ranged::collection(rmp).map(NonNull::from), out, Form::Json) }
+}
+
+/// As `mempool_dump_all`, a line of JSON for each pool.
+///
+/// # Safety
+/// `out` is a stream.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mempool_dump_all_json(out: *mut FILE) {
+    // SAFETY: by this function's contract.
+    unsafe { dump_all(out, Form::Json) }
+}
+
+/// # Safety
+/// The collection is live, `out` a stream or NULL.
+unsafe fn dump_of(collection: Option<NonNull<Collection>>, out: *mut FILE, form: Form) {
+    if let (Some(collection), Some(out)) = (collection, Stream::new(out)) {
+        // SAFETY: by this function's contract.
+        dump::one(unsafe { collection.as_ref() }, out, form);
+    }
+}
+
+/// # Safety
+/// `out` is a stream or NULL.
+unsafe fn dump_all(out: *mut FILE, form: Form) {
+    if let Some(out) = Stream::new(out) {
+        dump::all(out, form);
+    }
+}

@@ -1,0 +1,58 @@
+//! What does a pool tell of how full it is?
+
+use crate::collection::{Collection, Policy};
+
+/// # Figures of a pool
+///
+/// What `mempool_get_stats` and `r_mempool_get_stats` tell. Start from `MEMPOOL_STATS_INIT`, which
+/// sets `struct_size`.
+///
+/// How exact it is: all figures are of one moment, and exact if no other thread is inside a call on
+/// the pool at that moment. If some are, each of them may make `used`, `cached` and the dynamic
+/// figures wrong by one.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct mempool_stats {
+    /// `sizeof(mempool_stats)`: tells the library which version of this struct it is to fill.
+    pub struct_size: usize,
+    /// Usable bytes of an entry.
+    pub elem_size: usize,
+    /// How many entries the pool or class was made for.
+    pub capacity: usize,
+    /// How many of them are out.
+    pub used: usize,
+    /// The high-water mark: the most of them that were out at once, since create or the last
+    /// `mempool_reset_peak`. Exact as long as one thread uses the pool. With several it is never
+    /// less than the truth, and more by no more than what lies free in their caches.
+    pub peak_used: usize,
+    /// Free entries that lie in the caches of threads. Each thread can have them when it needs them.
+    pub cached: usize,
+    /// Entries from the heap that are out, because there was none in the pool. Under
+    /// `fallback_at_last_exhaustion` they count with the class that would have fitted.
+    pub dynamic_used: usize,
+    /// The most of these at once, since create or the last `mempool_reset_peak`.
+    pub dynamic_peak: usize,
+    /// Calls that the pool or class should have served and had no entry for, since create or the
+    /// last `mempool_reset_peak`: a larger class, the heap or nobody served them.
+    pub exhausted: u64,
+    /// Those of these calls that returned NULL.
+    pub failed: u64,
+    /// Bytes of memory that were set aside for all of this at create. An ordinary pool's whole
+    /// memory; of a ranged pool's, the share of the class.
+    pub bytes_reserved: usize,
+    /// Bytes from an entry to the next: the entry, its header, and what aligns them.
+    pub bytes_per_entry: usize,
+    /// Those of `bytes_reserved` that are caches.
+    pub cache_bytes: usize,
+}
+
+impl Collection {
+    /// The figures of one class. None if there is no such class.
+    pub fn class_figures(&self, index: usize) -> Option<mempool_stats> {
+        let mut figures = self.pools().get(index)?.figures();
+        if self.policy() == Policy::Ordinary {
+            figures.bytes_reserved = self.region_range().len();
+        }
+        Some(figures)
+    }
+}
