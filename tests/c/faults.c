@@ -57,8 +57,10 @@ static const struct {
     [WRITE] = {"write", "write", {EBADF, EINTR, SHORT}},
 };
 
-/* What can't fail, or not in a way that anyone could tell. */
+/* What can't fail, or not in a way that anyone could tell. (A dump's errors stay with the caller's
+ * FILE.) */
 static const char *const infallible[] = {
+    "fprintf", "fputc", "fwrite",
     "__cxa_finalize", "__errno_location", "abort", "free", "memcpy", "memmove", "memset", "strlen",
     "pthread_key_delete", "pthread_self", "secure_getenv", "__asan_poison_memory_region",
     "__asan_unpoison_memory_region", "__lsan_register_root_region",

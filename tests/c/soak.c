@@ -334,29 +334,47 @@ static void compare_counts(void)
     }
 }
 
-/* Takes all that is left, which is exactly what is not out, and gives it back. */
+/* Takes all that is left, which is exactly what is not out, one by one or many at a time, and gives it
+ * back in the same way. */
 static void take_the_rest(struct pool *pool, uint64_t *seed)
 {
-    size_t left = pool->capacity - used(pool), count = 0, before = dynamic(pool);
+    size_t left = pool->capacity - used(pool), count = 0, before = dynamic(pool), many = 1;
     struct held *rest = malloc((pool->capacity + 1) * sizeof *rest);
-    CHECK(rest != NULL);
+    void **at = malloc((pool->capacity + 1) * sizeof *at);
+    CHECK(rest != NULL && at != NULL);
+    if (random_below(seed, 2) == 0)
+        many = 1 + random_below(seed, 100);
     if (pool->mp != NULL || pool->policy != fallback_at_first_exhaustion) {
         /* The smallest size: every class may serve it. */
         while (count < left) {
-            void *at = pool->mp != NULL ? mempool_alloc_entry(pool->mp)
-                                        : r_mempool_alloc_entry(pool->rmp, 1);
-            if (at == NULL)
+            if (many > left - count)
+                many = left - count;
+            bool got = many == 1 ? (at[count] = pool->mp != NULL
+                                                    ? mempool_alloc_entry(pool->mp)
+                                                    : r_mempool_alloc_entry(pool->rmp, 1)) != NULL
+                       : pool->mp != NULL ? mempool_alloc_bulk(pool->mp, at + count, many)
+                                          : r_mempool_alloc_bulk(pool->rmp, 1, at + count, many);
+            if (!got)
                 break;
-            atomic_fetch_add(&pool->out, 1);
-            rest[count] = (struct held){.at = at, .size = 1, .pool = pool};
-            write_all(&rest[count++], (unsigned char)(1 + random_below(seed, 255)));
+            for (size_t end = count + many; count < end; count++) {
+                rest[count] = (struct held){.at = at[count], .size = 1, .pool = pool};
+                write_all(&rest[count], (unsigned char)(1 + random_below(seed, 255)));
+            }
+            atomic_fetch_add(&pool->out, many);
         }
         if (count != left || used(pool) != pool->capacity || dynamic(pool) != before)
             violation("%zu entries should be left, and %zu can be taken", left, count);
     }
-    while (count > 0)
-        give(&rest[--count]);
+    if (many > 1) {
+        for (size_t i = 0; i < count; i++)
+            verify(&rest[i], rest[i].at, rest[i].size);
+        mempool_free_bulk(at, count);
+        atomic_fetch_sub(&pool->out, count);
+    }
+    for (; many == 1 && count > 0; count--)
+        give(&rest[count - 1]);
     free(rest);
+    free(at);
 }
 
 static void empty_places(const struct pool *pool)
