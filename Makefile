@@ -27,8 +27,8 @@ SHARED := libcmempool.so.$(VERSION)
 WARNINGS := -std=c11 -Wall -Wextra -Wpedantic
 EXAMPLES := $(patsubst c-examples/%.c,%,$(wildcard c-examples/*.c))
 
-.PHONY: all build run test stage loom stress soak sanitize coverage fuzz bench bench-quick \
-    crates-of-bench install ready uninstall dist dist-check header abi clean help tools
+.PHONY: all build run test stage loom stress matrix soak sanitize coverage fuzz bench \
+    bench-quick crates-of-bench install ready uninstall dist dist-check header abi clean help tools
 
 all: build
 
@@ -78,6 +78,12 @@ stress: stage
 	$(CC) $(WARNINGS) $(CFLAGS) -g tests/c/stress.c -o $(TARGET)/stress -I$(STAGE)/include \
 	    -L$(STAGE)/lib -lcmempool -Wl,-rpath,$(STAGE)/lib -pthread
 	CMEMPOOL_STRESS_SECONDS=$(TIME) $(TARGET)/stress
+
+## matrix: every kind of misuse in every kind of pool, and whether it is caught
+matrix: stage
+	@$(CC) $(WARNINGS) $(CFLAGS) -g tests/c/misuse.c -o $(TARGET)/misuse -I$(STAGE)/include \
+	    -L$(STAGE)/lib -lcmempool -Wl,-rpath,$(STAGE)/lib -pthread
+	@$(TARGET)/misuse
 
 ## soak: threads, pools and sizes that come and go: TIME=60 seconds
 soak: stage

@@ -20,8 +20,12 @@
  *     and for a size that no class has, and leave errno alone.
  *   - Misuse (a double free, a pointer that is no entry, an overwritten header) writes one line to
  *     stderr, or calls the program's handler (mempool_set_misuse_handler), and aborts.
- *   - All functions may be called from any thread, unless their comment says otherwise. None may be
- *     called from a signal handler, nor in a child forked while other threads were inside calls.
+ *   - All functions may be called from any thread, unless their comment says otherwise, but not from a
+ *     signal handler. None is a cancellation point.
+ *   - A child of fork may use every pool, whatever other threads were doing; what those held, took or
+ *     gave back at that moment counts as out there. Not after vfork or a bare clone.
+ *   - A filter of system calls (seccomp) that refuses membarrier must be there before the first pool is
+ *     made: one that comes later has the process abort when a pool's entries run short.
  *
  * Sizes are in bytes. C99 and C++11 onwards, 64-bit Linux.
  */
@@ -1061,6 +1065,8 @@ void r_mempool_dump_json(const struct r_mempool *rmp, FILE *out);
  */
 void mempool_dump_all_json(FILE *out);
 
+extern int pthread_setcancelstate(int state, int *before);
+
 /**
  * Sets the function that is called when the library finds a misuse. Without one, a line is written to
  * stderr.
@@ -1070,12 +1076,13 @@ void mempool_dump_all_json(FILE *out);
  * twice. A handler is there to log in the program's own way, to stop for a debugger, or to end the
  * process in another way, by `_exit`.
  *
- * The handler runs in the thread that made the call, inside of that call. It may be called by several
- * threads at once. It must return or end the process: no `longjmp`, no C++ exception, no
- * `pthread_exit`. A lock of the pool may be held, so it must not call the library's functions on that
- * pool, nor wait for a thread that does; after `MEMPOOL_MISUSE_LEAK` it may, but for destroying that
- * pool. A misuse that the handler commits itself is not given to it again: its line goes to stderr, and
- * the process aborts.
+ * The handler runs in the thread that made the call, inside of that call, with no lock of the library's
+ * held and with cancellation off. It may be called by several threads at once. It must return or end the
+ * process: no `longjmp`, no C++ exception, no `pthread_exit`. It may call the library's functions, to
+ * count that pool's entries for one, but not destroy that pool, nor fork and use pools in the child. A
+ * pool that was found to have the same memory free twice hands out none of it any more: NULL with
+ * ENOMEM, or from the heap. A misuse that the handler commits itself is not given to it again: its line
+ * goes to stderr, and the process aborts.
  *
  * ```c
  * static void on_misuse(const mempool_misuse *report, void *context)

@@ -269,7 +269,8 @@ impl Depot {
 
     /// How many slots are not here.
     pub fn out(&self) -> u32 {
-        self.capacity - self.free()
+        // With a slot here twice there may be more.
+        self.capacity.saturating_sub(self.free())
     }
 
     /// This slot and all above were never handed out.

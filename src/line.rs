@@ -2,6 +2,8 @@
 
 /// Bytes of a line, its end included.
 const ROOM: usize = 320;
+/// How often a line is begun or continued to be written, if signals or a slow reader get in between.
+const ATTEMPTS: usize = 100;
 
 /// A line of bounded length; what does not fit is cut.
 ///
@@ -67,12 +69,39 @@ impl Line {
         std::str::from_utf8(&self.bytes[..self.len]).unwrap()
     }
 
-    /// Writes it to stderr, with one system call.
+    /// Writes it to stderr, with one system call if that takes all of it. `errno` stays as it was.
+    ///
+    /// By number: libc's function is a point of cancellation, and a thread that is to report a misuse
+    /// must not end there and leave the process alive.
     pub fn write(mut self) {
         self.bytes[self.len] = b'\n';
-        // SAFETY: the bytes are this function's own. If stderr can't be written, nothing can be done
-        // about it here.
-        unsafe { libc::write(libc::STDERR_FILENO, self.bytes.as_ptr().cast(), self.len + 1) };
+        // SAFETY: `errno` is the calling thread's own, and the kernel reads the bytes it is given.
+        unsafe {
+            let errno = libc::__errno_location();
+            let before = *errno;
+            write_all(&self.bytes[..=self.len], |bytes| {
+                let (start, len) = (bytes.as_ptr(), bytes.len());
+                let written = libc::syscall(libc::SYS_write, libc::STDERR_FILENO, start, len);
+                usize::try_from(written).map_err(|_| *errno)
+            });
+            *errno = before;
+        }
+    }
+}
+
+/// Has `write` write all of it: it says how much it wrote, or with which `errno` it failed. Goes on after
+/// a part and after a signal, not for ever. What can't be written is lost: nothing can be done about it.
+fn write_all(mut bytes: &[u8], mut write: impl FnMut(&[u8]) -> Result<usize, i32>) {
+    for _ in 0..ATTEMPTS {
+        match write(bytes) {
+            Ok(0) => return,
+            Ok(written) => bytes = &bytes[written.min(bytes.len())..],
+            Err(libc::EINTR) => {}
+            Err(_) => return,
+        }
+        if bytes.is_empty() {
+            return;
+        }
     }
 }
 
@@ -87,6 +116,30 @@ mod tests {
         assert_eq!(line.as_str().len(), ROOM - 1);
         assert!(!line.as_str().contains('\n'));
         assert_eq!(line.bytes[ROOM - 1], 0);
+    }
+
+    #[test]
+    fn what_was_not_written_is_written_again() {
+        type Answers<'a> = &'a [Result<usize, i32>];
+        let written = |answers: Answers| {
+            let (mut text, mut answers) = (Vec::new(), answers.iter().cycle());
+            let mut calls = 0;
+            write_all(b"a line\n", |bytes| {
+                calls += 1;
+                let answer = *answers.next().unwrap();
+                text.extend_from_slice(&bytes[..answer.unwrap_or(0).min(bytes.len())]);
+                answer.map(|len| len.min(bytes.len()))
+            });
+            (String::from_utf8(text).unwrap(), calls)
+        };
+        let whole = |calls| ("a line\n".to_string(), calls);
+        assert_eq!(written(&[Ok(7)]), whole(1));
+        assert_eq!(written(&[Ok(3), Ok(4)]), whole(2));
+        assert_eq!(written(&[Ok(1)]), whole(7));
+        assert_eq!(written(&[Err(libc::EINTR), Ok(2)]), whole(8));
+        assert_eq!(written(&[Ok(2), Err(libc::EBADF)]), ("a ".into(), 2));
+        assert_eq!(written(&[Ok(0)]), (String::new(), 1));
+        assert_eq!(written(&[Err(libc::EINTR)]), (String::new(), ATTEMPTS));
     }
 
     #[test]

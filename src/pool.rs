@@ -17,7 +17,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 pub use self::bulk::all_or_none;
 use self::guard::Quarantine;
 pub use self::refuse::refuse;
-use self::trade::Shared;
+use self::trade::{Damage, Shared};
 use crate::cache::{Cache, Element, Unsettled};
 use crate::cache_plan::CachePlan;
 use crate::collection::{Collection, Policy};
@@ -82,8 +82,8 @@ pub struct Pool {
     capacity: u32,       // slots
     larger: Option<NonNull<Pool>>, // the collection's pool of the next larger entries
     traits: Traits,
+    align: u16, // of every entry
     caches: CachePlan,
-    align: usize,                    // of every entry
     collection: NonNull<Collection>, // holds the name and the memory
     seal: usize,                     // says that this is a live pool
     // Written by calls.
@@ -200,7 +200,7 @@ impl Pool {
     /// An entry of `size` bytes from the heap, owned by this pool. None if the heap has none.
     #[cold]
     pub fn alloc_dynamic(&self) -> Option<Entry> {
-        dynamic::alloc(&self.dynamic, self.address(), self.elem_size, self.align)
+        dynamic::alloc(&self.dynamic, self.address(), self.elem_size, self.align.into())
             .unwrap_or_else(|fault| self.stop(fault))
     }
 
@@ -368,6 +368,7 @@ impl Pool {
             pending: 0,
             reserved: 0,
             peak: 0,
+            damage: Damage::None,
         };
         let pool = Self {
             any_distance: if traits.single_thread { 0 } else { usize::MAX },
@@ -380,7 +381,7 @@ impl Pool {
             capacity,
             caches,
             elem_size: class.elem_size,
-            align,
+            align: u16::try_from(align).ok()?,
             traits,
             collection,
             seal: seal_of(place),
@@ -405,7 +406,7 @@ impl Pool {
     /// Deals this pool its slots and tells it which pool is next. None if they don't fit.
     pub fn finish(&mut self, cursor: &mut Cursor, larger: Option<NonNull<Pool>>) -> Option<()> {
         self.larger = larger;
-        let first = cursor.deal(self.stride * self.capacity as usize, self.align, WORD)?;
+        let first = cursor.deal(self.stride * self.capacity as usize, self.align.into(), WORD)?;
         // SAFETY: the first slot begins there, with its word.
         self.slots = unsafe { first.add(WORD) };
         self.slots.as_ptr().expose_provenance();
@@ -418,7 +419,9 @@ impl Pool {
     /// Releases the dynamic entries and breaks the seal. `wipe_words`: the slots' memory will be
     /// used for something else, and no word of ours may stay in it.
     pub fn retire(&mut self, wipe_words: bool) {
-        self.dynamic.lock().release_all().unwrap_or_else(|fault| self.stop(fault));
+        // The lock goes first: a handler of misuse may count.
+        let released = self.dynamic.lock().release_all();
+        released.unwrap_or_else(|fault| self.stop(fault));
         self.seal = 0;
         if self.traits.guarded() {
             self.retire_guarded();
@@ -449,7 +452,7 @@ impl Pool {
         let out = (0..depot.fresh())
             .filter(|&slot| {
                 let entry = self.entry(slot);
-                assert_eq!(entry.address() % self.align, 0);
+                assert_eq!(entry.address() % usize::from(self.align), 0);
                 assert_eq!(self.slot(entry), slot);
                 // SAFETY: it is a slot of this pool's.
                 let decoded = unsafe { entry.decode_shared() };

@@ -5,7 +5,7 @@
 
 #![allow(non_camel_case_types)] // they are C's
 
-use core::ffi::{c_char, c_void};
+use core::ffi::{c_char, c_int, c_void};
 use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicUsize, Ordering};
 
 use crate::lock::Locked;
@@ -134,6 +134,13 @@ fn pair(number: usize) -> Option<(mempool_misuse_handler, *mut c_void)> {
 /// the next goes without.
 static INSIDE: [AtomicI32; 16] = [const { AtomicI32::new(0) }; 16];
 
+unsafe extern "C" {
+    // Not in the libc crate.
+    fn pthread_setcancelstate(state: c_int, before: *mut c_int) -> c_int;
+}
+
+const PTHREAD_CANCEL_DISABLE: c_int = 1;
+
 /// Calls the handler. False if there is none, or if this thread is inside of it already: a handler that
 /// misuses something is not called again.
 pub fn deliver(report: &mempool_misuse) -> bool {
@@ -149,8 +156,16 @@ pub fn deliver(report: &mempool_misuse) -> bool {
         inside.compare_exchange(0, thread, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     };
     let Some(inside) = INSIDE.iter().find(claim) else { return false };
-    // SAFETY: whoever set it promised that it can be called with such a report and its context.
-    unsafe { function(report, context) };
+    // A thread that was cancelled must not end in there: it would leave a process alive that is to end,
+    // or a pool that is being destroyed.
+    let mut cancellable = 0;
+    // SAFETY: whoever set it promised that it can be called with such a report and its context. The
+    // state is the thread's own, and afterwards what it was.
+    unsafe {
+        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &mut cancellable);
+        function(report, context);
+        pthread_setcancelstate(cancellable, &mut cancellable);
+    }
     inside.store(0, Ordering::Relaxed);
     true
 }

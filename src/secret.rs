@@ -41,9 +41,11 @@ pub fn draw() {
 fn random() -> usize {
     let mut word = 0usize;
     let size = size_of::<usize>();
+    // By number: libc's function may be a point of cancellation.
     // SAFETY: the kernel writes at most `size` bytes into `word`.
-    let got = unsafe { libc::getrandom((&raw mut word).cast(), size, libc::GRND_NONBLOCK) };
-    if got == size as isize {
+    let got =
+        unsafe { libc::syscall(libc::SYS_getrandom, &raw mut word, size, libc::GRND_NONBLOCK) };
+    if usize::try_from(got) == Ok(size) {
         return word;
     }
     // No getrandom (an old kernel, a sandbox, early boot): the 16 random bytes that the kernel

@@ -3,10 +3,16 @@
 //! A thread takes the lowest free index on its first slow path and gives it back when it ends; the
 //! next thread with that index inherits its caches. What a thread keeps is not the index but its
 //! cache's distance from the first, so that finding a cache is one addition.
+//!
+//! A key of thread-specific data tells that a thread ends. If its first call comes in the very last
+//! round of such data's destructors, it does not: so each index has a robust mutex that its owner holds,
+//! and of which the kernel says when the owner is dead. Who claims an index looks there for one.
 
-use core::ffi::c_void;
+use core::cell::UnsafeCell;
+use core::ffi::{c_int, c_void};
+use core::mem::MaybeUninit;
 use core::ptr;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// How many threads at once can have an index. Those beyond work without a cache.
 pub const MAX_THREADS: usize = 64;
@@ -19,7 +25,7 @@ pub const CACHE_DISTANCE: usize = 64;
 /// Above every distance, as is -1, what a thread starts with.
 const ENDED: usize = usize::MAX - 1;
 
-/// Bit `i` is set while a thread has index `i`.
+/// Bit `i` is set while a thread has index `i`, also when that thread is dead.
 static TAKEN: AtomicU64 = AtomicU64::new(0);
 
 static_assertions::const_assert_eq!(MAX_THREADS, u64::BITS as usize);
@@ -69,14 +75,153 @@ pub fn claim() -> bool {
     if local::get() == ENDED || key == 0 {
         return false;
     }
-    let Some(index) = take_bit() else { return false };
+    let Some(index) = inherit().or_else(take_bit_and_hold) else { return false };
     // SAFETY: the key exists. The value says no more than that the destructor is to run.
     if unsafe { libc::pthread_setspecific(key - 1, ptr::without_provenance(index + 1)) } != 0 {
-        give_bit(index);
+        give_back(index);
         return false;
     }
     local::set(index * CACHE_DISTANCE);
     true
+}
+
+/// An index of a thread that died without giving it back, if that is lower than the lowest free one.
+///
+/// While some are free, it looks at all those: once for each thread. While none is, at one for each
+/// call, in turn: then many threads may ask all the time.
+fn inherit() -> Option<usize> {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    // Relaxed: what an owner left is seen through its mutex.
+    let lowest_free = TAKEN.load(Ordering::Relaxed).trailing_ones() as usize;
+    if lowest_free < MAX_THREADS {
+        return (0..lowest_free).find(|&index| LIVES[index].inherit());
+    }
+    // Relaxed: which one is looked at matters to nobody.
+    let index = NEXT.load(Ordering::Relaxed) % MAX_THREADS;
+    NEXT.store(index + 1, Ordering::Relaxed);
+    LIVES[index].inherit().then_some(index)
+}
+
+fn take_bit_and_hold() -> Option<usize> {
+    let index = take_bit()?;
+    if LIVES[index].hold() {
+        return Some(index);
+    }
+    give_bit(index);
+    None
+}
+
+fn give_back(index: usize) {
+    LIVES[index].let_go();
+    give_bit(index);
+}
+
+/// Says whether the owner of an index lives.
+///
+/// Invariant: `ready` => the mutex is one, robust. A thread has the index => it holds the mutex; and
+/// whoever finds that the holder is dead holds it from then on, and has the index: to one thread alone
+/// does the mutex say so.
+struct Life {
+    ready: AtomicBool,
+    mutex: UnsafeCell<libc::pthread_mutex_t>,
+}
+
+// SAFETY: a mutex is there for many threads. It is made by a thread that has the bit of its index, and
+// before `ready`.
+unsafe impl Sync for Life {}
+
+static LIVES: [Life; MAX_THREADS] = [const {
+    Life { ready: AtomicBool::new(false), mutex: UnsafeCell::new(libc::PTHREAD_MUTEX_INITIALIZER) }
+}; MAX_THREADS];
+
+/// Of whom the mutex was taken.
+#[derive(PartialEq, Eq)]
+enum Taken {
+    Free,
+    FromDead,
+    No,
+}
+
+/// How often the new owner of an index tries to have its mutex, at which others may be looking.
+const TRIES: usize = 1000;
+
+const PTHREAD_MUTEX_ROBUST: c_int = 1; // not in the libc crate
+
+impl Life {
+    /// Holds the mutex from now on, for a thread that has just taken the bit. False if it can't be had:
+    /// then the thread must not have the index.
+    fn hold(&self) -> bool {
+        // Relaxed: who had the bit before has written it, and the bit came with an Acquire.
+        if !self.ready.load(Ordering::Relaxed) {
+            if !self.make() {
+                // No robust mutexes here: then nobody inherits.
+                return true;
+            }
+            // Release pairs with the Acquire in `inherit`.
+            self.ready.store(true, Ordering::Release);
+        }
+        for _ in 0..TRIES {
+            if self.try_take() != Taken::No {
+                return true;
+            }
+            core::hint::spin_loop();
+        }
+        false
+    }
+
+    /// Holds the mutex from now on if its holder is dead.
+    fn inherit(&self) -> bool {
+        // Acquire: see `hold`.
+        if !self.ready.load(Ordering::Acquire) {
+            return false;
+        }
+        match self.try_take() {
+            Taken::FromDead => true,
+            Taken::Free => {
+                // Nobody has the index, or its owner is about to hold it, or just gave it back.
+                self.let_go();
+                false
+            }
+            Taken::No => false,
+        }
+    }
+
+    /// All that a dead thread did is seen: the kernel marks its mutex after that, and this takes the
+    /// mutex with an Acquire.
+    fn try_take(&self) -> Taken {
+        // SAFETY: the mutex is one.
+        unsafe {
+            match libc::pthread_mutex_trylock(self.mutex.get()) {
+                0 => Taken::Free,
+                libc::EOWNERDEAD => {
+                    libc::pthread_mutex_consistent(self.mutex.get());
+                    Taken::FromDead
+                }
+                _ => Taken::No,
+            }
+        }
+    }
+
+    /// Gives the mutex back, which the calling thread holds.
+    fn let_go(&self) {
+        // Relaxed: the thread has the bit, or has seen it.
+        if self.ready.load(Ordering::Relaxed) {
+            // SAFETY: the mutex is one.
+            unsafe { libc::pthread_mutex_unlock(self.mutex.get()) };
+        }
+    }
+
+    fn make(&self) -> bool {
+        let mut attributes = MaybeUninit::uninit();
+        // SAFETY: a plain sequence of calls; the attributes are there after the first. The mutex is the
+        // caller's alone.
+        unsafe {
+            libc::pthread_mutexattr_init(attributes.as_mut_ptr()) == 0
+                && libc::pthread_mutexattr_setrobust(attributes.as_mut_ptr(), PTHREAD_MUTEX_ROBUST)
+                    == 0
+                && libc::pthread_mutex_init(self.mutex.get(), attributes.as_ptr()) == 0
+        }
+    }
 }
 
 fn take_bit() -> Option<usize> {
@@ -104,9 +249,16 @@ fn give_bit(index: usize) {
 /// # Safety
 /// No other thread exists: this is a child of fork.
 pub unsafe fn keep_own_alone() {
-    let own = own_index().map_or(0, |index| 1 << index);
-    // Relaxed: threads started from here on see it.
-    TAKEN.store(own, Ordering::Relaxed);
+    let own = own_index();
+    // Relaxed, all: threads started from here on see it.
+    TAKEN.store(own.map_or(0, |index| 1 << index), Ordering::Relaxed);
+    // Their holders were threads of the parent's.
+    for life in &LIVES {
+        life.ready.store(false, Ordering::Relaxed);
+    }
+    if let Some(index) = own {
+        LIVES[index].hold();
+    }
 }
 
 /// The calling thread's index, if it has one.
@@ -124,7 +276,7 @@ pub fn taken() -> u32 {
 /// The destructor of the key: the last thing the thread's index sees of it.
 unsafe extern "C" fn thread_ends(value: *mut c_void) {
     local::set(ENDED);
-    give_bit(value as usize - 1);
+    give_back(value as usize - 1);
 }
 
 // The variable itself: -1 in a thread that is new.

@@ -13,12 +13,13 @@ pub use crate::report::{mempool_misuse, mempool_misuse_handler, mempool_misuse_k
 /// twice. A handler is there to log in the program's own way, to stop for a debugger, or to end the
 /// process in another way, by `_exit`.
 ///
-/// The handler runs in the thread that made the call, inside of that call. It may be called by several
-/// threads at once. It must return or end the process: no `longjmp`, no C++ exception, no
-/// `pthread_exit`. A lock of the pool may be held, so it must not call the library's functions on that
-/// pool, nor wait for a thread that does; after `MEMPOOL_MISUSE_LEAK` it may, but for destroying that
-/// pool. A misuse that the handler commits itself is not given to it again: its line goes to stderr, and
-/// the process aborts.
+/// The handler runs in the thread that made the call, inside of that call, with no lock of the library's
+/// held and with cancellation off. It may be called by several threads at once. It must return or end the
+/// process: no `longjmp`, no C++ exception, no `pthread_exit`. It may call the library's functions, to
+/// count that pool's entries for one, but not destroy that pool, nor fork and use pools in the child. A
+/// pool that was found to have the same memory free twice hands out none of it any more: NULL with
+/// ENOMEM, or from the heap. A misuse that the handler commits itself is not given to it again: its line
+/// goes to stderr, and the process aborts.
 ///
 /// ```c
 /// static void on_misuse(const mempool_misuse *report, void *context)

@@ -5,10 +5,10 @@
 
 use core::ptr::NonNull;
 
+use super::trade::Damage;
 use super::{Pool, slot_number};
 use crate::cache::Cache;
 use crate::likely_owner::expect;
-use crate::misuse::Kind;
 use crate::slot::{Entry, State};
 use crate::zero::zero;
 
@@ -28,7 +28,8 @@ impl Pool {
         if missing > shared.depot.free() as usize {
             self.take_back_from_caches(&mut shared);
             cache = None;
-            if places.len() > shared.depot.free() as usize {
+            if shared.damage != Damage::None || places.len() > shared.depot.free() as usize {
+                self.leave(shared);
                 return false;
             }
         }
@@ -135,7 +136,8 @@ impl Pool {
                 .iter()
                 .map(|payload| slot_number(*payload as usize, slots, shift, inverse)),
         );
-        given.unwrap_or_else(|slot| self.stop((Kind::DoubleFree, self.entry(slot))));
+        given.unwrap_or_else(|slot| shared.note_damage(slot));
+        self.leave(shared);
     }
 
     /// Takes back all entries, dynamic ones included. O(slots that were ever used).

@@ -118,6 +118,7 @@ impl Pool {
         let mut shared = self.shared.lock();
         if let Some(longest) = shared.quarantine.exchange(self.slot(entry)) {
             self.give(&mut shared, self.entry(longest));
+            self.leave(shared);
         }
     }
 
@@ -126,14 +127,14 @@ impl Pool {
         let Shared { depot, quarantine, visits, .. } = &mut *shared;
         let slot = if depot.free() == 0 {
             quarantine.take_longest()
-        } else if !self.traits.hardened {
-            depot.take()
-        } else {
+        } else if self.traits.hardened {
             *visits = visits.wrapping_add(1);
             depot.take_random(keyed(self.address() ^ *visits as usize) as u32)
+        } else {
+            depot.take()
         };
         shared.note_peak();
-        slot
+        self.leave(shared).then_some(slot).flatten()
     }
 
     /// An entry from the heap in place of each of the pool's own.
@@ -193,17 +194,21 @@ impl Pool {
     }
 
     /// Whether somebody wrote behind the entry.
-    #[inline(never)]
     fn overflowed(&self, entry: Entry) -> bool {
+        let next = self.slot(entry) + 1;
+        !self.has_canary(entry) || (next < self.capacity && !self.has_word_of_ours(next))
+    }
+
+    /// Whether what `write_canary` wrote is there; always, where there is no space for it.
+    #[inline(never)]
+    fn has_canary(&self, entry: Entry) -> bool {
         let (space, len) = self.space_behind(entry);
         // SAFETY: inside the slot, which is this call's.
         let space = unsafe { core::slice::from_raw_parts(space, len) };
-        let whole = space
+        space
             .chunks(WORD)
             .enumerate()
-            .all(|(i, bytes)| bytes.iter().zip(canary(entry, i)).all(|(&b, canary)| b == canary));
-        let next = self.slot(entry) + 1;
-        !whole || (next < self.capacity && !self.has_word_of_ours(next))
+            .all(|(i, bytes)| bytes.iter().zip(canary(entry, i)).all(|(&b, canary)| b == canary))
     }
 
     fn has_word_of_ours(&self, slot: u32) -> bool {
@@ -213,14 +218,28 @@ impl Pool {
             || decoded.owner_and_state().is_some_and(|(owner, _)| owner == self.address())
     }
 
+    /// Whether it is sure that a slot's entry was never out: nothing is there that a hardened pool writes
+    /// when it hands one out.
+    pub(super) fn was_never_marked(&self, slot: u32) -> bool {
+        let entry = self.entry(slot);
+        // SAFETY: it is a slot of this pool's.
+        self.looks() && unsafe { entry.decode_shared() }.is_blank() && !self.has_canary(entry)
+    }
+
     /// Before the first entry goes out: no slot was touched.
     #[cold]
     #[inline(never)]
     pub(super) fn prepare_guarded(&self) {
         if self.traits.hardened {
-            // A caller's buffer may contain anything.
-            // SAFETY: nobody knows the pool yet.
-            (0..self.capacity).for_each(|slot| unsafe { self.entry(slot).wipe() });
+            // A caller's buffer may contain anything, what an earlier pool wrote included.
+            for entry in (0..self.capacity).map(|slot| self.entry(slot)) {
+                let (space, len) = self.space_behind(entry);
+                // SAFETY: nobody knows the pool yet; the space is inside the slot.
+                unsafe {
+                    entry.wipe();
+                    space.write_bytes(0, len);
+                }
+            }
         }
         self.tell(|| {
             watcher::opened(self.as_ptr());

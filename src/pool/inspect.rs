@@ -67,7 +67,7 @@ impl Pool {
         shared.active = 0;
         shared.reserved = 0;
         shared.peak = shared.handed();
-        drop(shared);
+        self.leave(shared);
         self.dynamic.lock().forget_peak();
         self.exhausted.store(0, Ordering::Relaxed);
         self.failed.store(0, Ordering::Relaxed);

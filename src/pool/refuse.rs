@@ -70,7 +70,8 @@ impl Pool {
         let untouched = self
             .shared
             .lock_unless_held()
-            .is_some_and(|shared| slot >= shared.depot.fresh() as usize);
+            .is_some_and(|shared| slot >= shared.depot.fresh() as usize)
+            || self.was_never_marked(slot as u32);
         Some(if untouched { Kind::NeverOut } else { Kind::HeaderOverwritten })
     }
 }

@@ -7,6 +7,7 @@ use crate::cache_plan::CachePlan;
 use crate::depot::Depot;
 use crate::fence;
 use crate::likely_owner::expect;
+use crate::lock::Guard;
 use crate::misuse::Kind;
 use crate::slot::{Entry, State};
 use crate::thread_index::{self, CACHE_DISTANCE};
@@ -19,6 +20,14 @@ const VISITS_AFTER_SHORTAGE: u32 = 4096;
 const PLENTY: u32 = 16;
 /// A cache of fewer entries is not worth the trouble.
 const SMALLEST_TARGET: usize = 8;
+
+/// What is known of a double free that came as far as the depot: the same slot may be there twice.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Damage {
+    None,
+    Seen(u32), // the slot; whoever holds the lock tells when it has given that back
+    Told,      // the process is about to end
+}
 
 /// What threads share, behind the lock.
 ///
@@ -34,17 +43,19 @@ pub(super) struct Shared {
     pub(super) pending: u32,  // entries of a bypassed pool that are on their way from the heap
     pub(super) reserved: u32, // slots in caches that can't go out without the lock
     pub(super) peak: u32,     // the most that were out at once
+    pub(super) damage: Damage,
 }
 
 impl Shared {
     /// How many slots are in caches or out.
     pub(super) fn handed(&self) -> u32 {
-        self.depot.out() - self.quarantine.len()
+        // A double free can have brought more back than there is, until it is told.
+        self.depot.out().saturating_sub(self.quarantine.len())
     }
 
     /// Slots went out, or into caches.
     pub(super) fn note_peak(&mut self) {
-        self.peak = self.peak.max(self.handed() - self.reserved);
+        self.peak = self.peak.max(self.handed().saturating_sub(self.reserved));
     }
 
     /// Lets a cache hand out without the lock what makes no new high-water mark: exactly that for one
@@ -55,7 +66,7 @@ impl Shared {
     /// The cache is the thread's own, open and settled.
     pub(super) unsafe fn set_reserve(&mut self, cache: &Cache) {
         let others = self.reserved - cache.reserve() as u32;
-        let all_out = self.handed() - others;
+        let all_out = self.handed().saturating_sub(others);
         let len = cache.len() as u32;
         let ahead = if self.active > 1 { len / 8 } else { 0 };
         let reserve = all_out.saturating_sub(self.peak).min(len - ahead);
@@ -80,6 +91,14 @@ impl Shared {
             && self.depot.free() > capacity / PLENTY
         {
             self.open = true;
+        }
+    }
+
+    /// A slot's entry was freed twice.
+    #[cold]
+    pub(super) fn note_damage(&mut self, slot: u32) {
+        if self.damage == Damage::None {
+            self.damage = Damage::Seen(slot);
         }
     }
 }
@@ -124,7 +143,7 @@ impl Pool {
             unsettled = true;
         }
         let mut shared = self.shared.lock();
-        let entry = own
+        let taken = own
             // SAFETY: the cache is the thread's own, and this call holds the lock.
             .and_then(|cache| unsafe { self.alloc_through(cache, &mut shared, unsettled) })
             .or_else(|| {
@@ -135,10 +154,12 @@ impl Pool {
                 let slot = shared.depot.take()?;
                 shared.note_peak();
                 Some(self.entry(slot))
-            })?;
-        // SAFETY: the slot was free, so it is this call's.
-        unsafe { entry.mark(self.address(), State::Out) };
-        Some(entry)
+            });
+        if let Some(entry) = taken {
+            // SAFETY: the slot was free, so it is this call's.
+            unsafe { entry.mark(self.address(), State::Out) };
+        }
+        self.leave(shared).then_some(taken).flatten()
     }
 
     /// Gets an entry from the depot, and more into the cache if there is plenty. None if the cache
@@ -167,6 +188,9 @@ impl Pool {
                     shared.note_peak();
                 }
                 return Some(entry);
+            }
+            if shared.damage != Damage::None {
+                return None;
             }
             let target = self.adjust(cache, shared)?;
             let slot = shared.depot.take()?;
@@ -213,6 +237,7 @@ impl Pool {
                 let mut shared = self.shared.lock();
                 shared.visit(self.capacity);
                 self.give(&mut shared, entry);
+                self.leave(shared);
             }
         }
     }
@@ -230,9 +255,10 @@ impl Pool {
             if !cache.is_open() {
                 cache.clear(|entry| self.give(&mut shared, entry));
             }
-            let Some(target) = self.adjust(cache, &mut shared) else { return };
-            let (elements, len) = cache.elements();
-            if len >= target {
+            if let Some(target) = self.adjust(cache, &mut shared)
+                && let (elements, len) = cache.elements()
+                && len >= target
+            {
                 let oldest = len - target / 2;
                 let (slots, shift, inverse) = (self.slots, self.stride_shift, self.stride_inverse);
                 let given = shared.depot.give_many(
@@ -240,12 +266,13 @@ impl Pool {
                         .iter()
                         .map(|payload| slot_number(*payload as usize, slots, shift, inverse)),
                 );
-                given.unwrap_or_else(|slot| self.stop((Kind::DoubleFree, self.entry(slot))));
+                given.unwrap_or_else(|slot| shared.note_damage(slot));
                 elements.copy_within(oldest..len, 0);
                 cache.set_len(len - oldest);
                 shared.set_reserve(cache);
             }
         }
+        self.leave(shared);
     }
 
     /// Opens or closes the caller's own cache and sets its ceiling, by what the depot has to share
@@ -304,11 +331,30 @@ impl Pool {
         shared.visits = 0;
     }
 
-    /// Gives a free slot to the depot.
+    /// Gives a free slot to the depot. [`leave`](Self::leave) must follow.
     pub(super) fn give(&self, shared: &mut Shared, entry: Entry) {
-        if !shared.depot.give(self.slot(entry)) {
-            self.stop((Kind::DoubleFree, entry));
+        let slot = self.slot(entry);
+        if !shared.depot.give(slot) {
+            shared.note_damage(slot);
         }
+    }
+
+    /// Gives the lock back, and then tells what was noted under it: a handler of misuse may use the
+    /// pool. False if another thread is telling that already, or a handler came here: nothing that the
+    /// depot has may be handed out.
+    pub(super) fn leave(&self, shared: Guard<'_, Shared>) -> bool {
+        shared.damage == Damage::None || self.leave_damaged(shared)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn leave_damaged(&self, mut shared: Guard<'_, Shared>) -> bool {
+        let damage = core::mem::replace(&mut shared.damage, Damage::Told);
+        drop(shared);
+        if let Damage::Seen(slot) = damage {
+            self.stop((Kind::DoubleFree, self.entry(slot)));
+        }
+        false
     }
 
     /// The owner's side of the protocol on a detour.
