@@ -28,6 +28,8 @@ done
 
 rm -rf "$target/counts"
 mkdir -p "$target/counts" "$target/c"
+# Build scripts count too, and would leave their counts beside the sources.
+export LLVM_PROFILE_FILE=$target/build-%p.profraw
 export RUSTFLAGS="-Cinstrument-coverage -Cllvm-args=-runtime-counter-relocation" CMEMPOOL_PREFIX=''
 cd "$root"
 
