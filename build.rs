@@ -8,9 +8,10 @@ use std::{env, fs};
 mod man;
 
 /// The files whose public items are the C face, in the order in which a reader wants them.
-const FACE: [&str; 8] = [
+const FACE: [&str; 9] = [
     "src/capi/ordinary.rs",
     "src/capi/ranged.rs",
+    "src/backing.rs",
     "src/capi/options.rs",
     "src/capi/bulk.rs",
     "src/stats.rs",
@@ -25,6 +26,7 @@ fn main() {
     println!("cargo::rerun-if-changed=man/generate.rs");
     println!("cargo::rerun-if-changed=man/reading.rs");
     println!("cargo::rerun-if-changed=CHANGELOG.md");
+    println!("cargo::rerun-if-changed=src/backing.rs");
     println!("cargo::rerun-if-changed=src/report.rs");
     println!("cargo::rerun-if-changed=src/stats.rs");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));

@@ -78,8 +78,8 @@
 /* ---- Make a pool with options --------------------------------------------------------------- */
 
 /**
- * Flag: when all entries are out, take from the heap. Ordinary pools only; a ranged pool has a
- * policy.
+ * Flag: when all entries are out, take from the heap, or from the pool's backing. Ordinary pools only;
+ * a ranged pool has a policy.
  */
 #define MEMPOOL_FALL_BACK 1
 
@@ -119,6 +119,43 @@
  * entry's size; an entry takes 16 bytes more (not in a caller's buffer).
  */
 #define MEMPOOL_HARDENED 32
+
+/**
+ * Flag: put the pool into huge pages of 2 MiB that the system keeps ready (`vm.nr_hugepages`): fewer
+ * TLB misses, and memory that is never swapped out. The pool's memory is rounded up to a multiple of that.
+ * Where the system has not enough of them the pool has ordinary pages, as without the flag: for 2 MiB
+ * and more it asks the kernel for transparent huge pages. EINVAL with a buffer or a backing; hardened
+ * pools have ordinary pages. A pool in huge pages is not there in a child of fork: a call on it, or a free
+ * of its entries, ends there in SIGSEGV. (The kernel sets none aside for a child, and would kill it at
+ * its first write.)
+ */
+#define MEMPOOL_HUGE_PAGES 64
+
+/**
+ * Flag: lock the pool's memory (`mlock`): it is never swapped out. Where that is refused, create fails
+ * with `mlock`'s EPERM, ENOMEM or EAGAIN. Locking provides every page, `MEMPOOL_NO_PREFAULT` or not.
+ * Whole pages are locked, and unlocked when the pool is destroyed. Locks don't add up: of a buffer's or a
+ * backing's memory, what else lies in its first and last page goes the same way, and a lock that the
+ * program had on it is gone, too. Not locked are entries that come from the heap or the backing (with
+ * the word `bypass` in `CMEMPOOL_OPTIONS` that is all of them) and, as always, the memory of a child of
+ * fork.
+ */
+#define MEMPOOL_LOCKED 128
+
+/**
+ * Note: the pool is in huge pages that the system kept ready.
+ */
+#define MEMPOOL_NOTE_HUGE_PAGES 1
+
+/**
+ * Note: `MEMPOOL_HUGE_PAGES` was asked for, and the pool has ordinary pages.
+ */
+#define MEMPOOL_NOTE_HUGE_PAGES_REFUSED 2
+
+/**
+ * Note: the pool's memory was locked at create.
+ */
+#define MEMPOOL_NOTE_LOCKED 4
 
 /* ---- Measure or declare a buffer ------------------------------------------------------------ */
 
@@ -231,12 +268,50 @@ typedef struct r_mempool r_mempool;
 /* ---- Make a pool with options --------------------------------------------------------------- */
 
 /**
+ * Where a pool's memory comes from, in place of the kernel and of `malloc`. Start from
+ * `MEMPOOL_BACKING_INIT`, and give both functions.
+ *
+ * `alloc` is called once by create (not for a pool in a buffer), and once for each entry that would
+ * come from the heap. `free` gets each block back, with the size that was asked for: that of an entry
+ * when the entry is freed, the pool's own, and those of entries that were never freed, in
+ * `mempool_destroy` or `r_mempool_destroy`, in any order. The struct is copied; what `context` points to
+ * must be there as long as the pool.
+ *
+ * Both run in the thread that called the library, in several at once if the pool is not for a single
+ * thread. No lock is held meanwhile: they may use other pools, make and destroy them, and fork. They
+ * must not use the pool they work for, and must return (no `longjmp`, no C++ exception).
+ */
+typedef struct mempool_backing {
+    /**
+     * `sizeof(mempool_backing)`.
+     */
+    size_t struct_size;
+    /**
+     * Returns `size` bytes, whatever they contain, at a multiple of `alignment`; NULL if there are
+     * none: then create fails with ENOMEM, and so does taking an entry. `alignment` is 16 for the
+     * pool's own memory, and the pool's alignment for an entry: a pool without an alignment of its own is
+     * content with what `malloc` returns. Memory at another address is given back at once; then create
+     * fails with EINVAL, and taking an entry with ENOMEM. No other process may share the memory.
+     */
+    void *(*alloc)(size_t size, size_t alignment, void *context);
+    /**
+     * Takes back what `alloc` returned, with the same size. It may unmap it.
+     */
+    void (*free)(void *memory, size_t size, void *context);
+    /**
+     * The last argument of both.
+     */
+    void *context;
+} mempool_backing;
+
+/**
  * What an ordinary pool is to be. Start from `MEMPOOL_OPTIONS_INIT`, which sets `struct_size`
  * and leaves the rest 0; 0 means the default wherever it is allowed.
  */
 typedef struct mempool_options {
     /**
-     * `sizeof(mempool_options)`: tells the library which version of this struct it got.
+     * `sizeof(mempool_options)`: tells the library which version of this struct it got. Programs
+     * compiled when it ended with `flags` say 64.
      */
     size_t struct_size;
     /**
@@ -259,7 +334,7 @@ typedef struct mempool_options {
     /**
      * Memory of the caller's to put the pool and all it needs into, or NULL. It must be aligned to
      * 16 bytes and belong to the pool until that is destroyed. The library then makes no heap and
-     * no kernel memory call for the pool, except for entries that fall back to the heap.
+     * no kernel memory call for the pool, except for entries that fall back to the heap and to lock it.
      */
     void *buffer;
     /**
@@ -270,6 +345,12 @@ typedef struct mempool_options {
      * `MEMPOOL_…` flags, or-ed together.
      */
     uint64_t flags;
+    /**
+     * Where the pool's memory comes from: see `mempool_backing`. NULL is the kernel, or for a pool of
+     * less than a page the heap. With a buffer, it is for those entries alone that would come from the
+     * heap.
+     */
+    const struct mempool_backing *backing;
 } mempool_options;
 
 /**
@@ -296,7 +377,8 @@ typedef struct r_mempool_class {
  */
 typedef struct r_mempool_options {
     /**
-     * `sizeof(r_mempool_options)`: tells the library which version of this struct it got.
+     * `sizeof(r_mempool_options)`: tells the library which version of this struct it got. Programs
+     * compiled when it ended with `reserved` say 96.
      */
     size_t struct_size;
     /**
@@ -348,6 +430,10 @@ typedef struct r_mempool_options {
      * 0.
      */
     uint32_t reserved;
+    /**
+     * As for `mempool_options`.
+     */
+    const struct mempool_backing *backing;
 } r_mempool_options;
 
 /* ---- Figures of a pool ---------------------------------------------------------------------- */
@@ -418,6 +504,10 @@ typedef struct mempool_stats {
      * Those of `bytes_reserved` that are caches.
      */
     size_t cache_bytes;
+    /**
+     * `MEMPOOL_NOTE_…` bits, or-ed together: what the pool's memory is, of what was asked for.
+     */
+    uint64_t notes;
 } mempool_stats;
 
 /**
@@ -757,8 +847,12 @@ void _r_mempool_destroy(struct r_mempool *rmp);
  * @param options  what the pool is to be; read during the call only
  * @return the pool, to be destroyed with `mempool_destroy`; NULL with `errno` set
  * @errno EINVAL  NULL, a struct of an unknown size, an unknown flag, a count, size or alignment that
- *                breaks a rule, a buffer too small or badly aligned
- * @errno ENOMEM  the memory can't be had, or so many entries not be counted
+ *                breaks a rule, a buffer too small or badly aligned, a backing without both functions
+ *                or that gives badly aligned memory, huge pages asked for with either
+ * @errno ENOMEM  the memory can't be had, or not be locked (`RLIMIT_MEMLOCK`), or so many entries not be
+ *                counted
+ * @errno EPERM   the memory was to be locked, which the process may not
+ * @errno EAGAIN  not all of the memory could be locked
  *
  * Threads and cost: as `mempool_create`.
  */
@@ -771,18 +865,23 @@ CMEMPOOL_MUST_USE;
  * @param options  what the ranged pool is to be; read during the call only
  * @return the ranged pool, to be destroyed with `r_mempool_destroy`; NULL with `errno` set
  * @errno EINVAL  NULL, a struct of an unknown size, an unknown flag or policy, classes or an
- *                alignment that break a rule, a buffer too small or badly aligned
- * @errno ENOMEM  the memory can't be had, or so many entries not be counted
+ *                alignment that break a rule, a buffer too small or badly aligned, a backing without
+ *                both functions or that gives badly aligned memory, huge pages asked for with either
+ * @errno ENOMEM  the memory can't be had, or not be locked (`RLIMIT_MEMLOCK`), or so many entries not be
+ *                counted
+ * @errno EPERM   the memory was to be locked, which the process may not
+ * @errno EAGAIN  not all of the memory could be locked
  *
  * Threads and cost: as `r_mempool_create`.
  */
-struct r_mempool *r_mempool_create_with(const struct r_mempool_options *options) CMEMPOOL_MUST_USE;
+struct r_mempool *r_mempool_create_with(const struct r_mempool_options *options)
+CMEMPOOL_MUST_USE;
 
 /* ---- Measure or declare a buffer ------------------------------------------------------------ */
 
 /**
  * How many bytes a buffer needs for a pool with these options. What the options say of a buffer,
- * a name and flags has no influence.
+ * a name, flags and a backing has no influence.
  *
  * @return bytes; 0 with `errno` as `mempool_create_with` would set it
  *
@@ -794,7 +893,7 @@ size_t mempool_buffer_size(const struct mempool_options *options);
 
 /**
  * How many bytes a buffer needs for a ranged pool with these options. What the options say of a
- * buffer, a name, flags and a policy has no influence.
+ * buffer, a name, flags, a policy and a backing has no influence.
  *
  * @return bytes; 0 with `errno` as `r_mempool_create_with` would set it
  *
@@ -1120,16 +1219,19 @@ void mempool_set_misuse_handler(mempool_misuse_handler handler,
 /* ---- Make a pool with options --------------------------------------------------------------- */
 
 /** The value to start a `mempool_options` from, as `mempool_options o = MEMPOOL_OPTIONS_INIT;` */
-#define MEMPOOL_OPTIONS_INIT {sizeof(mempool_options), 0, 0, 0, NULL, NULL, 0, 0}
+#define MEMPOOL_OPTIONS_INIT {sizeof(mempool_options), 0, 0, 0, NULL, NULL, 0, 0, NULL}
 
 /** The value to start an `r_mempool_options` from. */
 #define R_MEMPOOL_OPTIONS_INIT \
-    {sizeof(r_mempool_options), 0, 0, 0, NULL, 0, 0, NULL, NULL, 0, 0, fallback_disabled, 0}
+    {sizeof(r_mempool_options), 0, 0, 0, NULL, 0, 0, NULL, NULL, 0, 0, fallback_disabled, 0, NULL}
+
+/** The value to start a `mempool_backing` from. */
+#define MEMPOOL_BACKING_INIT {sizeof(mempool_backing), NULL, NULL, NULL}
 
 /* ---- Figures of a pool ---------------------------------------------------------------------- */
 
 /** The value to start a `mempool_stats` from, as `mempool_stats s = MEMPOOL_STATS_INIT;` */
-#define MEMPOOL_STATS_INIT {sizeof(mempool_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+#define MEMPOOL_STATS_INIT {sizeof(mempool_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /* ---- Measure or declare a buffer ------------------------------------------------------------ */
 

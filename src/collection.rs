@@ -7,6 +7,7 @@ use core::ffi::CStr;
 use core::ops::Range;
 use core::ptr::NonNull;
 
+use crate::backing::Backing;
 use crate::depot::DEPOT_SLACK;
 use crate::error::Error;
 use crate::fence;
@@ -14,7 +15,7 @@ use crate::forking;
 use crate::layout::{CLASS_RESERVE, Cursor, Layout, REGION_RESERVE};
 use crate::pool::{Pool, Traits};
 use crate::ranged::SizeTable;
-use crate::region::Region;
+use crate::region::{Region, Wish};
 use crate::registry::{self, Link};
 use crate::secret::{draw, keyed};
 use crate::settings;
@@ -56,12 +57,18 @@ pub struct Request<'a> {
     pub traits: Traits,
     /// Have the memory provided now.
     pub prefault: bool,
+    /// Have the memory locked.
+    pub locked: bool,
+    /// Try huge pages that the system keeps ready. Neither with a buffer nor with a backing.
+    pub huge_pages: bool,
     /// Report entries that are out at destroy.
     pub report_leaks: bool,
     /// Shown in reports.
     pub name: Option<&'a CStr>,
     /// The caller's memory and its size in bytes.
     pub buffer: Option<(NonNull<u8>, usize)>,
+    /// Who gives the memory, but for a buffer's, and the dynamic entries'.
+    pub backing: Option<Backing>,
 }
 
 /// The pools of one region.
@@ -80,6 +87,7 @@ pub struct Collection {
     policy: Policy,
     report_leaks: bool,
     region: Region,
+    backing: Option<Backing>, // of dynamic entries, and of the region if it is backed
     name: [u8; NAME_MAX + 1],
     name_len: usize,
 }
@@ -125,19 +133,27 @@ impl Collection {
         // A caller's buffer was measured without one.
         let gap = if traits.guarded() && request.buffer.is_none() { GUARD_GAP } else { 0 };
         let layout = request.layout.with_gap(gap)?;
-        let prefault = request.prefault && !traits.bypass;
-        let request = &Request { layout, traits, prefault, ..*request };
+        let request = &Request { layout, traits, ..*request };
         let bytes = layout.bytes();
-        let region = match request.buffer {
-            None if traits.hardened => Region::obtain_guarded(bytes, prefault)?,
-            None => Region::obtain(bytes, prefault)?,
-            Some((base, len)) => {
+        // A bypassed pool's slots are never used.
+        let idle = traits.bypass;
+        let wish = Wish {
+            prefault: request.prefault && !idle,
+            locked: request.locked && !idle,
+            huge_pages: request.huge_pages,
+            idle,
+            guarded: traits.hardened,
+        };
+        let region = match (request.buffer, request.backing) {
+            (Some((base, len)), _) => {
                 if !(base.as_ptr() as usize).is_multiple_of(MIN_ALIGN) || len < bytes {
                     return Err(Error::Invalid);
                 }
                 // SAFETY: by this function's contract.
-                unsafe { Region::of_caller(base, len, request.prefault) }
+                unsafe { Region::of_caller(base, len, wish)? }
             }
+            (None, Some(backing)) => Region::of_backing(&backing, bytes, wish)?,
+            (None, None) => Region::obtain(bytes, wish)?,
         };
         // SAFETY: the region is new and has the bytes that the layout asks for.
         let collection = unsafe { Self::lay_out(region, request) };
@@ -169,6 +185,7 @@ impl Collection {
             policy: request.policy,
             report_leaks: request.report_leaks || settings::get().leaks,
             region,
+            backing: request.backing,
             name: [0; NAME_MAX + 1],
             name_len: 0,
         };
@@ -211,13 +228,14 @@ impl Collection {
             }
             registry::leave(this);
             let collection = this.as_mut();
-            let wipe_words = collection.region.outlives_pool();
+            let wipe_words = collection.region.is_handed_on();
+            let backing = collection.backing;
             for i in 0..collection.pool_count {
-                collection.pools.add(i).read().as_mut().retire(wipe_words);
+                collection.pools.add(i).read().as_mut().retire(wipe_words, backing.as_ref());
             }
             collection.seal = 0;
             let region = core::ptr::read(&collection.region);
-            region.release();
+            region.release(backing.as_ref());
         }
     }
 
@@ -261,6 +279,21 @@ impl Collection {
     /// The same, if the memory will still be there when the collection is not.
     pub fn region_left_behind(&self) -> Option<Range<usize>> {
         self.region.outlives_pool().then(|| self.region.range())
+    }
+
+    /// Whether a child of fork has a copy of it.
+    pub fn is_copied_by_fork(&self) -> bool {
+        self.region.is_copied_by_fork()
+    }
+
+    /// What was had of what was wished for: `NOTE_` bits of `region.rs`.
+    pub fn notes(&self) -> u64 {
+        self.region.notes()
+    }
+
+    /// Where its dynamic entries come from, if not from the heap.
+    pub fn backing(&self) -> Option<&Backing> {
+        self.backing.as_ref()
     }
 
     /// Where the registry keeps its link.
@@ -322,9 +355,12 @@ mod tests {
             policy,
             traits: Traits::default(),
             prefault: false,
+            locked: false,
+            huge_pages: false,
             report_leaks: false,
             name: None,
             buffer: None,
+            backing: None,
         }
     }
 

@@ -10,6 +10,7 @@ use core::ptr::NonNull;
 use libc::FILE;
 
 use crate::collection::{Collection, NAME_MAX, Policy};
+use crate::region;
 use crate::registry;
 use crate::stats::mempool_stats;
 
@@ -37,6 +38,7 @@ struct Head {
     policy: Policy,
     falls_back: bool,
     bytes: usize,
+    notes: u64,
 }
 
 /// Reports one pool.
@@ -69,6 +71,7 @@ impl Head {
             policy: collection.policy(),
             falls_back: pool.falls_back(),
             bytes: collection.region_range().len(),
+            notes: collection.notes(),
         }
     }
 
@@ -128,14 +131,25 @@ fn write_head(head: &Head, out: Stream) {
     }
     let (bytes, unit) = scaled(head.bytes);
     let (policy, _) = head.policy();
+    let has = |note| head.notes & note != 0;
+    let pages = if has(region::NOTE_HUGE_PAGES) {
+        c" in huge pages"
+    } else if has(region::NOTE_HUGE_PAGES_REFUSED) {
+        c" (huge pages were refused)"
+    } else {
+        c""
+    };
+    let locked = if has(region::NOTE_LOCKED) { c", locked" } else { c"" };
     // SAFETY: the arguments are what the format says.
     unsafe {
         libc::fprintf(
             out.0.as_ptr(),
-            c" at 0x%zx: %zu %s; hands out its own, %s\n".as_ptr(),
+            c" at 0x%zx: %zu %s%s%s; hands out its own, %s\n".as_ptr(),
             head.address,
             bytes,
             unit.as_ptr(),
+            pages.as_ptr(),
+            locked.as_ptr(),
             policy.as_ptr(),
         );
     }
@@ -264,6 +278,7 @@ fn write_json_class(class: &mempool_stats, follows: bool, out: Stream) {
         bytes_reserved,
         bytes_per_entry,
         cache_bytes,
+        notes,
     } = class;
     let members = [
         (c"elem_size", elem_size as u64),
@@ -278,6 +293,7 @@ fn write_json_class(class: &mempool_stats, follows: bool, out: Stream) {
         (c"bytes_reserved", bytes_reserved as u64),
         (c"bytes_per_entry", bytes_per_entry as u64),
         (c"cache_bytes", cache_bytes as u64),
+        (c"notes", notes),
     ];
     out.text(if follows { c",{" } else { c"{" });
     for (i, (name, value)) in members.into_iter().enumerate() {

@@ -1,4 +1,4 @@
-//! What about entries that came from the heap?
+//! What about entries that came from the heap, or from the pool's backing?
 //!
 //! ```text
 //! [ next | previous | size | base | guard | word | payload ..
@@ -6,10 +6,12 @@
 //! ```
 //!
 //! Each knows its size, so realloc knows how much to copy, and its place in its pool's list, so
-//! destroy releases what the caller never freed. O(1) beside the heap's own cost.
+//! destroy releases what the caller never freed. O(1) beside the heap's own cost. Nothing is locked
+//! while the heap or the backing is at work.
 
 use core::ptr::{self, NonNull};
 
+use crate::backing::{self, Backing};
 use crate::lock::Locked;
 use crate::misuse::Kind;
 use crate::secret::keyed;
@@ -19,11 +21,11 @@ use crate::slot::{Entry, MIN_ALIGN, State};
 #[repr(C)]
 struct Block {
     next: *mut Block,
-    previous: *mut Block,    // null: this is the list's first
-    size: usize,             // usable bytes
-    base: *mut libc::c_void, // what the heap gave
-    guard: usize,            // says that the four before were not overwritten
-    word: usize,             // see `slot.rs`
+    previous: *mut Block, // null: this is the list's first
+    size: usize,          // usable bytes
+    base: NonNull<u8>,    // what the heap or the backing gave
+    guard: usize,         // says that the four before were not overwritten
+    word: usize,          // see `slot.rs`
 }
 
 const HEADER: usize = size_of::<Block>();
@@ -39,7 +41,7 @@ impl Block {
     /// What `guard` must be. Keyed, so that data of the program's does not pass.
     fn guard(&self) -> usize {
         // Each keyed, since in a plain XOR one overwritten field could make up for another.
-        [self.next as usize, self.previous as usize, self.size, self.base as usize]
+        [self.next as usize, self.previous as usize, self.size, self.base.as_ptr() as usize]
             .iter()
             .fold(0, |mix: usize, field| keyed(mix.rotate_left(29) ^ field))
     }
@@ -155,26 +157,16 @@ impl DynamicEntries {
         Ok(())
     }
 
-    /// All entries, which are no longer here.
-    pub fn detach(&mut self) -> Self {
-        let all = Self { first: self.first, count: self.count, peak: self.peak };
-        (self.first, self.count) = (ptr::null_mut(), 0);
-        all
-    }
-
-    /// Gives every block back to the heap.
-    pub fn release_all(&mut self) -> Result<(), Fault> {
-        while !self.first.is_null() {
-            // SAFETY: live by the invariant, and out of the list before it goes.
-            unsafe {
-                let block = Block::intact(self.first)?;
-                entry_of(self.first).wipe();
-                self.first = block.next;
-                libc::free(block.base);
-            }
+    /// Takes the first block out, as one that nobody may use any more.
+    fn pop(&mut self) -> Result<Option<*mut Block>, Fault> {
+        let block = self.first;
+        if block.is_null() {
+            return Ok(None);
         }
-        self.count = 0;
-        Ok(())
+        self.remove(block)?;
+        // SAFETY: it was live, and is this call's.
+        unsafe { entry_of(block).wipe() };
+        Ok(Some(block))
     }
 
     /// Proves the invariant, in O(count).
@@ -198,25 +190,22 @@ impl DynamicEntries {
     }
 }
 
-/// A new entry of `size` bytes from the heap, for the pool at `owner`. None if the heap has none.
+/// A new entry of `size` bytes from the heap or the backing, for the pool at `owner`. None if there is
+/// none to be had.
 #[cold]
 pub fn alloc(
     list: &Locked<DynamicEntries>,
+    backing: Option<&Backing>,
     owner: usize,
     size: usize,
     align: usize,
 ) -> Result<Option<Entry>, Fault> {
     let lead = HEADER.next_multiple_of(align);
-    let mut base = ptr::null_mut();
     let Some(bytes) = lead.checked_add(size) else { return Ok(None) };
-    // SAFETY: `base` is a place for the result; `align` is a power of two of at least 16.
-    if unsafe { libc::posix_memalign(&mut base, align, bytes) } != 0 {
-        return Ok(None);
-    }
-    let Some(payload) = NonNull::new(base.cast::<u8>()) else { return Ok(None) };
+    let Ok(base) = backing::obtain(backing, bytes, align) else { return Ok(None) };
     // SAFETY: `lead + size` bytes are there, and `lead` has room for the block in front.
     unsafe {
-        let entry = Entry::new(payload.add(lead));
+        let entry = Entry::new(base.add(lead));
         let block = block_of(entry);
         block.write(Block {
             next: ptr::null_mut(),
@@ -243,13 +232,14 @@ pub unsafe fn size(list: &Locked<DynamicEntries>, entry: Entry) -> Result<usize,
     Ok(unsafe { Block::intact(block_of(entry)) }?.size)
 }
 
-/// Gives a dynamic entry of the pool at `owner` back to the heap, zeroed first if `zero`.
+/// Gives a dynamic entry of the pool at `owner` back to where it came from, zeroed first if `zero`.
 ///
 /// # Safety
 /// The entry's word said that it is dynamic, out, and of the pool whose list this is.
 #[cold]
 pub unsafe fn free(
     list: &Locked<DynamicEntries>,
+    backing: Option<&Backing>,
     owner: usize,
     entry: Entry,
     zero: bool,
@@ -269,8 +259,30 @@ pub unsafe fn free(
         if zero {
             entry.payload().write_bytes(0, (*block).size);
         }
-        libc::free((*block).base);
+        give_back(backing, block);
         Ok(())
+    }
+}
+
+/// Gives every block back. Nobody uses the pool any more.
+pub fn release_all(list: &Locked<DynamicEntries>, backing: Option<&Backing>) -> Result<(), Fault> {
+    loop {
+        // The lock goes before the block does.
+        let popped = list.lock().pop()?;
+        let Some(block) = popped else { return Ok(()) };
+        // SAFETY: it is out of the list.
+        unsafe { give_back(backing, block) };
+    }
+}
+
+/// # Safety
+/// The block was obtained from there, its header is intact, and nobody uses it any more.
+unsafe fn give_back(backing: Option<&Backing>, block: *mut Block) {
+    // SAFETY: by this function's contract; what was asked for ends with the payload.
+    unsafe {
+        let Block { base, size, .. } = *block;
+        let bytes = entry_of(block).address() + size - base.as_ptr() as usize;
+        backing::give_back(backing, base, bytes);
     }
 }
 

@@ -7,6 +7,10 @@ pub enum Error {
     Invalid,
     /// The arguments make sense, but the memory can't be had: `ENOMEM`.
     NoMemory,
+    /// The memory may not be locked: `EPERM`.
+    NotPermitted,
+    /// Not all of the memory could be locked just now: `EAGAIN`.
+    NotNow,
 }
 
 impl Error {
@@ -16,6 +20,8 @@ impl Error {
         let code = match self {
             Error::Invalid => libc::EINVAL,
             Error::NoMemory => libc::ENOMEM,
+            Error::NotPermitted => libc::EPERM,
+            Error::NotNow => libc::EAGAIN,
         };
         // SAFETY: libc returns the address of the calling thread's own `errno`.
         unsafe { *libc::__errno_location() = code };

@@ -14,11 +14,13 @@
 //!          give the locks back: nobody waits for them
 //! ```
 //!
+//! A pool of huge pages is not there in a child (see `region.rs`), which forgets it first.
+//!
 //! An entry that a vanished thread held, or was taking or giving back, counts as out in the child.
 //!
 //! That is the order of locks: registry, then pools. No other code waits for one of them while it
 //! has another, none waits for the heap's locks while it has one that a fork waits for (`destroy`
-//! frees dynamic entries of a pool that left the registry), and none but these locks exist. Two
+//! takes each dynamic entry out of the list before it frees it), and none but these locks exist. Two
 //! threads that fork take turns by the registry's lock. A pool that another thread is making or
 //! destroying at that moment is not in the registry: its memory is lost to the child, no more.
 //!
@@ -109,7 +111,8 @@ unsafe extern "C" fn child() {
     }
     // SAFETY: `before` ran in this thread's original, and there is no other thread.
     unsafe {
-        let all = registry::held();
+        let mut all = registry::held();
+        all.forget_absent();
         drop(SETTING.held());
         thread_index::keep_own_alone();
         for pool in shared_pools(&all) {

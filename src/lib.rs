@@ -11,6 +11,7 @@
 //! | `lock.rs`       | how do threads take turns, and how does a single thread skip that?   |
 //! | `secret.rs`     | what does this process know that nobody can guess?                   |
 //! | `region.rs`     | where does a pool's memory come from?                                |
+//! | `backing.rs`    | who gives a block of memory: the heap, or the caller's functions?    |
 //! | `layout.rs`     | what lies where in that memory, and how much of it is needed?        |
 //! | `slot.rs`       | what does the word in front of an entry say?                         |
 //! | `likely_owner.rs` | whose is an entry, before its word has come from memory?            |
@@ -79,6 +80,7 @@
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
 compile_error!("cmempool supports 64-bit Linux: it relies on futexes and 48-bit addresses");
 
+mod backing;
 mod cache;
 mod cache_plan;
 mod capi;

@@ -18,6 +18,7 @@ pub use self::bulk::all_or_none;
 use self::guard::Quarantine;
 pub use self::refuse::refuse;
 use self::trade::{Damage, Shared};
+use crate::backing::Backing;
 use crate::cache::{Cache, Element, Unsettled};
 use crate::cache_plan::CachePlan;
 use crate::collection::{Collection, Policy};
@@ -188,8 +189,10 @@ impl Pool {
             // SAFETY: as in `free`; a pool releases its dynamic entries before it goes.
             let pool = unsafe { Self::at(owner) };
             // SAFETY: the word says that the entry is dynamic, out and of this pool.
-            let freed =
-                unsafe { dynamic::free(&pool.dynamic, owner, entry, pool.traits.zero_on_free) };
+            let freed = unsafe {
+                let zero = pool.traits.zero_on_free;
+                dynamic::free(&pool.dynamic, pool.backing(), owner, entry, zero)
+            };
             freed.unwrap_or_else(|fault| pool.stop(fault));
             return;
         }
@@ -197,11 +200,18 @@ impl Pool {
         unsafe { refuse(entry) }
     }
 
-    /// An entry of `size` bytes from the heap, owned by this pool. None if the heap has none.
+    /// An entry from the heap or the backing, owned by this pool. None if there is none to be had.
     #[cold]
     pub fn alloc_dynamic(&self) -> Option<Entry> {
-        dynamic::alloc(&self.dynamic, self.address(), self.elem_size, self.align.into())
+        let (owner, backing) = (self.address(), self.backing());
+        dynamic::alloc(&self.dynamic, backing, owner, self.elem_size, self.align.into())
             .unwrap_or_else(|fault| self.stop(fault))
+    }
+
+    /// Where its dynamic entries come from, if not from the heap.
+    fn backing(&self) -> Option<&Backing> {
+        // SAFETY: the collection lives as long as its pools.
+        unsafe { self.collection.as_ref() }.backing()
     }
 
     /// Usable bytes of one of its dynamic entries.
@@ -418,10 +428,8 @@ impl Pool {
 
     /// Releases the dynamic entries and breaks the seal. `wipe_words`: the slots' memory will be
     /// used for something else, and no word of ours may stay in it.
-    pub fn retire(&mut self, wipe_words: bool) {
-        // The lock goes first: a handler of misuse may count.
-        let released = self.dynamic.lock().release_all();
-        released.unwrap_or_else(|fault| self.stop(fault));
+    pub fn retire(&mut self, wipe_words: bool, backing: Option<&Backing>) {
+        dynamic::release_all(&self.dynamic, backing).unwrap_or_else(|fault| self.stop(fault));
         self.seal = 0;
         if self.traits.guarded() {
             self.retire_guarded();

@@ -1,17 +1,42 @@
 //! Where does a pool's memory come from?
 //!
-//! From one mapping, from the heap when it is less than a page, or from the caller's buffer. All a
-//! pool needs is in that one region.
+//! From one mapping, from the heap when it is less than a page, from the caller's buffer or by the
+//! caller's functions. All a pool needs is in that one region.
 
 use core::ops::Range;
 use core::ptr::{self, NonNull};
 
+use crate::backing::{self, Backing};
 use crate::error::Error;
-use crate::slot::OWNER_ALIGN;
+use crate::slot::{MIN_ALIGN, OWNER_ALIGN};
 use crate::watcher;
 
 const HUGE_PAGE: usize = 2 << 20;
 const SMALLEST_PAGE: usize = 4096;
+
+/// Huge pages are in use.
+pub const NOTE_HUGE_PAGES: u64 = 1;
+/// Huge pages were asked for and are not in use.
+pub const NOTE_HUGE_PAGES_REFUSED: u64 = 2;
+/// The memory is locked.
+pub const NOTE_LOCKED: u64 = 4;
+
+/// What a region is to be.
+#[derive(Clone, Copy, Default)]
+pub struct Wish {
+    /// Make sure that the memory is really there.
+    pub prefault: bool,
+    /// Have it stay there. Provides it, too.
+    pub locked: bool,
+    /// Try those that the system keeps ready. Not with `guarded`, which begins and ends at small ones,
+    /// nor with `idle`.
+    pub huge_pages: bool,
+    /// Most of it will never be used.
+    pub idle: bool,
+    /// Between two pages that can't be read or written. It ends where the second one begins, but for
+    /// less than a page.
+    pub guarded: bool,
+}
 
 /// The memory of a pool or of a collection of pools.
 ///
@@ -21,33 +46,54 @@ pub struct Region {
     base: NonNull<u8>,
     len: usize,
     source: Source,
+    notes: u8,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Source {
     Mapped,
     /// Between two pages that nobody may touch.
     Guarded,
     Heap,
     Caller,
+    Backed,
 }
 
 impl Region {
-    /// `len` zero bytes from the system; `prefault` makes sure that they are really there.
-    pub fn obtain(len: usize, prefault: bool) -> Result<Self, Error> {
-        if len < page_size() { Self::from_heap(len) } else { Self::map(len, prefault) }
+    /// `len` zero bytes from the system.
+    pub fn obtain(len: usize, wish: Wish) -> Result<Self, Error> {
+        if !wish.huge_pages {
+            return Self::obtain_ordinary(len, wish);
+        }
+        if !(wish.guarded || wish.idle)
+            && let Ok(region) = Self::map_huge(len, wish)
+        {
+            return Ok(region);
+        }
+        let mut region = Self::obtain_ordinary(len, wish)?;
+        region.note(NOTE_HUGE_PAGES_REFUSED);
+        Ok(region)
     }
 
-    /// As [`obtain`](Self::obtain), between two pages that can't be read or written. It ends where the
-    /// second one begins, but for less than a page.
-    pub fn obtain_guarded(len: usize, prefault: bool) -> Result<Self, Error> {
+    fn obtain_ordinary(len: usize, wish: Wish) -> Result<Self, Error> {
+        if wish.guarded {
+            Self::map_guarded(len, wish)
+        } else if len < page_size() && !wish.locked {
+            // Locked pages are never the heap's: whoever unlocks one does so for all that is in it.
+            Self::from_heap(len)
+        } else {
+            Self::map(len, wish)
+        }
+    }
+
+    fn map_guarded(len: usize, wish: Wish) -> Result<Self, Error> {
         let page = page_size();
         let len = len.checked_next_multiple_of(page).ok_or(Error::NoMemory)?;
         let wide = len.checked_add(2 * page).ok_or(Error::NoMemory)?;
-        let start = map_pages(wide)?;
+        let start = map_pages(wide, 0)?;
         // SAFETY: the mapping is new and `wide` bytes long.
         let (base, end) = unsafe { (start.add(page), start.add(page + len)) };
-        let region = Self { base, len, source: Source::Guarded };
+        let region = Self::new(base, len, Source::Guarded);
         for guard in [start, end] {
             // SAFETY: a page of the new mapping, outside the region.
             if unsafe { libc::mprotect(guard.as_ptr().cast(), page, libc::PROT_NONE) } != 0 {
@@ -56,19 +102,25 @@ impl Region {
                 return Err(Error::NoMemory);
             }
         }
-        region.begin(prefault)
+        region.begin(wish, None)
     }
 
-    /// The caller's buffer, whatever it contains. No heap and no kernel memory call.
+    /// The caller's buffer, whatever it contains. No heap call and none for memory from the kernel.
     ///
     /// # Safety
     /// The buffer is `len` bytes that nobody else uses until the region is released.
-    pub unsafe fn of_caller(base: NonNull<u8>, len: usize, prefault: bool) -> Self {
-        let region = Self { base, len, source: Source::Caller };
-        if prefault {
-            region.touch();
-        }
-        region
+    pub unsafe fn of_caller(base: NonNull<u8>, len: usize, wish: Wish) -> Result<Self, Error> {
+        Self::new(base, len, Source::Caller).begin(wish, None)
+    }
+
+    /// `len` bytes by the caller's functions, whatever they contain.
+    pub fn of_backing(backing: &Backing, len: usize, wish: Wish) -> Result<Self, Error> {
+        let base = backing::obtain(Some(backing), len, MIN_ALIGN)?;
+        Self::new(base, len, Source::Backed).begin(wish, Some(backing))
+    }
+
+    fn new(base: NonNull<u8>, len: usize, source: Source) -> Self {
+        Self { base, len, source, notes: 0 }
     }
 
     /// The first byte.
@@ -87,21 +139,41 @@ impl Region {
         start..start + self.len
     }
 
-    /// Whether the memory outlives the pool, as the caller's or the heap's, so that what the pool wrote
-    /// must be wiped.
-    pub fn outlives_pool(&self) -> bool {
-        self.source != Source::Mapped
+    /// What was had of what was wished for: `NOTE_` bits.
+    pub fn notes(&self) -> u64 {
+        self.notes.into()
     }
 
-    /// Gives the memory back to where it came from.
+    fn note(&mut self, bit: u64) {
+        self.notes |= bit as u8;
+    }
+
+    /// Whether a child of fork has a copy of it.
+    pub fn is_copied_by_fork(&self) -> bool {
+        self.notes() & NOTE_HUGE_PAGES == 0
+    }
+
+    /// Whether the memory becomes somebody else's as it is, so that what the pool wrote must be wiped.
+    pub fn is_handed_on(&self) -> bool {
+        !matches!(self.source, Source::Mapped | Source::Guarded)
+    }
+
+    /// Whether the memory can be read after the release, if only for a while.
+    pub fn outlives_pool(&self) -> bool {
+        matches!(self.source, Source::Heap | Source::Caller)
+    }
+
+    /// Gives the memory back to where it came from: that is the backing, for one that was made with it.
     ///
     /// # Safety
     /// Nobody uses the region's memory any more.
-    pub unsafe fn release(self) {
-        if matches!(self.source, Source::Mapped | Source::Guarded) {
+    pub unsafe fn release(self, backing: Option<&Backing>) {
+        if self.is_mapped() {
             watcher::unmapped(self.base.as_ptr(), self.len);
+        } else if self.notes() & NOTE_LOCKED != 0 {
+            self.unlock();
         }
-        // SAFETY: `base` and `len` are what the heap or the kernel gave; unused by this contract.
+        // SAFETY: `base` and `len` are what whoever gave it was asked for; unused by this contract.
         unsafe {
             match self.source {
                 Source::Mapped => _ = libc::munmap(self.base.as_ptr().cast(), self.len),
@@ -109,40 +181,94 @@ impl Region {
                     let page = page_size();
                     _ = libc::munmap(self.base.sub(page).as_ptr().cast(), self.len + 2 * page);
                 }
-                Source::Heap => libc::free(self.base.as_ptr().cast()),
+                Source::Heap => backing::give_back(None, self.base, self.len),
+                Source::Backed => backing::give_back(backing, self.base, self.len),
                 Source::Caller => {}
             }
         }
     }
 
+    fn is_mapped(&self) -> bool {
+        matches!(self.source, Source::Mapped | Source::Guarded)
+    }
+
     fn from_heap(len: usize) -> Result<Self, Error> {
-        let mut base = ptr::null_mut();
-        // SAFETY: `base` is a place for the result; the memory, once there, is `len` bytes.
+        let base = backing::obtain(None, len, OWNER_ALIGN)?;
+        // SAFETY: the memory is new and `len` bytes long.
+        unsafe { base.write_bytes(0, len) };
+        Ok(Self::new(base, len, Source::Heap))
+    }
+
+    fn map(len: usize, wish: Wish) -> Result<Self, Error> {
+        let len = len.checked_next_multiple_of(page_size()).ok_or(Error::NoMemory)?;
+        let base = if len >= HUGE_PAGE { map_for_huge_pages(len)? } else { map_pages(len, 0)? };
+        Self::new(base, len, Source::Mapped).begin(wish, None)
+    }
+
+    /// Of huge pages that the system keeps ready, and sets aside for this mapping.
+    fn map_huge(len: usize, wish: Wish) -> Result<Self, Error> {
+        let len = len.checked_next_multiple_of(HUGE_PAGE).ok_or(Error::NoMemory)?;
+        let base = map_pages(len, libc::MAP_HUGETLB | libc::MAP_HUGE_2MB)?;
+        // For a child of fork none are set aside: it would be killed at its first write, which may be the
+        // library's own inside of fork, before it comes to exec.
+        // SAFETY: the mapping is new and `len` bytes long; nobody has seen it yet.
         unsafe {
-            if libc::posix_memalign(&mut base, OWNER_ALIGN, len) != 0 {
+            if libc::madvise(base.as_ptr().cast(), len, libc::MADV_DONTFORK) != 0 {
+                libc::munmap(base.as_ptr().cast(), len);
                 return Err(Error::NoMemory);
             }
-            ptr::write_bytes(base.cast::<u8>(), 0, len);
         }
-        let base = NonNull::new(base.cast()).ok_or(Error::NoMemory)?;
-        Ok(Self { base, len, source: Source::Heap })
+        let mut region = Self::new(base, len, Source::Mapped);
+        region.note(NOTE_HUGE_PAGES);
+        region.begin(wish, None)
     }
 
-    fn map(len: usize, prefault: bool) -> Result<Self, Error> {
-        let len = len.checked_next_multiple_of(page_size()).ok_or(Error::NoMemory)?;
-        let base = if len >= HUGE_PAGE { map_for_huge_pages(len)? } else { map_pages(len)? };
-        Self { base, len, source: Source::Mapped }.begin(prefault)
-    }
-
-    /// What is done first with a new mapping.
-    fn begin(self, prefault: bool) -> Result<Self, Error> {
-        watcher::mapped(self.base.as_ptr(), self.len);
-        if prefault && let Err(error) = self.populate() {
+    /// What is done first with new memory. If that fails, gives it back.
+    fn begin(mut self, wish: Wish, backing: Option<&Backing>) -> Result<Self, Error> {
+        if self.is_mapped() {
+            watcher::mapped(self.base.as_ptr(), self.len);
+        }
+        if let Err(error) = self.provide(wish) {
             // SAFETY: nobody has seen the region yet.
-            unsafe { self.release() };
+            unsafe { self.release(backing) };
             return Err(error);
         }
         Ok(self)
+    }
+
+    fn provide(&mut self, wish: Wish) -> Result<(), Error> {
+        if wish.locked {
+            // First, since it fails at once where it is not allowed.
+            self.lock()?;
+        }
+        if wish.prefault {
+            if self.is_mapped() {
+                return self.populate();
+            }
+            self.touch();
+        }
+        Ok(())
+    }
+
+    fn lock(&mut self) -> Result<(), Error> {
+        // SAFETY: the range is this region's own; locking changes no content.
+        if unsafe { libc::mlock(self.base.as_ptr().cast(), self.len) } != 0 {
+            let error = match errno() {
+                libc::EPERM => Error::NotPermitted,
+                libc::EAGAIN => Error::NotNow,
+                _ => Error::NoMemory,
+            };
+            // What a call that failed has locked stays so.
+            self.unlock();
+            return Err(error);
+        }
+        self.note(NOTE_LOCKED);
+        Ok(())
+    }
+
+    fn unlock(&self) {
+        // SAFETY: the range is this region's own. A failure leaves nothing to do.
+        unsafe { libc::munlock(self.base.as_ptr().cast(), self.len) };
     }
 
     /// Has the kernel provide every page now. One call, and no page fault each.
@@ -151,8 +277,7 @@ impl Region {
         let result = unsafe {
             libc::madvise(self.base.as_ptr().cast(), self.len, libc::MADV_POPULATE_WRITE)
         };
-        // SAFETY: `errno` is the calling thread's own.
-        match if result == 0 { 0 } else { unsafe { *libc::__errno_location() } } {
+        match if result == 0 { 0 } else { errno() } {
             0 => Ok(()),
             // A kernel before 5.14, or an emulator, does not know the advice.
             libc::EINVAL | libc::ENOSYS => {
@@ -178,20 +303,25 @@ impl Region {
     }
 }
 
+fn errno() -> i32 {
+    // SAFETY: it is the calling thread's own.
+    unsafe { *libc::__errno_location() }
+}
+
 fn page_size() -> usize {
     // SAFETY: a plain query; the kernel tells every process its page size.
     let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     usize::try_from(size).unwrap_or(SMALLEST_PAGE)
 }
 
-fn map_pages(len: usize) -> Result<NonNull<u8>, Error> {
+fn map_pages(len: usize, more_flags: i32) -> Result<NonNull<u8>, Error> {
     // SAFETY: a new private mapping at an address of the kernel's choice touches nothing of ours.
     let base = unsafe {
         libc::mmap(
             ptr::null_mut(),
             len,
             libc::PROT_READ | libc::PROT_WRITE,
-            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | more_flags,
             -1,
             0,
         )
@@ -207,7 +337,7 @@ fn map_pages(len: usize) -> Result<NonNull<u8>, Error> {
 /// at create, fewer TLB misses later. What does not fill a huge page stays in small ones.
 fn map_for_huge_pages(len: usize) -> Result<NonNull<u8>, Error> {
     let wide = len.checked_add(HUGE_PAGE).ok_or(Error::NoMemory)?;
-    let start = map_pages(wide)?;
+    let start = map_pages(wide, 0)?;
     let head = start.as_ptr().align_offset(HUGE_PAGE);
     // SAFETY: `head < HUGE_PAGE`, so base and tail are inside the new mapping; what is unmapped
     // is not used. The advice is a hint, and its failure no error.
@@ -226,11 +356,15 @@ fn map_for_huge_pages(len: usize) -> Result<NonNull<u8>, Error> {
 mod tests {
     use super::*;
 
+    const PREFAULTED: Wish =
+        Wish { prefault: true, locked: false, huge_pages: false, idle: false, guarded: false };
+    const GUARDED: Wish = Wish { guarded: true, ..PREFAULTED };
+
     #[test]
     fn obtained_memory_is_zero_and_writable() {
         for len in [100, 4096, 5000, HUGE_PAGE - 1, HUGE_PAGE, 2 * HUGE_PAGE + 12345] {
             for prefault in [false, true] {
-                let region = Region::obtain(len, prefault).unwrap();
+                let region = Region::obtain(len, Wish { prefault, ..Wish::default() }).unwrap();
                 assert!(region.len >= len);
                 // SAFETY: the region is this test's own.
                 unsafe {
@@ -238,7 +372,7 @@ mod tests {
                         assert_eq!(region.base.add(offset).read(), 0);
                         region.base.add(offset).write(1);
                     }
-                    region.release();
+                    region.release(None);
                 }
             }
         }
@@ -247,32 +381,58 @@ mod tests {
     #[test]
     fn guarded_memory_is_zero_and_writable() {
         for len in [1, 4096, 5000] {
-            let region = Region::obtain_guarded(len, true).unwrap();
+            let region = Region::obtain(len, GUARDED).unwrap();
             // SAFETY: the region is this test's own.
             unsafe {
                 assert_eq!(region.base.add(len - 1).read(), 0);
                 region.base.add(len - 1).write(1);
-                region.release();
+                region.release(None);
             }
         }
-        assert_eq!(Region::obtain_guarded(usize::MAX - 5000, true).err(), Some(Error::NoMemory));
+        assert_eq!(Region::obtain(usize::MAX - 5000, GUARDED).err(), Some(Error::NoMemory));
+    }
+
+    #[test]
+    fn notes_say_what_was_had() {
+        const LOCKED: Wish = Wish { locked: true, ..PREFAULTED };
+        const HUGE: Wish = Wish { huge_pages: true, ..PREFAULTED };
+        let notes = |wish| {
+            let region = Region::obtain(5000, wish).unwrap();
+            let (notes, copied) = (region.notes(), region.is_copied_by_fork());
+            assert_eq!(region.len.is_multiple_of(HUGE_PAGE), notes & NOTE_HUGE_PAGES != 0);
+            assert_eq!(copied, notes & NOTE_HUGE_PAGES == 0);
+            // SAFETY: the region is this test's own.
+            unsafe { region.release(None) };
+            notes
+        };
+        assert_eq!(notes(PREFAULTED), 0);
+        assert_eq!(notes(GUARDED), 0);
+        // What the system keeps ready is not this test's to say.
+        assert!([NOTE_HUGE_PAGES, NOTE_HUGE_PAGES_REFUSED].contains(&notes(HUGE)));
+        assert_eq!(notes(Wish { guarded: true, ..HUGE }), NOTE_HUGE_PAGES_REFUSED);
+        assert_eq!(notes(Wish { idle: true, ..HUGE }), NOTE_HUGE_PAGES_REFUSED);
+        // Two pages of each: nobody has a limit below that.
+        assert_eq!(notes(LOCKED), NOTE_LOCKED);
+        assert_eq!(notes(Wish { guarded: true, ..LOCKED }), NOTE_LOCKED);
     }
 
     #[test]
     fn more_than_there_is_fails() {
-        assert_eq!(Region::obtain(1 << 60, true).err(), Some(Error::NoMemory));
-        assert_eq!(Region::obtain(usize::MAX, true).err(), Some(Error::NoMemory));
+        assert_eq!(Region::obtain(1 << 60, PREFAULTED).err(), Some(Error::NoMemory));
+        assert_eq!(Region::obtain(usize::MAX, PREFAULTED).err(), Some(Error::NoMemory));
     }
 
     #[test]
     fn a_callers_buffer_keeps_its_content() {
         let mut buffer = vec![7u8; 10_000];
         // SAFETY: the buffer outlives the region.
-        let region = unsafe { Region::of_caller(NonNull::from(&mut buffer[0]), 10_000, true) };
+        let region =
+            unsafe { Region::of_caller(NonNull::from(&mut buffer[0]), 10_000, PREFAULTED) }
+                .unwrap();
         let last = region.base.as_ptr() as usize + 9_999;
         assert!(region.contains(last) && !region.contains(last + 1));
         // SAFETY: nobody uses it.
-        unsafe { region.release() };
+        unsafe { region.release(None) };
         assert!(buffer.iter().all(|&b| b == 7));
     }
 }

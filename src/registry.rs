@@ -16,10 +16,11 @@ pub struct Link {
     serial: u64,
 }
 
-/// Invariant: every live collection's link is reachable from `first` once, and nothing else is; their
-/// serials fall along the way, and all are below `entered`.
+/// Invariant: every live collection's link is reachable from its list's first once, and nothing else is;
+/// their serials fall along each list, and all are below `entered`. The second list is of those that are
+/// not there in a child of fork: nothing in the first may lead to them.
 pub struct Registry {
-    first: Option<NonNull<Link>>,
+    first: [Option<NonNull<Link>>; 2],
     entered: u64,
     former: Formers,
 }
@@ -29,7 +30,7 @@ pub struct Registry {
 unsafe impl Send for Registry {}
 
 static ALL: Locked<Registry> =
-    Locked::new(Registry { first: None, entered: 0, former: Formers::NONE }, true);
+    Locked::new(Registry { first: [None; 2], entered: 0, former: Formers::NONE }, true);
 
 /// Enters a collection.
 ///
@@ -39,12 +40,14 @@ pub unsafe fn enter(collection: NonNull<Collection>) {
     let mut all = ALL.lock();
     // SAFETY: all in the list are live (invariant), and links are touched under the lock alone.
     unsafe {
+        let serial = all.entered;
+        let first = all.first_of(collection);
         let link = Collection::link(collection);
-        link.write(Link { next: all.first, previous: None, serial: all.entered });
-        if let Some(next) = all.first {
+        link.write(Link { next: *first, previous: None, serial });
+        if let Some(next) = *first {
             (*next.as_ptr()).previous = Some(link);
         }
-        all.first = Some(link);
+        *first = Some(link);
     }
     all.entered += 1;
     // SAFETY: as above.
@@ -62,7 +65,7 @@ pub unsafe fn leave(collection: NonNull<Collection>) {
         let Link { next, previous, .. } = Collection::link(collection).read();
         match previous {
             Some(previous) => (*previous.as_ptr()).next = next,
-            None => all.first = next,
+            None => *all.first_of(collection) = next,
         }
         if let Some(next) = next {
             (*next.as_ptr()).previous = previous;
@@ -114,7 +117,7 @@ impl Registry {
         Some(tell(collection))
     }
 
-    /// Every live collection.
+    /// Every live collection, the newest first.
     pub fn iter(&self) -> impl Iterator<Item = &Collection> {
         self.with_serials().map(|(collection, _)| collection)
     }
@@ -122,13 +125,30 @@ impl Registry {
     fn with_serials(&self) -> impl Iterator<Item = (&Collection, u64)> {
         let mut next = self.first;
         core::iter::from_fn(move || {
-            let link = next?;
-            // SAFETY: all in the list are live (invariant), and this borrows the locked list.
+            // SAFETY: all in the lists are live (invariant), and this borrows the locked lists.
             unsafe {
-                next = link.as_ref().next;
+                let newest = next.map(|first| first.map(|first| first.as_ref().serial));
+                let first = &mut next[usize::from(newest[1] > newest[0])];
+                let link = (*first)?;
+                *first = link.as_ref().next;
                 Some((Collection::of_link(link).as_ref(), link.as_ref().serial))
             }
         })
+    }
+
+    /// In a child of fork: forgets what has no copy there.
+    pub fn forget_absent(&mut self) {
+        self.first[1] = None;
+    }
+
+    /// The first of the list that a collection is in, or is to be in.
+    ///
+    /// # Safety
+    /// The collection is live.
+    unsafe fn first_of(&mut self, collection: NonNull<Collection>) -> &mut Option<NonNull<Link>> {
+        // SAFETY: by this function's contract.
+        let copied = unsafe { collection.as_ref() }.is_copied_by_fork();
+        &mut self.first[usize::from(!copied)]
     }
 }
 

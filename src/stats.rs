@@ -44,6 +44,8 @@ pub struct mempool_stats {
     pub bytes_per_entry: usize,
     /// Those of `bytes_reserved` that are caches.
     pub cache_bytes: usize,
+    /// `MEMPOOL_NOTE_…` bits, or-ed together: what the pool's memory is, of what was asked for.
+    pub notes: u64,
 }
 
 impl Collection {
@@ -53,6 +55,7 @@ impl Collection {
         if self.policy() == Policy::Ordinary {
             figures.bytes_reserved = self.region_range().len();
         }
+        figures.notes = self.notes();
         Some(figures)
     }
 }

@@ -135,13 +135,13 @@ const CHANGES: [(&str, &str, &str); 12] = [
     ("a result where there was none", "void mempool_free_entry(", "int mempool_free_entry("),
     (
         "a field more",
-        "    uint64_t flags;\n} mempool_options;",
-        "    uint64_t flags;\n    int more;\n} mempool_options;",
+        "    const struct mempool_backing *backing;\n} mempool_options;",
+        "    const struct mempool_backing *backing;\n    int more;\n} mempool_options;",
     ),
     (
         "a field's type",
-        "    uint32_t reserved;\n} r_mempool_options;",
-        "    int32_t reserved;\n} r_mempool_options;",
+        "    uint32_t reserved;\n    /**\n     * As for",
+        "    int32_t reserved;\n    /**\n     * As for",
     ),
     ("a smaller field", "    size_t class_count;", "    uint32_t class_count;"),
     (

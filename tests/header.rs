@@ -142,9 +142,29 @@ void handle(const char **last)
     mempool_set_misuse_handler(NULL, NULL);
 }
 
+static void *give(size_t size, size_t alignment, void *context)
+{
+    char **rest = (char **)context;
+    char *memory = *rest;
+    if (alignment > 16)
+        return NULL;
+    *rest += size;
+    return memory;
+}
+
+static void take_back(void *block, size_t size, void *context)
+{
+    if (size == 0)
+        *(void **)context = block;
+}
+
+static const mempool_backing no_backing = MEMPOOL_BACKING_INIT;
+
 mempool *ordinary(int again);
 mempool *ordinary(int again)
 {
+    char *rest = NULL;
+    mempool_backing backing = MEMPOOL_BACKING_INIT;
     MEMPOOL_STATIC_BUFFER(inner, 3, sizeof(long));
     mempool_options options = MEMPOOL_OPTIONS_INIT;
     struct session *session, *sessions[2], **next = sessions;
@@ -162,7 +182,12 @@ mempool *ordinary(int again)
     options.buffer = inner;
     options.buffer_size = sizeof inner;
     options.flags = MEMPOOL_FALL_BACK | MEMPOOL_SINGLE_THREAD | MEMPOOL_NO_PREFAULT |
-                    MEMPOOL_ZERO_ON_FREE | MEMPOOL_REPORT_LEAKS | MEMPOOL_HARDENED;
+                    MEMPOOL_ZERO_ON_FREE | MEMPOOL_REPORT_LEAKS | MEMPOOL_HARDENED |
+                    MEMPOOL_HUGE_PAGES | MEMPOOL_LOCKED;
+    backing.alloc = give;
+    backing.free = take_back;
+    backing.context = &rest;
+    options.backing = again ? &backing : &no_backing;
     if (mempool_buffer_size(&options) > sizeof memory)
         options.buffer = memory;
     pool = mempool_create_with(&options);

@@ -37,14 +37,16 @@ proptest! {
     fn create_accepts_what_makes_sense(setup in any_setup(), class_count in 0..4_usize) {
         let ranged = setup.shape.policy();
         let policy_is_known = ranged.is_none_or(|policy| policy < 3);
-        let flags_are_known = setup.flags < 64
-            && (ranged.is_none() || !setup.has(c::MEMPOOL_FALL_BACK));
+        let flags_are_known = setup.flags < 256
+            && (ranged.is_none() || !setup.has(c::MEMPOOL_FALL_BACK))
+            && !(setup.backed && setup.has(c::MEMPOOL_HUGE_PAGES));
         let alignment_can_be_had = setup.alignment == 0
             || (setup.alignment.is_power_of_two() && setup.alignment <= 4096);
         let valid = policy_is_known && (setup.plain() || (flags_are_known && alignment_can_be_had));
         let wants = setup.shape.classes().filter(|_| valid);
         clear_errno();
-        match (setup.create(null_mut(), 0), wants) {
+        let ledger = setup.ledger();
+        match (setup.create(null_mut(), 0, ledger.as_ref()), wants) {
             (Some(pool), Some(classes)) => {
                 for class in &classes {
                     assert_eq!(pool.capacity(class.elem_size), class.capacity);
@@ -106,10 +108,11 @@ fn setup() -> impl Strategy<Value = Setup> {
     ];
     let hardened = prop_oneof![3 => Just(0), 1 => Just(c::MEMPOOL_HARDENED)];
     let flags = (0..8_u64, hardened).prop_map(|(others, hardened)| (others << 1) | hardened);
-    (prop_oneof![2 => ordinary, 3 => powers, 3 => list], flags, memory, alignment).prop_map(
-        |((shape, fall_back), other_flags, memory, alignment)| {
+    let shape = prop_oneof![2 => ordinary, 3 => powers, 3 => list];
+    (shape, flags, memory, alignment, any::<bool>()).prop_map(
+        |((shape, fall_back), other_flags, memory, alignment, backed)| {
             let flags = other_flags | fall_back;
-            Setup { shape, alignment, flags, memory }
+            Setup { shape, alignment, flags, memory, backed }
         },
     )
 }
@@ -131,13 +134,19 @@ fn any_setup() -> impl Strategy<Value = Setup> {
         2 => (0..15_u32).prop_map(|bits| 1 << bits),
     ];
     let memory = prop_oneof![Just(Memory::Own), Just(Memory::OwnPlain)];
-    let flags = prop_oneof![2 => Just(0), 2 => 0..72_u64];
-    (shape, alignment, flags, memory).prop_map(|(shape, alignment, flags, memory)| Setup {
-        shape,
-        alignment,
-        flags,
-        memory,
-    })
+    // How much may be locked is the system's to say.
+    let some_flags = (0..264_u64).prop_map(|flags| flags & !c::MEMPOOL_LOCKED);
+    let flags = prop_oneof![2 => Just(0), 2 => some_flags];
+    let backed = prop_oneof![3 => Just(false), 1 => Just(true)];
+    (shape, alignment, flags, memory, backed).prop_map(
+        |(shape, alignment, flags, memory, backed)| Setup {
+            shape,
+            alignment,
+            flags,
+            memory,
+            backed,
+        },
+    )
 }
 
 fn size() -> impl Strategy<Value = Size> {

@@ -1,18 +1,22 @@
 //! Pools with options.
 
 use core::ffi::{CStr, c_char, c_void};
+use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
 use super::{RawPolicy, answer, mempool, ordinary, r_mempool, ranged};
+use crate::backing::Backing;
+pub use crate::backing::mempool_backing;
 use crate::collection::{Collection, Policy, Request};
 use crate::error::Error;
 use crate::layout::{self, Class, Classes, Layout};
 use crate::pool::Traits;
+use crate::region;
 
 /// # Make a pool with options
 ///
-/// Flag: when all entries are out, take from the heap. Ordinary pools only; a ranged pool has a
-/// policy.
+/// Flag: when all entries are out, take from the heap, or from the pool's backing. Ordinary pools only;
+/// a ranged pool has a policy.
 pub const MEMPOOL_FALL_BACK: u64 = 1;
 /// Flag: calls on the pool and frees of its entries never overlap, so it takes no lock. One thread
 /// may use it, or several that take turns by means of their own.
@@ -36,6 +40,35 @@ pub const MEMPOOL_REPORT_LEAKS: u64 = 16;
 /// can't be touched (not in a caller's buffer). Every call takes the lock and time in proportion to the
 /// entry's size; an entry takes 16 bytes more (not in a caller's buffer).
 pub const MEMPOOL_HARDENED: u64 = 32;
+/// Flag: put the pool into huge pages of 2 MiB that the system keeps ready (`vm.nr_hugepages`): fewer
+/// TLB misses, and memory that is never swapped out. The pool's memory is rounded up to a multiple of that.
+/// Where the system has not enough of them the pool has ordinary pages, as without the flag: for 2 MiB
+/// and more it asks the kernel for transparent huge pages. EINVAL with a buffer or a backing; hardened
+/// pools have ordinary pages. A pool in huge pages is not there in a child of fork: a call on it, or a free
+/// of its entries, ends there in SIGSEGV. (The kernel sets none aside for a child, and would kill it at
+/// its first write.)
+pub const MEMPOOL_HUGE_PAGES: u64 = 64;
+/// Flag: lock the pool's memory (`mlock`): it is never swapped out. Where that is refused, create fails
+/// with `mlock`'s EPERM, ENOMEM or EAGAIN. Locking provides every page, `MEMPOOL_NO_PREFAULT` or not.
+/// Whole pages are locked, and unlocked when the pool is destroyed. Locks don't add up: of a buffer's or a
+/// backing's memory, what else lies in its first and last page goes the same way, and a lock that the
+/// program had on it is gone, too. Not locked are entries that come from the heap or the backing (with
+/// the word `bypass` in `CMEMPOOL_OPTIONS` that is all of them) and, as always, the memory of a child of
+/// fork.
+pub const MEMPOOL_LOCKED: u64 = 128;
+
+/// Note: the pool is in huge pages that the system kept ready.
+pub const MEMPOOL_NOTE_HUGE_PAGES: u64 = 1;
+/// Note: `MEMPOOL_HUGE_PAGES` was asked for, and the pool has ordinary pages.
+pub const MEMPOOL_NOTE_HUGE_PAGES_REFUSED: u64 = 2;
+/// Note: the pool's memory was locked at create.
+pub const MEMPOOL_NOTE_LOCKED: u64 = 4;
+
+static_assertions::const_assert!(MEMPOOL_NOTE_HUGE_PAGES == region::NOTE_HUGE_PAGES);
+static_assertions::const_assert!(
+    MEMPOOL_NOTE_HUGE_PAGES_REFUSED == region::NOTE_HUGE_PAGES_REFUSED
+);
+static_assertions::const_assert!(MEMPOOL_NOTE_LOCKED == region::NOTE_LOCKED);
 
 /// # Measure or declare a buffer
 ///
@@ -58,7 +91,9 @@ const FLAGS: u64 = MEMPOOL_FALL_BACK
     | MEMPOOL_NO_PREFAULT
     | MEMPOOL_ZERO_ON_FREE
     | MEMPOOL_REPORT_LEAKS
-    | MEMPOOL_HARDENED;
+    | MEMPOOL_HARDENED
+    | MEMPOOL_HUGE_PAGES
+    | MEMPOOL_LOCKED;
 
 /// # Make a pool with options
 ///
@@ -67,7 +102,8 @@ const FLAGS: u64 = MEMPOOL_FALL_BACK
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct mempool_options {
-    /// `sizeof(mempool_options)`: tells the library which version of this struct it got.
+    /// `sizeof(mempool_options)`: tells the library which version of this struct it got. Programs
+    /// compiled when it ended with `flags` say 64.
     pub struct_size: usize,
     /// How many entries, 1 to 4294967295.
     pub elem_count: usize,
@@ -80,12 +116,16 @@ pub struct mempool_options {
     pub name: *const c_char,
     /// Memory of the caller's to put the pool and all it needs into, or NULL. It must be aligned to
     /// 16 bytes and belong to the pool until that is destroyed. The library then makes no heap and
-    /// no kernel memory call for the pool, except for entries that fall back to the heap.
+    /// no kernel memory call for the pool, except for entries that fall back to the heap and to lock it.
     pub buffer: *mut c_void,
     /// Bytes of the buffer, at least `mempool_buffer_size` of these options; 0 without a buffer.
     pub buffer_size: usize,
     /// `MEMPOOL_…` flags, or-ed together.
     pub flags: u64,
+    /// Where the pool's memory comes from: see `mempool_backing`. NULL is the kernel, or for a pool of
+    /// less than a page the heap. With a buffer, it is for those entries alone that would come from the
+    /// heap.
+    pub backing: *const mempool_backing,
 }
 
 /// One class of a ranged pool.
@@ -107,7 +147,8 @@ pub struct r_mempool_class {
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct r_mempool_options {
-    /// `sizeof(r_mempool_options)`: tells the library which version of this struct it got.
+    /// `sizeof(r_mempool_options)`: tells the library which version of this struct it got. Programs
+    /// compiled when it ended with `reserved` say 96.
     pub struct_size: usize,
     /// Usable bytes of the smallest class's entries.
     pub smallest_size: usize,
@@ -134,16 +175,40 @@ pub struct r_mempool_options {
     pub policy: RawPolicy,
     /// 0.
     pub reserved: u32,
+    /// As for `mempool_options`.
+    pub backing: *const mempool_backing,
 }
 
-static_assertions::const_assert_eq!(size_of::<mempool_options>(), 64);
+static_assertions::const_assert_eq!(size_of::<mempool_options>(), 72);
 static_assertions::const_assert_eq!(core::mem::offset_of!(mempool_options, flags), 56);
-static_assertions::const_assert_eq!(size_of::<r_mempool_options>(), 96);
+static_assertions::const_assert_eq!(size_of::<r_mempool_options>(), 104);
 static_assertions::const_assert_eq!(core::mem::offset_of!(r_mempool_options, flags), 80);
 static_assertions::const_assert_eq!(core::mem::offset_of!(r_mempool_options, policy), 88);
 // The caller's list of classes is read as the core's.
 static_assertions::assert_eq_size!(r_mempool_class, Class);
 static_assertions::assert_eq_align!(r_mempool_class, Class);
+
+/// Options that grew. What is not said in an older version is 0, the default.
+///
+/// # Safety
+/// Plain data that starts with its size, and may be all zero.
+unsafe trait Options: Copy {
+    /// Bytes of the older version.
+    const OLDER: usize;
+}
+
+// SAFETY: numbers and pointers.
+unsafe impl Options for mempool_options {
+    const OLDER: usize = core::mem::offset_of!(Self, backing);
+}
+
+// SAFETY: as above.
+unsafe impl Options for r_mempool_options {
+    const OLDER: usize = core::mem::offset_of!(Self, backing);
+}
+
+static_assertions::const_assert_eq!(<mempool_options as Options>::OLDER, 64);
+static_assertions::const_assert_eq!(<r_mempool_options as Options>::OLDER, 96);
 
 /// What both kinds of options say in the same way.
 struct Common {
@@ -151,16 +216,27 @@ struct Common {
     name: *const c_char,
     buffer: *mut c_void,
     buffer_size: usize,
+    backing: *const mempool_backing,
 }
 
 impl Common {
     /// # Safety
-    /// The name is NULL or a string; the buffer is NULL or the pool's alone.
+    /// The name is NULL or a string; the buffer is NULL or the pool's alone; the backing is NULL or a
+    /// struct that starts with its size.
     unsafe fn request<'a>(&self, layout: Layout<'a>, policy: Policy) -> Result<Request<'a>, Error> {
         if self.flags & !FLAGS != 0 || (self.buffer.is_null() && self.buffer_size != 0) {
             return Err(Error::Invalid);
         }
         let has = |flag| self.flags & flag != 0;
+        let backing = match NonNull::new(self.backing.cast_mut()) {
+            // SAFETY: by this function's contract.
+            Some(given) => Some(unsafe { Backing::of(given) }?),
+            None => None,
+        };
+        // The memory is what whoever gives it wants it to be.
+        if has(MEMPOOL_HUGE_PAGES) && (backing.is_some() || !self.buffer.is_null()) {
+            return Err(Error::Invalid);
+        }
         Ok(Request {
             layout,
             policy,
@@ -172,10 +248,13 @@ impl Common {
                 ..Traits::default()
             },
             prefault: !has(MEMPOOL_NO_PREFAULT),
+            locked: has(MEMPOOL_LOCKED),
+            huge_pages: has(MEMPOOL_HUGE_PAGES),
             report_leaks: has(MEMPOOL_REPORT_LEAKS),
             // SAFETY: by this function's contract.
             name: (!self.name.is_null()).then(|| unsafe { CStr::from_ptr(self.name) }),
             buffer: NonNull::new(self.buffer.cast()).map(|buffer| (buffer, self.buffer_size)),
+            backing,
         })
     }
 }
@@ -189,8 +268,8 @@ impl mempool_options {
     /// # Safety
     /// As `mempool_create_with` says of its options.
     unsafe fn request(&self) -> Result<Request<'static>, Error> {
-        let Self { flags, name, buffer, buffer_size, .. } = *self;
-        let common = Common { flags, name, buffer, buffer_size };
+        let Self { flags, name, buffer, buffer_size, backing, .. } = *self;
+        let common = Common { flags, name, buffer, buffer_size, backing };
         // SAFETY: by this function's contract.
         unsafe { common.request(self.layout()?, Policy::Ordinary) }
     }
@@ -199,7 +278,7 @@ impl mempool_options {
 impl r_mempool_options {
     /// # Safety
     /// `classes` is NULL or `class_count` classes.
-    unsafe fn layout(&self) -> Result<Layout<'_>, Error> {
+    unsafe fn layout<'a>(&self) -> Result<Layout<'a>, Error> {
         let classes = if self.classes.is_null() {
             if self.class_count != 0 {
                 return Err(Error::Invalid);
@@ -221,32 +300,35 @@ impl r_mempool_options {
 
     /// # Safety
     /// As `r_mempool_create_with` says of its options.
-    unsafe fn request(&self) -> Result<Request<'_>, Error> {
-        let Self { flags, name, buffer, buffer_size, .. } = *self;
+    unsafe fn request<'a>(&self) -> Result<Request<'a>, Error> {
+        let Self { flags, name, buffer, buffer_size, backing, .. } = *self;
         if self.reserved != 0 || flags & MEMPOOL_FALL_BACK != 0 {
             return Err(Error::Invalid);
         }
         let policy = ranged::policy(self.policy)?;
-        let common = Common { flags, name, buffer, buffer_size };
+        let common = Common { flags, name, buffer, buffer_size, backing };
         // SAFETY: by this function's contract.
         unsafe { common.request(self.layout()?, policy) }
     }
 }
 
-/// The caller's options, once their size says that they are of a version known here.
+/// A copy of the caller's options, once their size says that they are of a version known here.
 ///
 /// # Safety
 /// NULL, or a struct that starts with its size in bytes.
-unsafe fn known<'a, T>(options: *const T) -> Result<&'a T, Error> {
+unsafe fn known<T: Options>(options: *const T) -> Result<T, Error> {
     if options.is_null() || !options.is_aligned() {
         return Err(Error::Invalid);
     }
-    // SAFETY: by this function's contract; both structs start with their size.
+    let mut copy = MaybeUninit::<T>::zeroed();
+    // SAFETY: by this function's contract and that of `Options`.
     unsafe {
-        if options.cast::<usize>().read() != size_of::<T>() {
+        let size = options.cast::<usize>().read();
+        if size != size_of::<T>() && size != T::OLDER {
             return Err(Error::Invalid);
         }
-        Ok(&*options)
+        core::ptr::copy_nonoverlapping(options.cast::<u8>(), copy.as_mut_ptr().cast(), size);
+        Ok(copy.assume_init())
     }
 }
 
@@ -257,14 +339,19 @@ unsafe fn known<'a, T>(options: *const T) -> Result<&'a T, Error> {
 /// @param options  what the pool is to be; read during the call only
 /// @return the pool, to be destroyed with `mempool_destroy`; NULL with `errno` set
 /// @errno EINVAL  NULL, a struct of an unknown size, an unknown flag, a count, size or alignment that
-///                breaks a rule, a buffer too small or badly aligned
-/// @errno ENOMEM  the memory can't be had, or so many entries not be counted
+///                breaks a rule, a buffer too small or badly aligned, a backing without both functions
+///                or that gives badly aligned memory, huge pages asked for with either
+/// @errno ENOMEM  the memory can't be had, or not be locked (`RLIMIT_MEMLOCK`), or so many entries not be
+///                counted
+/// @errno EPERM   the memory was to be locked, which the process may not
+/// @errno EAGAIN  not all of the memory could be locked
 ///
 /// Threads and cost: as `mempool_create`.
 ///
 /// # Safety
 /// `options` is NULL or a struct that starts with its size, its `name` NULL or a string, its buffer
-/// NULL or the pool's alone.
+/// NULL or the pool's alone, its backing NULL or a struct that starts with its size and whose functions
+/// do what `mempool_backing` says.
 ///
 /// cbindgen:postfix=CMEMPOOL_MUST_USE
 #[unsafe(no_mangle)]
@@ -279,14 +366,19 @@ pub unsafe extern "C" fn mempool_create_with(options: *const mempool_options) ->
 /// @param options  what the ranged pool is to be; read during the call only
 /// @return the ranged pool, to be destroyed with `r_mempool_destroy`; NULL with `errno` set
 /// @errno EINVAL  NULL, a struct of an unknown size, an unknown flag or policy, classes or an
-///                alignment that break a rule, a buffer too small or badly aligned
-/// @errno ENOMEM  the memory can't be had, or so many entries not be counted
+///                alignment that break a rule, a buffer too small or badly aligned, a backing without
+///                both functions or that gives badly aligned memory, huge pages asked for with either
+/// @errno ENOMEM  the memory can't be had, or not be locked (`RLIMIT_MEMLOCK`), or so many entries not be
+///                counted
+/// @errno EPERM   the memory was to be locked, which the process may not
+/// @errno EAGAIN  not all of the memory could be locked
 ///
 /// Threads and cost: as `r_mempool_create`.
 ///
 /// # Safety
 /// `options` is NULL or a struct that starts with its size, its `name` NULL or a string, its
-/// `classes` NULL or that many classes, its buffer NULL or the pool's alone.
+/// `classes` NULL or that many classes, its buffer NULL or the pool's alone, its backing NULL or a
+/// struct that starts with its size and whose functions do what `mempool_backing` says.
 ///
 /// cbindgen:postfix=CMEMPOOL_MUST_USE
 #[unsafe(no_mangle)]
@@ -311,7 +403,7 @@ fn bytes(layout: Result<Layout<'_>, Error>) -> usize {
 /// # Measure or declare a buffer
 ///
 /// How many bytes a buffer needs for a pool with these options. What the options say of a buffer,
-/// a name and flags has no influence.
+/// a name, flags and a backing has no influence.
 ///
 /// @return bytes; 0 with `errno` as `mempool_create_with` would set it
 ///
@@ -328,7 +420,7 @@ pub unsafe extern "C" fn mempool_buffer_size(options: *const mempool_options) ->
 }
 
 /// How many bytes a buffer needs for a ranged pool with these options. What the options say of a
-/// buffer, a name, flags and a policy has no influence.
+/// buffer, a name, flags, a policy and a backing has no influence.
 ///
 /// @return bytes; 0 with `errno` as `r_mempool_create_with` would set it
 ///

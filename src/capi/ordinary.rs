@@ -69,9 +69,12 @@ pub extern "C" fn mempool_create(
             policy: Policy::Ordinary,
             traits: Traits { fall_back: fallback_to_dynamic_memory, ..Traits::default() },
             prefault: true,
+            locked: false,
+            huge_pages: false,
             report_leaks: false,
             name: None,
             buffer: None,
+            backing: None,
         };
         // SAFETY: there is no buffer.
         unsafe { Collection::create(&request) }.map(handle)

@@ -93,9 +93,12 @@ pub extern "C" fn r_mempool_create(
             policy,
             traits: Traits::default(),
             prefault: true,
+            locked: false,
+            huge_pages: false,
             report_leaks: false,
             name: None,
             buffer: None,
+            backing: None,
         };
         // SAFETY: there is no buffer.
         unsafe { Collection::create(&request) }

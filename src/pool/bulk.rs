@@ -8,6 +8,7 @@ use core::ptr::NonNull;
 use super::trade::Damage;
 use super::{Pool, slot_number};
 use crate::cache::Cache;
+use crate::dynamic;
 use crate::likely_owner::expect;
 use crate::slot::{Entry, State};
 use crate::zero::zero;
@@ -167,9 +168,8 @@ impl Pool {
             shared.depot.refill();
             shared.start_anew(self.has_caches());
         }
-        // No lock is held while the heap may wait for its own.
-        let mut dynamic = self.dynamic.lock().detach();
-        dynamic.release_all().unwrap_or_else(|fault| self.stop(fault));
+        dynamic::release_all(&self.dynamic, self.backing())
+            .unwrap_or_else(|fault| self.stop(fault));
     }
 }
 

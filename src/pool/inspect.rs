@@ -47,6 +47,7 @@ impl Pool {
             bytes_reserved: size_of::<Self>() + cache_bytes + lists + self.stride * capacity,
             bytes_per_entry: self.stride,
             cache_bytes,
+            notes: 0, // the collection's to say
         }
     }
 

@@ -15,6 +15,25 @@ static r_mempool *rmp;
 static void *entry; /* of rmp, of the smallest class */
 static char memory[1 << 13] __attribute__((aligned(64)));
 
+static size_t given, taken_back;
+
+static void *give(size_t size, size_t alignment, void *context)
+{
+    CHECK(alignment == 16 && context == memory);
+    given++;
+    return malloc(size);
+}
+
+static void take_back(void *block, size_t size, void *context)
+{
+    CHECK(size > 0 && context == memory);
+    taken_back++;
+    free(block);
+}
+
+static const mempool_backing backing = {sizeof backing, give, take_back, memory};
+#define BACKING(first, second) (&(mempool_backing){sizeof backing, first, second, memory})
+
 /* Nothing is changed by a call that fails. */
 static void check_unchanged(void)
 {
@@ -242,7 +261,7 @@ static void ordinary_options(void)
     FAILS(EINVAL, mempool_create_with(WITH(TEN, .buffer = memory)));
     FAILS(EINVAL, mempool_create_with(WITH(TEN, .buffer = memory, .buffer_size = needed - 1)));
     FAILS(EINVAL, mempool_create_with(WITH(TEN, .buffer = memory + 8, .buffer_size = needed)));
-    FAILS(EINVAL, mempool_create_with(WITH(TEN, .flags = MEMPOOL_HARDENED << 1)));
+    FAILS(EINVAL, mempool_create_with(WITH(TEN, .flags = MEMPOOL_LOCKED << 1)));
     FAILS(EINVAL, mempool_create_with(WITH(TEN, .flags = UINT64_MAX)));
     FAILS(ENOMEM, mempool_create_with(WITH(.elem_size = SIZE, .elem_count = SIZE_MAX)));
     FAILS(ENOMEM, mempool_create_with(WITH(.elem_size = SIZE, .elem_count = BIT(32))));
@@ -256,6 +275,20 @@ static void ordinary_options(void)
     MAKES(mempool_create_with(WITH(TEN, .buffer = memory, .buffer_size = needed)));
     MAKES(mempool_create_with(WITH(TEN, .buffer = memory + 16, .buffer_size = sizeof memory - 16)));
     MAKES(mempool_create_with(WITH(TEN, .flags = MEMPOOL_REPORT_LEAKS)));
+    MAKES(mempool_create_with(WITH(TEN, .backing = &backing)));
+    MAKES(mempool_create_with(WITH(TEN, .backing = &backing, .buffer = memory,
+                                   .buffer_size = needed)));
+    FAILS(EINVAL, mempool_create_with(WITH(TEN, .backing = &(mempool_backing){0})));
+    FAILS(EINVAL, mempool_create_with(WITH(TEN, .backing = BACKING(give, NULL))));
+    FAILS(EINVAL, mempool_create_with(WITH(TEN, .backing = BACKING(NULL, take_back))));
+    FAILS(EINVAL, mempool_create_with(WITH(TEN, .backing = hide((const char *)&backing + 4))));
+    FAILS(EINVAL, mempool_create_with(WITH(TEN, .backing = &backing, .flags = MEMPOOL_HUGE_PAGES)));
+    FAILS(EINVAL, mempool_create_with(WITH(TEN, .buffer = memory, .buffer_size = needed,
+                                           .flags = MEMPOOL_HUGE_PAGES)));
+    FAILS(EINVAL, mempool_create_with(WITH(TEN, .backing = &backing, .buffer_size = 1)));
+    FAILS(ENOMEM, mempool_create_with(WITH(.elem_count = COUNT, .elem_size = SIZE_MAX,
+                                           .backing = &backing)));
+    CHECK(given == 1 && taken_back == 1);
 
     FAILS(EINVAL, mempool_buffer_size(NULL));
     FAILS(EINVAL, mempool_buffer_size(misaligned));
@@ -272,7 +305,10 @@ static void ordinary_options(void)
     for (size_t size = 0; size < 3 * sizeof good; size++) {
         row("struct_size %zu", size);
         good.struct_size = size;
-        if (size != sizeof good) {
+        if (size == offsetof(mempool_options, backing)) {
+            MAKES(mempool_create_with(&good));
+            COUNTS(needed, mempool_buffer_size(&good));
+        } else if (size != sizeof good) {
             CHECK_FAILS(mempool_create_with(&good), EINVAL);
             CHECK_FAILS(mempool_buffer_size(&good), EINVAL);
         }
@@ -283,7 +319,7 @@ static void ordinary_options(void)
         good.flags = (uint64_t)1 << bit;
         const uint64_t known = MEMPOOL_FALL_BACK | MEMPOOL_SINGLE_THREAD | MEMPOOL_NO_PREFAULT |
                                MEMPOOL_ZERO_ON_FREE | MEMPOOL_REPORT_LEAKS |
-                               MEMPOOL_HARDENED;
+                               MEMPOOL_HARDENED | MEMPOOL_HUGE_PAGES | MEMPOOL_LOCKED;
         if (good.flags & known)
             MAKES(mempool_create_with(&good));
         else
@@ -338,7 +374,7 @@ static void ranged_options(void)
     FAILS(EINVAL, r_mempool_create_with(RANGED(POWERS, .policy = (r_memory_fallback_policy_t)-1)));
     FAILS(EINVAL, r_mempool_create_with(RANGED(POWERS, .reserved = 1)));
     FAILS(EINVAL, r_mempool_create_with(RANGED(POWERS, .flags = MEMPOOL_FALL_BACK)));
-    FAILS(EINVAL, r_mempool_create_with(RANGED(POWERS, .flags = MEMPOOL_HARDENED << 1)));
+    FAILS(EINVAL, r_mempool_create_with(RANGED(POWERS, .flags = MEMPOOL_LOCKED << 1)));
     FAILS(EINVAL, r_mempool_create_with(RANGED(POWERS, .flags = UINT64_MAX)));
     FAILS(EINVAL, r_mempool_create_with(RANGED(POWERS, .buffer_size = 1)));
     FAILS(EINVAL, r_mempool_create_with(RANGED(POWERS, .buffer = memory)));
@@ -348,6 +384,12 @@ static void ranged_options(void)
                                                .buffer_size = needed)));
     MAKES_RANGED(r_mempool_create_with(RANGED(POWERS, .buffer = memory, .buffer_size = needed)));
     MAKES_RANGED(r_mempool_create_with(RANGED(POWERS, .flags = MEMPOOL_REPORT_LEAKS)));
+    MAKES_RANGED(r_mempool_create_with(RANGED(POWERS, .backing = &backing)));
+    FAILS(EINVAL, r_mempool_create_with(RANGED(POWERS, .backing = &(mempool_backing){0})));
+    FAILS(EINVAL, r_mempool_create_with(RANGED(POWERS, .backing = BACKING(give, NULL))));
+    FAILS(EINVAL, r_mempool_create_with(RANGED(POWERS, .backing = &backing,
+                                               .flags = MEMPOOL_HUGE_PAGES)));
+    CHECK(given == 2 && taken_back == 2);
     MAKES_RANGED(r_mempool_create_with(RANGED(LIST(1, {1, 1}))));
     MAKES_RANGED(r_mempool_create_with(RANGED(.classes = many, .class_count = 256)));
     COUNTS(needed, r_mempool_buffer_size(RANGED(POWERS, .buffer_size = 1, .flags = UINT64_MAX,
@@ -356,7 +398,10 @@ static void ranged_options(void)
     for (size_t size = 0; size < 3 * sizeof good; size++) {
         row("struct_size %zu", size);
         good.struct_size = size;
-        if (size != sizeof good) {
+        if (size == offsetof(r_mempool_options, backing)) {
+            MAKES_RANGED(r_mempool_create_with(&good));
+            COUNTS(needed, r_mempool_buffer_size(&good));
+        } else if (size != sizeof good) {
             CHECK_FAILS(r_mempool_create_with(&good), EINVAL);
             CHECK_FAILS(r_mempool_buffer_size(&good), EINVAL);
         }

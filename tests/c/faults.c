@@ -23,11 +23,13 @@
 
 /* Known to the library, not to the headers of old systems. */
 enum { POPULATE_WRITE = 23, MEMBARRIER_PRIVATE_EXPEDITED = 8 };
+/* Of a flag that says how large a huge page is to be. */
+#define HUGE_SIZE_BITS (0x3fu << 26)
 
 /* ---- What can be refused, and how ---- */
 
 enum kind {
-    MMAP, MUNMAP, MADVISE, MPROTECT, MEMALIGN, GETRANDOM, GETAUXVAL, SYSCONF, MEMBARRIER, FUTEX,
+    MMAP, MUNMAP, MADVISE, MPROTECT, MLOCK, MUNLOCK, BACKING, MEMALIGN, GETRANDOM, GETAUXVAL, SYSCONF, MEMBARRIER, FUTEX,
     KEY_CREATE, SETSPECIFIC, ATFORK, WRITE, KINDS
 };
 
@@ -44,6 +46,9 @@ static const struct {
     [MUNMAP] = {"munmap", "munmap", {ENOMEM}},
     [MADVISE] = {"madvise", "madvise", {EINVAL, ENOSYS, ENOMEM, EAGAIN}},
     [MPROTECT] = {"mprotect", "mprotect", {ENOMEM}},
+    [MLOCK] = {"mlock", "mlock", {ENOMEM, EPERM, EAGAIN}},
+    [MUNLOCK] = {"munlock", "munlock", {ENOMEM}},
+    [BACKING] = {NULL, "a backing's alloc", {ENOMEM}},
     [MEMALIGN] = {"posix_memalign", "posix_memalign", {ENOMEM}},
     [GETRANDOM] = {"syscall", "getrandom", {ENOSYS, EAGAIN, EINTR, SHORT}},
     [GETAUXVAL] = {"getauxval", "getauxval", {ENOENT}},
@@ -96,8 +101,13 @@ static _Thread_local struct {
     bool inside;
     int fatal;    /* refusals that it must pass on to its caller */
     int doubtful; /* refusals that it may pass on */
+    int error;    /* what the caller must find in errno, unless ENOMEM */
     long mapped, blocks;
 } now;
+
+static void *huge;             /* the last mapping of huge pages */
+static char *locked;           /* what the library locked and did not unlock */
+static size_t locked_length;
 
 static bool recovering; /* nothing is refused or counted any more */
 static bool meets;
@@ -136,12 +146,19 @@ void *mmap(void *at, size_t length, int protection, int flags, int file, off_t o
 {
     NEXT(void *, "mmap", void *, size_t, int, int, int, off_t);
     int error = refusal(MMAP);
+    bool of_huge = now.inside && (flags & MAP_HUGETLB) != 0;
     if (error != 0) {
-        now.fatal++;
+        now.fatal += !of_huge;
         errno = error;
         return MAP_FAILED;
     }
+    if (of_huge) /* as if the system had as many as anyone asks for */
+        flags = (int)((unsigned)flags & ~(MAP_HUGETLB | HUGE_SIZE_BITS));
     void *result = next(at, length, protection, flags, file, offset);
+    if (of_huge) {
+        CHECK(length % (2 << 20) == 0);
+        huge = result;
+    }
     if (now.inside && result != MAP_FAILED)
         atomic_fetch_add(&mapped, (long)length);
     return result;
@@ -152,8 +169,13 @@ int munmap(void *at, size_t length)
     NEXT(int, "munmap", void *, size_t);
     int error = refusal(MUNMAP);
     /* Refused or not: it was asked for, and there is no more that one could do. */
-    if (now.inside)
+    if (now.inside) {
         atomic_fetch_sub(&mapped, (long)length);
+        CHECK(at != huge || length % (2 << 20) == 0);
+        huge = at == huge ? NULL : huge;
+        if (locked_length != 0 && locked >= (char *)at && locked < (char *)at + length)
+            locked_length = 0;
+    }
     if (error != 0) {
         errno = error;
         return -1;
@@ -166,8 +188,9 @@ int madvise(void *at, size_t length, int advice)
     NEXT(int, "madvise", void *, size_t, int);
     int error = refusal(MADVISE);
     if (error != 0) {
-        /* Other advice is no more than that, and of this one an old kernel knows nothing. */
-        now.fatal += advice == POPULATE_WRITE && error != EINVAL && error != ENOSYS;
+        /* Other advice is no more than that, and of this one an old kernel knows nothing. Instead of
+         * huge pages, others will do. */
+        now.fatal += at != huge && advice == POPULATE_WRITE && error != EINVAL && error != ENOSYS;
         errno = error;
         return -1;
     }
@@ -184,6 +207,33 @@ int mprotect(void *at, size_t length, int protection)
         return -1;
     }
     return next(at, length, protection);
+}
+
+/* As if there were no limit. */
+int mlock(const void *at, size_t length)
+{
+    int error = refusal(MLOCK);
+    if (!now.inside)
+        return 0;
+    CHECK(locked_length == 0);
+    /* Also when it fails: the kernel does not take back what it did up to there. */
+    locked = (char *)at;
+    locked_length = length;
+    if (error != 0 && at != huge) {
+        now.fatal++;
+        now.error = error;
+    }
+    errno = error;
+    return error != 0 ? -1 : 0;
+}
+
+int munlock(const void *at, size_t length)
+{
+    int error = refusal(MUNLOCK);
+    CHECK(locked == at && locked_length == length);
+    locked_length = 0;
+    errno = error;
+    return error != 0 ? -1 : 0;
 }
 
 int posix_memalign(void **result, size_t alignment, size_t size)
@@ -209,6 +259,37 @@ void free(void *block)
         atomic_fetch_sub(&blocks, 1);
     next(block);
 }
+
+/* By pointers: a compiler takes what it knows as the heap's functions not to look at `now`. */
+static void *(*volatile heap_alloc)(size_t, size_t) = aligned_alloc;
+static void (*volatile heap_free)(void *) = free;
+
+static void *give_block(size_t size, size_t alignment, void *context)
+{
+    CHECK(context == &blocks && now.inside);
+    if (refusal(BACKING) != 0) {
+        now.fatal++;
+        return NULL;
+    }
+    now.inside = false;
+    void *block = heap_alloc(alignment, round_up(size, alignment));
+    now.inside = true;
+    CHECK(block != NULL);
+    atomic_fetch_add(&blocks, 1);
+    return memset(block, 0xA5, size);
+}
+
+static void take_block(void *block, size_t size, void *context)
+{
+    CHECK(context == &blocks && now.inside);
+    atomic_fetch_sub(&blocks, 1);
+    now.inside = false;
+    memset(block, 0xA5, size);
+    heap_free(block);
+    now.inside = true;
+}
+
+static const mempool_backing backing = {sizeof backing, give_block, take_block, &blocks};
 
 unsigned long getauxval(unsigned long type)
 {
@@ -339,7 +420,7 @@ enum usually { NO, YES, EITHER };
 
 static void enter(void)
 {
-    now.fatal = now.doubtful = 0;
+    now.fatal = now.doubtful = now.error = 0;
     now.mapped = atomic_load(&mapped);
     now.blocks = atomic_load(&blocks);
     now.inside = true;
@@ -361,7 +442,7 @@ static void *verdict(void *result, enum usually usually)
     else if (now.doubtful == 0 && usually != EITHER)
         CHECK((result != NULL) == (usually == YES));
     if (result == NULL) {
-        CHECK(error == ENOMEM);
+        CHECK(error == (now.error != 0 ? now.error : ENOMEM));
         if (!atomic_load(&concurrent))
             CHECK(atomic_load(&mapped) == now.mapped && atomic_load(&blocks) == now.blocks);
     }
@@ -390,6 +471,7 @@ struct plan {
     uint64_t flags;
     size_t alignment;
     bool buffer;   /* in memory of the caller's */
+    bool backed;   /* by functions of the caller's */
     bool threads;  /* others come and go first */
     bool meets;    /* one thread waits for the lock that another has in a shortage */
     bool misuse;   /* ends with a double free */
@@ -433,6 +515,28 @@ static const struct plan plans[] = {
     {"other threads", .count = 1000, .size = 40, .flags = MEMPOOL_FALL_BACK, .threads = true},
     {"two at once", .count = 200, .size = 40, .meets = true},
     {"hardened", .count = 100, .size = 40, .flags = MEMPOOL_HARDENED},
+    {"huge pages kept ready", .count = 20, .size = 130000, .flags = MEMPOOL_HUGE_PAGES},
+    {"huge pages kept ready, not provided, falls back", .count = 4, .size = 16,
+     .flags = MEMPOOL_HUGE_PAGES | MEMPOOL_NO_PREFAULT | MEMPOOL_FALL_BACK},
+    {"locked", .count = 4, .size = 16, .flags = MEMPOOL_LOCKED},
+    {"locked, not provided", .count = 200, .size = 40,
+     .flags = MEMPOOL_LOCKED | MEMPOOL_NO_PREFAULT},
+    {"locked, hardened", .count = 100, .size = 40, .flags = MEMPOOL_LOCKED | MEMPOOL_HARDENED},
+    {"locked huge pages", .count = 20, .size = 130000,
+     .flags = MEMPOOL_LOCKED | MEMPOOL_HUGE_PAGES},
+    {"locked, in a buffer", .count = 200, .size = 40, .flags = MEMPOOL_LOCKED, .buffer = true},
+    {"locked, a list, heap last", LISTED, .policy = fallback_at_last_exhaustion,
+     .flags = MEMPOOL_LOCKED},
+    {"backed", .count = 200, .size = 40, .backed = true},
+    {"backed, locked, falls back", .count = 9, .size = 40,
+     .flags = MEMPOOL_LOCKED | MEMPOOL_FALL_BACK, .backed = true},
+    {"backed, hardened, aligned, falls back", .count = 9, .size = 40, .alignment = 4096,
+     .flags = MEMPOOL_HARDENED | MEMPOOL_FALL_BACK, .backed = true},
+    {"backed, in a buffer, falls back", .count = 200, .size = 40, .flags = MEMPOOL_FALL_BACK,
+     .buffer = true, .backed = true},
+    {"backed, ranged, heap first", .count = 8, .size = 16, .largest = 64,
+     .policy = fallback_at_first_exhaustion, .backed = true},
+    {"backed, a list, heap last", LISTED, .policy = fallback_at_last_exhaustion, .backed = true},
     {"a double free", .count = 10, .size = 40, .misuse = true},
 };
 
@@ -526,7 +630,7 @@ static void fill(struct held *held, unsigned char *entry, size_t size)
 static bool make_once(struct use *use, enum usually usually)
 {
     const struct plan *plan = use->plan;
-    bool plain = plan->flags == 0 && plan->alignment == 0 && !plan->buffer;
+    bool plain = plan->flags == 0 && plan->alignment == 0 && !plan->buffer && !plan->backed;
     if (!is_ranged(plan)) {
         mempool_options options = MEMPOOL_OPTIONS_INIT;
         options.elem_count = plan->count;
@@ -535,6 +639,7 @@ static bool make_once(struct use *use, enum usually usually)
         options.flags = plan->flags;
         options.buffer = plan->buffer ? buffer : NULL;
         options.buffer_size = plan->buffer ? sizeof buffer : 0;
+        options.backing = plan->backed ? &backing : NULL;
         use->mp = plain ? TRY(mempool_create(plan->count, plan->size, false), usually)
                         : TRY(mempool_create_with(&options), usually);
         return use->mp != NULL;
@@ -553,6 +658,7 @@ static bool make_once(struct use *use, enum usually usually)
     options.policy = plan->policy;
     options.buffer = plan->buffer ? buffer : NULL;
     options.buffer_size = plan->buffer ? sizeof buffer : 0;
+    options.backing = plan->backed ? &backing : NULL;
     use->rmp = plain && plan->list == NULL
                    ? TRY(r_mempool_create(plan->size, plan->largest, plan->count, plan->policy),
                          usually)
@@ -737,6 +843,7 @@ static void nothing_left(void)
 {
     CHECK(atomic_load(&mapped) == 0);
     CHECK(atomic_load(&blocks) == 0);
+    CHECK(locked_length == 0);
 }
 
 static void attempt_in_child(void *argument)
@@ -754,6 +861,8 @@ static void attempt_in_child(void *argument)
         CHECK(atomic_load(&seen->calls[MADVISE]) + atomic_load(&seen->calls[MPROTECT]) == 0);
         CHECK(falls_back(plan) || atomic_load(&seen->calls[MEMALIGN]) == 0);
     }
+    if (plan->backed)
+        CHECK(atomic_load(&seen->calls[MEMALIGN]) + atomic_load(&seen->calls[MMAP]) == 0);
     /* All is well again, and so is the library. */
     recovering = true;
     carry_out(plan);
@@ -881,7 +990,7 @@ static void check_call(const char *symbol)
     row("the library calls %s, and no plan does or nobody decided whether that can fail", symbol);
     bool known = is_infallible(symbol);
     for (size_t kind = 0; kind < KINDS; kind++)
-        if (strcmp(symbol, kinds[kind].symbol) == 0) {
+        if (kinds[kind].symbol != NULL && strcmp(symbol, kinds[kind].symbol) == 0) {
             known = true;
             /* Before libc's functions of the heap come valgrind's. */
             CHECK(tried[kind] > 0 || under_valgrind());
@@ -936,6 +1045,7 @@ int main(void)
         for (size_t j = 0; j < LENGTH(plans); j++)
             refuse_in_turn(&plans[j], &worlds[i]);
     first_pools_at_once();
+    CHECK(tried[BACKING] > 0);
     bool checked = check_calls();
     for (size_t kind = 0; kind < KINDS; kind++)
         printf("%-20s %6ld calls, %6ld cases\n", kinds[kind].name, reached[kind], tried[kind]);

@@ -476,12 +476,14 @@ static void size_depends_on_little(void)
     other.buffer = arena;
     other.buffer_size = 3;
     other.flags = ~(uint64_t)0;
+    other.backing = hide("none at all");
     CHECK(mempool_buffer_size(&options) == mempool_buffer_size(&other));
     r_mempool_options r_options = ranged(16, 64, 8, NULL, 0), r_other = r_options;
     r_other.name = "a name";
     r_other.buffer = arena;
     r_other.buffer_size = 3;
     r_other.flags = ~(uint64_t)0;
+    r_other.backing = hide("none at all");
     r_other.policy = (r_memory_fallback_policy_t)77;
     CHECK(r_mempool_buffer_size(&r_options) == r_mempool_buffer_size(&r_other));
 }

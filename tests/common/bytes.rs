@@ -9,7 +9,7 @@ use std::ptr::{null, null_mut};
 
 use cmempool as c;
 
-use super::model::{Call, Memory, Run, Setup, Shape, Size, clear_errno, errno};
+use super::model::{Call, Ledger, Memory, Run, Setup, Shape, Size, clear_errno, errno};
 
 /// A target: what to do with a string of bytes. It panics if the library is wrong.
 pub type Target = fn(&[u8]);
@@ -190,7 +190,9 @@ fn setup(bytes: &mut Bytes<'_>) -> Setup {
         }
     };
     // All but the one that has a leak written to stderr.
-    let flags = bytes.number::<1>() as u64 & (15 | c::MEMPOOL_HARDENED);
+    let choices = bytes.number::<1>() as u64;
+    let flags = choices & (15 | c::MEMPOOL_HARDENED);
+    let backed = choices & 64 != 0;
     let only_ordinary = if shape.policy().is_some() { c::MEMPOOL_FALL_BACK } else { 0 };
     let alignment = match bytes.below(16) {
         bits @ 0..=9 => 1 << bits,
@@ -202,7 +204,7 @@ fn setup(bytes: &mut Bytes<'_>) -> Setup {
         2 => Memory::OwnPlain,
         _ => Memory::Buffer { start: bytes.below(16), extra: bytes.below(200) },
     };
-    Setup { shape, alignment, flags: flags & !only_ordinary, memory }
+    Setup { shape, alignment, flags: flags & !only_ordinary, memory, backed }
 }
 
 // ---- Arguments of create -------------------------------------------------------------------------
@@ -329,26 +331,35 @@ struct Common {
     room: Vec<u128>,
     offset: usize,
     buffer_size: usize,
+    ledger: Option<Ledger>,
 }
 
 impl Common {
     fn new(bytes: &mut Bytes<'_>, struct_size: usize) -> Self {
         let name = vec![b'n'; bytes.below(100)];
+        let struct_size = mostly(bytes, struct_size);
+        let alignment = match bytes.below(4) {
+            0 => any_number(bytes),
+            1 => 1 << bytes.below(14),
+            _ => 0,
+        };
+        let (flags, backed) = match bytes.below(4) {
+            0 => (any_number(bytes) as u64, false),
+            _ => {
+                let choices = bytes.number::<1>() as u64;
+                (choices % 128, choices >= 128)
+            }
+        };
         Self {
-            struct_size: mostly(bytes, struct_size),
-            alignment: match bytes.below(4) {
-                0 => any_number(bytes),
-                1 => 1 << bytes.below(14),
-                _ => 0,
-            },
+            struct_size,
+            alignment,
             name: (!name.is_empty()).then(|| CString::new(name).expect("it has no NUL")),
-            flags: match bytes.below(4) {
-                0 => any_number(bytes) as u64,
-                _ => bytes.number::<1>() as u64 % 64,
-            },
+            // How much may be locked is the system's to say.
+            flags: flags & !c::MEMPOOL_LOCKED,
             room: vec![],
             offset: 0,
             buffer_size: 0,
+            ledger: backed.then(Ledger::new),
         }
     }
 
@@ -373,9 +384,28 @@ impl Common {
 
     fn is_invalid(&self, needed: u128, known_flags: u64) -> bool {
         let no_buffer = self.room.is_empty();
+        let is_given = !no_buffer || self.ledger.is_some();
         self.flags & !known_flags != 0
+            || is_given && self.flags & c::MEMPOOL_HUGE_PAGES != 0
             || no_buffer && self.buffer_size != 0
             || !no_buffer && (self.offset != 0 || (self.buffer_size as u128) < needed)
+    }
+
+    /// Whether the size of the struct is the one of today, or that before it had a backing.
+    fn is_known(&mut self, size: usize) -> bool {
+        let is_older = self.struct_size == size - size_of::<*const c::mempool_backing>();
+        if is_older {
+            self.ledger = None;
+        }
+        is_older || self.struct_size == size
+    }
+
+    fn backing(&self) -> Option<c::mempool_backing> {
+        self.ledger.as_ref().map(Ledger::backing)
+    }
+
+    fn verify_ledger(&self) {
+        assert_eq!(self.ledger.as_ref().map_or(0, Ledger::given), 0, "not given back");
     }
 
     fn name(&self) -> *const std::ffi::c_char {
@@ -431,8 +461,9 @@ fn create_ordinary_with(bytes: &mut Bytes<'_>) {
     let (elem_count, elem_size) = (any_number(bytes), any_number(bytes));
     let mut common = Common::new(bytes, size_of::<c::mempool_options>());
     let mut expected = Expected::new(one_class(elem_size, elem_count), false, common.alignment);
-    expected.invalid |= common.struct_size != size_of::<c::mempool_options>();
+    expected.invalid |= !common.is_known(size_of::<c::mempool_options>());
     common.choose_buffer(bytes, expected.bytes);
+    let backing = common.backing();
     let options = c::mempool_options {
         struct_size: common.struct_size,
         elem_count,
@@ -442,16 +473,18 @@ fn create_ordinary_with(bytes: &mut Bytes<'_>) {
         buffer: common.buffer(),
         buffer_size: common.buffer_size,
         flags: common.flags,
+        backing: backing.as_ref().map_or(null(), |backing| &raw const *backing),
     };
     clear_errno();
     // SAFETY: the options are complete, whatever their values.
     expected.verify_buffer_size(unsafe { c::mempool_buffer_size(&options) });
-    expected.invalid |= common.is_invalid(expected.bytes, 63);
+    expected.invalid |= common.is_invalid(expected.bytes, 127);
     if expected.is_certain() {
         clear_errno();
         // SAFETY: as above, and the buffer is there as it says.
         let mp = unsafe { c::mempool_create_with(&options) };
         verify_ordinary(&expected, mp, common.alignment);
+        common.verify_ledger();
     }
 }
 
@@ -494,8 +527,9 @@ fn create_ranged_with(bytes: &mut Bytes<'_>) {
     // More than a list can have, or a count without a list.
     let class_count = if bytes.below(16) == 15 { 257 + bytes.number::<1>() } else { list.len() };
     expected.invalid |= class_count != list.len();
-    expected.invalid |= common.struct_size != size_of::<c::r_mempool_options>();
+    expected.invalid |= !common.is_known(size_of::<c::r_mempool_options>());
     common.choose_buffer(bytes, expected.bytes);
+    let backing = common.backing();
     let options = c::r_mempool_options {
         struct_size: common.struct_size,
         smallest_size: smallest,
@@ -510,17 +544,19 @@ fn create_ranged_with(bytes: &mut Bytes<'_>) {
         flags: common.flags,
         policy: mostly(bytes, 2) as u32,
         reserved: mostly(bytes, 0) as u32,
+        backing: backing.as_ref().map_or(null(), |backing| &raw const *backing),
     };
     clear_errno();
     // SAFETY: the options are complete, whatever their values, and the list as long as they say; or
     // longer than any may be, and nobody looks at it.
     expected.verify_buffer_size(unsafe { c::r_mempool_buffer_size(&options) });
-    expected.invalid |= common.is_invalid(expected.bytes, 62);
+    expected.invalid |= common.is_invalid(expected.bytes, 126);
     expected.invalid |= options.policy > 2 || options.reserved != 0;
     if expected.is_certain() {
         clear_errno();
         // SAFETY: as above, and the buffer is there as it says.
         let rmp = unsafe { c::r_mempool_create_with(&options) };
         verify_ranged(&expected, rmp, common.alignment);
+        common.verify_ledger();
     }
 }

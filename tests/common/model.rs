@@ -6,11 +6,16 @@
 // Each test file uses its own part of this.
 #![allow(dead_code)]
 
+#[path = "ledger.rs"]
+mod ledger;
+
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::{CStr, c_void};
 use std::ptr::{null, null_mut};
 
 use cmempool as c;
+
+pub use ledger::Ledger;
 
 const NAME: &CStr = c"the model's";
 /// What is in memory that nobody has written yet.
@@ -44,6 +49,8 @@ pub struct Setup {
     pub alignment: usize,
     pub flags: u64,
     pub memory: Memory,
+    /// Functions of the caller's give the memory, but for a buffer's.
+    pub backed: bool,
 }
 
 /// How a size relates to the classes.
@@ -94,6 +101,7 @@ const OPTIONS: c::mempool_options = c::mempool_options {
     buffer: null_mut(),
     buffer_size: 0,
     flags: 0,
+    backing: null(),
 };
 
 /// As `R_MEMPOOL_OPTIONS_INIT`.
@@ -111,6 +119,7 @@ pub const RANGED_OPTIONS: c::r_mempool_options = c::r_mempool_options {
     flags: 0,
     policy: 0,
     reserved: 0,
+    backing: null(),
 };
 
 /// Complete options; they point into the list, if there is one.
@@ -120,6 +129,11 @@ enum Options {
 }
 
 impl Setup {
+    /// What its functions know, if it is backed.
+    pub fn ledger(&self) -> Option<Ledger> {
+        (self.backed && !self.plain()).then(Ledger::new)
+    }
+
     /// Made by the function that takes no options, which ignores them.
     pub fn plain(&self) -> bool {
         matches!(self.memory, Memory::OwnPlain) && !matches!(self.shape, Shape::List { .. })
@@ -129,7 +143,12 @@ impl Setup {
         self.flags & flag != 0
     }
 
-    fn options(&self, buffer: *mut c_void, buffer_size: usize) -> Options {
+    fn options(
+        &self,
+        buffer: *mut c_void,
+        buffer_size: usize,
+        backing: *const c::mempool_backing,
+    ) -> Options {
         let Self { alignment, flags, .. } = *self;
         let name = NAME.as_ptr();
         let policy = self.shape.policy().unwrap_or(0);
@@ -140,6 +159,7 @@ impl Setup {
             buffer_size,
             flags,
             policy,
+            backing,
             ..RANGED_OPTIONS
         };
         match self.shape {
@@ -152,6 +172,7 @@ impl Setup {
                     buffer,
                     buffer_size,
                     flags,
+                    backing,
                     ..OPTIONS
                 })
             }
@@ -174,7 +195,7 @@ impl Setup {
     }
 
     pub fn buffer_size(&self) -> usize {
-        match self.options(null_mut(), 0) {
+        match self.options(null_mut(), 0, null()) {
             // SAFETY: the options are complete.
             Options::Ordinary(options) => unsafe { c::mempool_buffer_size(&options) },
             // SAFETY: as above, and the list is there until the end of the call.
@@ -182,10 +203,17 @@ impl Setup {
         }
     }
 
-    pub fn create(&self, buffer: *mut c_void, buffer_size: usize) -> Option<Pool> {
+    pub fn create(
+        &self,
+        buffer: *mut c_void,
+        buffer_size: usize,
+        ledger: Option<&Ledger>,
+    ) -> Option<Pool> {
+        let backing = ledger.map(Ledger::backing);
+        let backing = backing.as_ref().map_or(null(), |backing| &raw const *backing);
         let ordinary = |mp: *mut c::mempool| (!mp.is_null()).then_some(Pool::Ordinary(mp));
         let ranged = |rmp: *mut c::r_mempool| (!rmp.is_null()).then_some(Pool::Ranged(rmp));
-        match (self.shape.clone(), self.options(buffer, buffer_size)) {
+        match (self.shape.clone(), self.options(buffer, buffer_size, backing)) {
             (Shape::Ordinary { count, size }, _) if self.plain() => {
                 ordinary(c::mempool_create(count, size, self.has(c::MEMPOOL_FALL_BACK)))
             }
@@ -646,6 +674,7 @@ pub struct Run {
     pool: Pool,
     model: Model,
     buffer: Option<Buffer>,
+    ledger: Option<Ledger>,
     live: Vec<Entry>,
     /// Where they start and end.
     spans: BTreeMap<usize, usize>,
@@ -663,17 +692,19 @@ impl Run {
         let falls_back = setup.has(c::MEMPOOL_FALL_BACK);
         let model = Model { classes, policy: setup.shape.policy(), falls_back };
         let bytes = setup.buffer_size();
+        let ledger = setup.ledger();
+        let create = |base, bytes| setup.create(base, bytes, ledger.as_ref());
         let (pool, buffer) = match setup.memory {
-            Memory::Own | Memory::OwnPlain => (setup.create(null_mut(), 0), None),
+            Memory::Own | Memory::OwnPlain => (create(null_mut(), 0), None),
             Memory::Buffer { start, extra } => {
                 let buffer = Buffer::new(start, bytes + extra);
                 let base: *mut c_void = buffer.base().cast();
                 for (base, bytes) in [(base, bytes - 1), (base.wrapping_byte_add(8), bytes)] {
                     clear_errno();
-                    assert!(setup.create(base, bytes).is_none(), "too small, or not aligned");
+                    assert!(create(base, bytes).is_none(), "too small, or not aligned");
                     assert_eq!(errno(), libc::EINVAL);
                 }
-                (setup.create(base, buffer.len), Some(buffer))
+                (create(base, buffer.len), Some(buffer))
             }
         };
         let pool = pool.expect("there is memory");
@@ -682,6 +713,7 @@ impl Run {
             pool,
             model,
             buffer,
+            ledger,
             live: vec![],
             spans: BTreeMap::new(),
             freed: HashSet::new(),
@@ -952,6 +984,10 @@ impl Run {
             }
             below = class.elem_size;
         }
+        if let Some(ledger) = &self.ledger {
+            let dynamic: usize = self.model.classes.iter().map(|class| class.dynamic).sum();
+            assert_eq!(ledger.given(), dynamic + usize::from(self.buffer.is_none()));
+        }
         if self.model.policy.is_some() {
             for size in [0, below + 1, usize::MAX] {
                 assert_eq!(self.pool.capacity(size), 0, "capacity for {size}");
@@ -989,8 +1025,11 @@ impl Run {
             entry.verify(entry.at, entry.usable);
         }
         self.pool.destroy();
+        let ledger = self.ledger.as_ref();
+        assert_eq!(ledger.map_or(0, Ledger::given), 0, "not given back");
         if let Some(buffer) = self.buffer {
-            let again = self.setup.create(buffer.base().cast(), buffer.len).expect("it fits again");
+            let again = self.setup.create(buffer.base().cast(), buffer.len, ledger);
+            let again = again.expect("it fits again");
             assert!(!again.alloc(1).is_null());
             assert_eq!((again.used(1), again.dynamic(1)), (1, 0));
             again.destroy();

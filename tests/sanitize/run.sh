@@ -56,6 +56,8 @@ unfit() { # tool program
         echo "it counts calls with functions in the place of malloc's, where the tool has its own" ;;
     thread-faults | thread-fork_moment)
         echo "it has functions in the place of the C library's that the tool calls before it is set up" ;;
+    address-pages | thread-pages)
+        echo "it looks at what mlock does, which does nothing under the tool" ;;
     thread-misuse)
         echo "it frees what the tool's heap has nothing in front of, and reads there" ;;
     esac
