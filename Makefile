@@ -8,6 +8,7 @@ MANDIR     ?= $(PREFIX)/share/man
 DESTDIR    ?=
 CC         ?= cc
 CFLAGS     ?= -O2
+CXXFLAGS   ?= -O2
 CARGO      ?= cargo
 # Tells the system of a library in one of its places; fails, without harm, where that is not allowed.
 LDCONFIG   ?= ldconfig
@@ -25,9 +26,11 @@ STAGE  := $(abspath $(TARGET))/stage
 SHARED := libcmempool.so.$(VERSION)
 
 WARNINGS := -std=c11 -Wall -Wextra -Wpedantic
+CXX_WARNINGS := -std=c++17 -Wall -Wextra -Wpedantic
 EXAMPLES := $(patsubst c-examples/%.c,%,$(wildcard c-examples/*.c))
+ADAPTERS := $(notdir $(wildcard adapters/cmempool/*.h))
 
-.PHONY: all build run test stage loom stress matrix soak sanitize coverage fuzz bench \
+.PHONY: all build run demo adapters test stage loom stress matrix soak sanitize coverage fuzz bench \
     bench-quick crates-of-bench install ready uninstall dist dist-check header abi clean help tools
 
 all: build
@@ -59,6 +62,55 @@ run: build
 	        -L$(LIB) -lcmempool -Wl,-rpath,$(abspath $(LIB)); \
 	    $(TARGET)/examples/$$example; \
 	done
+	@echo "== c-examples/nodes.cpp"; \
+	command -v $(firstword $(CXX)) >/dev/null || { \
+	    echo "skipped: there is no C++ compiler, '$(firstword $(CXX))'"; exit 0; }; \
+	$(CXX) $(CXX_WARNINGS) $(CXXFLAGS) -Iinclude c-examples/nodes.cpp \
+	    -o $(TARGET)/examples/nodes -L$(LIB) -lcmempool -Wl,-rpath,$(abspath $(LIB)); \
+	$(TARGET)/examples/nodes
+
+# What pkg-config calls the library of an adapter's example: that, or the first of these.
+PACKAGE_OF_sqlite := sqlite3
+PACKAGE_OF_lua    := lua5.4 lua-5.4 lua54 lua
+PACKAGE_OF_zlib   := zlib
+PACKAGE_OF_expat  := expat
+PACKAGE_OF_cjson  := libcjson
+PACKAGE_OF_libuv  := libuv
+PACKAGE_OF_pcre2  := libpcre2-8
+
+## adapters: build and run the examples of other libraries on pools, where those are installed
+adapters: $(patsubst adapters/examples/%.c,adapters/%,$(wildcard adapters/examples/*.c))
+
+adapters/%: adapters/examples/%.c build
+	@mkdir -p $(TARGET)/examples
+	@echo "== $<"
+	@for package in $(PACKAGE_OF_$*); do \
+	    if pkg-config --exists $$package; then break; else package=; fi; \
+	done; \
+	if [ -z "$$package" ]; then \
+	    echo "skipped: pkg-config knows no $(firstword $(PACKAGE_OF_$*))"; \
+	else \
+	    $(CC) $(WARNINGS) $(CFLAGS) -Iinclude -Iadapters $< -o $(TARGET)/examples/$*-adapter \
+	        $$(pkg-config --cflags --libs $$package) -L$(LIB) -lcmempool \
+	        -Wl,-rpath,$(abspath $(LIB)); \
+	    $(TARGET)/examples/$*-adapter; \
+	fi
+
+## demo: a day of a small server, with two sizings of its pool, and docs/use-over-time.svg from it
+# The benchmark's runner draws it.
+demo: crates-of-bench build
+	@mkdir -p $(TARGET)/demo
+	@$(CC) $(WARNINGS) $(CFLAGS) -Iinclude c-examples/server.c -o $(TARGET)/demo/server \
+	    -L$(LIB) -lcmempool -Wl,-rpath,$(abspath $(LIB))
+	@for sizing in guessed measured; do \
+	    $(TARGET)/demo/server $$sizing $(TARGET)/demo/$$sizing.csv; \
+	    echo "Wrote $(TARGET)/demo/$$sizing.csv"; \
+	    echo; \
+	done
+	@[ -e $(TARGET)/bench/runner/release/bench-runner ] || \
+	    echo "Building the program that draws (a minute, once)."
+	@$(RUN_BENCH) use-over-time docs/use-over-time.svg $(TARGET)/demo/guessed.csv \
+	    $(TARGET)/demo/measured.csv
 
 ## test: everything, against a tree installed under target/stage
 test: stage
@@ -66,7 +118,9 @@ test: stage
 	$(MAKE) --no-print-directory loom
 	tests/c/run.sh $(STAGE)
 	tests/watched.sh $(STAGE)
+	tests/cxx.sh $(STAGE)
 	tests/install.sh
+	tests/adapters.sh $(STAGE)
 
 ## loom: the models of the thread protocol, in every order that threads can run them
 loom: tools
@@ -144,11 +198,12 @@ MAN_PAGES    := $(notdir $(wildcard man/*.3))
 # Below the prefix where that can be said, so that pkg-config can be told another one.
 BELOW_PREFIX = $(patsubst $(PREFIX)/%,$${prefix}/%,$(1))
 
-## install: libraries, header, pkg-config, CMake and man pages into PREFIX, below DESTDIR if given
+## install: libraries, headers, pkg-config, CMake and man pages into PREFIX, below DESTDIR if given
 install: ready
-	install -d $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(CMAKEDIR) \
+	install -d $(DESTDIR)$(INCLUDEDIR)/cmempool $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(CMAKEDIR) \
 	    $(DESTDIR)$(MANDIR)/man3
-	install -m 644 include/cmempool.h $(DESTDIR)$(INCLUDEDIR)/cmempool.h
+	install -m 644 include/cmempool.h include/cmempool.hpp $(DESTDIR)$(INCLUDEDIR)
+	install -m 644 $(addprefix adapters/cmempool/,$(ADAPTERS)) $(DESTDIR)$(INCLUDEDIR)/cmempool
 	install -m 755 $(LIB)/$(SHARED) $(DESTDIR)$(LIBDIR)/$(SHARED)
 	ln -sf $(SHARED) $(DESTDIR)$(LIBDIR)/libcmempool.so.$(MAJOR)
 	ln -sf libcmempool.so.$(MAJOR) $(DESTDIR)$(LIBDIR)/libcmempool.so
@@ -178,12 +233,15 @@ ready:
 
 ## uninstall: remove what install put there
 uninstall:
-	rm -f $(DESTDIR)$(INCLUDEDIR)/cmempool.h $(DESTDIR)$(LIBDIR)/libcmempool.so \
-	    $(DESTDIR)$(LIBDIR)/libcmempool.so.$(MAJOR) $(DESTDIR)$(LIBDIR)/$(SHARED) \
-	    $(DESTDIR)$(LIBDIR)/libcmempool.a $(DESTDIR)$(LIBDIR)/pkgconfig/cmempool.pc \
+	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/,cmempool.h cmempool.hpp) \
+	    $(addprefix $(DESTDIR)$(INCLUDEDIR)/cmempool/,$(ADAPTERS)) \
+	    $(addprefix $(DESTDIR)$(LIBDIR)/,libcmempool.so libcmempool.so.$(MAJOR) $(SHARED)) \
+	    $(addprefix $(DESTDIR)$(LIBDIR)/,libcmempool.a pkgconfig/cmempool.pc) \
 	    $(addprefix $(DESTDIR)$(MANDIR)/man3/,$(MAN_PAGES))
 	rm -f $(DESTDIR)$(CMAKEDIR)/cmempoolConfig.cmake $(DESTDIR)$(CMAKEDIR)/cmempoolConfigVersion.cmake
-	[ ! -d $(DESTDIR)$(CMAKEDIR) ] || rmdir --ignore-fail-on-non-empty $(DESTDIR)$(CMAKEDIR)
+	for dir in $(DESTDIR)$(CMAKEDIR) $(DESTDIR)$(INCLUDEDIR)/cmempool; do \
+	    [ ! -d $$dir ] || rmdir --ignore-fail-on-non-empty $$dir; \
+	done
 
 DIST := cmempool-$(VERSION)
 

@@ -8,7 +8,7 @@ use std::{env, fs};
 mod man;
 
 /// The files whose public items are the C face, in the order in which a reader wants them.
-const FACE: [&str; 9] = [
+const FACE: &[&str] = &[
     "src/capi/ordinary.rs",
     "src/capi/ranged.rs",
     "src/backing.rs",
@@ -18,6 +18,7 @@ const FACE: [&str; 9] = [
     "src/capi/inspect.rs",
     "src/report.rs",
     "src/capi/misuse.rs",
+    "src/capi/newer.rs",
 ];
 
 fn main() {

@@ -576,6 +576,9 @@ extern "C" {
  * 16), and at most 8 bytes of bookkeeping beside it, thread caches included; a pool takes 1 KiB at
  * most beyond that.
  *
+ * Also a macro of the same name, which takes the fourth argument of the original's newer release,
+ * too: see `mempool_create_from_preallocated_buffer`.
+ *
  * @param elem_count  how many entries, 1 to 4294967295
  * @param elem_size   usable bytes of each, at least 1
  * @param fallback_to_dynamic_memory  when all entries are out: true takes from the heap
@@ -709,6 +712,9 @@ void _mempool_destroy(struct mempool *mp);
  * The smallest class has `smallest_count` entries, and each class half as many as the one below.
  * Sizes and the count are rounded up to powers of two, and the smallest size to at least 16. The
  * classes' memory is one mapping; what `mempool_create` says of memory and alignment holds here.
+ *
+ * Also a macro of the same name, which takes the five arguments of the original's newer release,
+ * too: see `mempool_create_from_preallocated_buffer`.
  *
  * @param smallest_size   usable bytes of the smallest class's entries, at least 1
  * @param largest_size    usable bytes of the largest class's entries; after rounding, more than
@@ -1117,10 +1123,13 @@ size_t r_mempool_for_each_live(const struct r_mempool *rmp, mempool_visitor visi
  * and advice where it was exhausted or never used.
  *
  * ```text
- * pool "sessions" at 0x7f12a4c00080: entries of 64 B, 93 KiB in all; NULL when empty
- *      size  capacity      used      peak  0%    use, peak    100%  exhausted   dynamic      peak
- *      64 B      1000       412       871  [########---------   ]          0         0         0
+ * pool "sessions" at 0x7f12a4c00080: 88 KiB; hands out its own, ..
+ *       size  capacity      used      peak  0%      used, peak  ..
+ *       64 B      1000       412       871  [##########---------..
  * ```
+ *
+ * Behind the bar stand how often the pool or class was exhausted, and how many entries from the heap
+ * are out and were out at most.
  *
  * A failure of the stream is left to be found with `ferror`.
  *
@@ -1163,8 +1172,6 @@ void r_mempool_dump_json(const struct r_mempool *rmp, FILE *out);
  * As `mempool_dump_all`, a line of JSON for each pool.
  */
 void mempool_dump_all_json(FILE *out);
-
-extern int pthread_setcancelstate(int state, int *before);
 
 /**
  * Sets the function that is called when the library finds a misuse. Without one, a line is written to
@@ -1211,6 +1218,74 @@ extern int pthread_setcancelstate(int state, int *before);
  */
 void mempool_set_misuse_handler(mempool_misuse_handler handler,
                                 void *context);
+
+/* ---- Make a pool as the original's newer release does --------------------------------------- */
+
+/**
+ * Makes a pool in a buffer, of as many entries as fit: of `elem_count`, if
+ * `DECLARE_STATIC_MEMPOOL_BUFFER` declared it for that many of this size.
+ *
+ * Programs for the original's newer release compile as they are. There `mempool_create` and
+ * `r_mempool_create` take one argument more, and the latter exponents in place of sizes and a count.
+ * This makes a pool of 1000 sessions that one thread at a time uses, and a ranged pool of 2^4 to
+ * 2^16 bytes with 2^17 entries in the smallest class:
+ *
+ *     mempool *mp = mempool_create(1000, sizeof(struct session), false, true);
+ *     r_mempool *rmp = r_mempool_create(4, 16, 17, fallback_disabled, false);
+ *
+ * Both names are macros beside functions, and tell by the number of arguments which form is meant:
+ * a program may use both. An argument with a comma outside of parentheses, as in `f<1, 2>()`, needs
+ * parentheses around it. The functions themselves, as in `(mempool_create)(1000, 8, false)` and
+ * behind their addresses, take the older forms.
+ *
+ * @param buffer       memory of the caller's, aligned to 16 bytes, that belongs to the pool until
+ *                     that is destroyed
+ * @param buffer_size  its bytes
+ * @param elem_size    usable bytes of each entry, at least 1
+ * @param fallback_to_dynamic_memory  as for `mempool_create`
+ * @param will_be_accessed_by_only_one_thread  true: as `MEMPOOL_SINGLE_THREAD`
+ * @return the pool, to be destroyed with `mempool_destroy`; NULL with `errno` set
+ * @errno EINVAL  a size of 0, no buffer, one that is badly aligned or too small for one entry
+ * @errno ENOMEM  the pool can't be made for want of memory elsewhere
+ *
+ * Threads and cost: as `mempool_create`.
+ */
+struct mempool *mempool_create_from_preallocated_buffer(void *buffer,
+                                                        size_t buffer_size,
+                                                        size_t elem_size,
+                                                        bool fallback_to_dynamic_memory,
+                                                        bool will_be_accessed_by_only_one_thread)
+CMEMPOOL_MUST_USE;
+
+/**
+ * Makes a ranged pool in a buffer, with exponents as for the newer form of `r_mempool_create`.
+ *
+ * `DECLARE_STATIC_RMEMPOOL_BUFFER` declares such a buffer. What `r_mempool_create` says of sizes
+ * and counts holds here: a smallest class of less than 2^4 bytes has 2^4.
+ *
+ * @param buffer       memory of the caller's, aligned to 16 bytes, that belongs to the ranged pool
+ *                     until it is destroyed
+ * @param buffer_size  its bytes
+ * @param smallest_exponent  the smallest class's entries have 2 to the power of this usable bytes
+ * @param largest_exponent   and the largest class's 2 to the power of that
+ * @param count_exponent     the smallest class has 2 to the power of this entries
+ * @param policy       what to do when the class that fits is empty
+ * @param will_be_accessed_by_only_one_thread  true: as `MEMPOOL_SINGLE_THREAD`
+ * @return the ranged pool, to be destroyed with `r_mempool_destroy`; NULL with `errno` set
+ * @errno EINVAL  sizes or a count that `r_mempool_create` refuses, no policy, no buffer, one that
+ *                is too small or badly aligned
+ * @errno ENOMEM  so much can't be counted, or the pool can't be made for want of memory elsewhere
+ *
+ * Threads and cost: as `r_mempool_create`.
+ */
+struct r_mempool *r_mempool_create_from_preallocated_buffer(void *buffer,
+                                                            size_t buffer_size,
+                                                            size_t smallest_exponent,
+                                                            size_t largest_exponent,
+                                                            size_t count_exponent,
+                                                            r_memory_fallback_policy_t policy,
+                                                            bool will_be_accessed_by_only_one_thread)
+CMEMPOOL_MUST_USE;
 
 #ifdef __cplusplus
 }  // extern "C"
@@ -1295,6 +1370,62 @@ void mempool_set_misuse_handler(mempool_misuse_handler handler,
      CMEMPOOL_ABOVE_4(x, b + 12))
 #define CMEMPOOL_BITS(x) \
     (CMEMPOOL_ABOVE_16(x, 0) + CMEMPOOL_ABOVE_16(x, 16) + CMEMPOOL_ABOVE_16(x, 32))
+
+/* ---- Make a pool as the original's newer release does --------------------------------------- */
+
+/** Declares a static array `name` that is a buffer for a pool of exactly `elem_count` entries of
+ *  `elem_size` bytes: see `MEMPOOL_STATIC_BUFFER`.
+ *
+ *      DECLARE_STATIC_MEMPOOL_BUFFER(memory, 100, sizeof(struct session));
+ *
+ *      mempool *mp = mempool_create_from_preallocated_buffer(
+ *          memory, sizeof memory, sizeof(struct session), false, false); */
+#define DECLARE_STATIC_MEMPOOL_BUFFER(name, elem_count, elem_size) \
+    MEMPOOL_STATIC_BUFFER(name, elem_count, elem_size)
+
+/** Declares a static array `name` that is a buffer for exactly the ranged pool of these exponents:
+ *  give `r_mempool_create_from_preallocated_buffer` the same. */
+#define DECLARE_STATIC_RMEMPOOL_BUFFER(name, smallest_exponent, largest_exponent, count_exponent) \
+    R_MEMPOOL_STATIC_BUFFER(name, (size_t)1 << (smallest_exponent), \
+                            (size_t)1 << (largest_exponent), (size_t)1 << (count_exponent))
+
+/* Where no size says 2^e, the largest, which no pool can have. */
+#define CMEMPOOL_POWER_OF_TWO(e) ((e) < 64 ? (size_t)1 << (e) : SIZE_MAX)
+
+static inline CMEMPOOL_MUST_USE mempool *cmempool_create_4(size_t elem_count, size_t elem_size,
+                                                           bool fall_back, bool single_thread)
+{
+    mempool_options options = MEMPOOL_OPTIONS_INIT;
+    options.elem_count = elem_count;
+    options.elem_size = elem_size;
+    options.flags = (fall_back ? (uint64_t)MEMPOOL_FALL_BACK : 0) |
+                    (single_thread ? (uint64_t)MEMPOOL_SINGLE_THREAD : 0);
+    return mempool_create_with(&options);
+}
+
+static inline CMEMPOOL_MUST_USE r_mempool *cmempool_r_create_5(size_t smallest_exponent,
+                                                               size_t largest_exponent,
+                                                               size_t count_exponent,
+                                                               r_memory_fallback_policy_t policy,
+                                                               bool single_thread)
+{
+    r_mempool_options options = R_MEMPOOL_OPTIONS_INIT;
+    options.smallest_size = CMEMPOOL_POWER_OF_TWO(smallest_exponent);
+    options.largest_size = CMEMPOOL_POWER_OF_TWO(largest_exponent);
+    options.smallest_count = CMEMPOOL_POWER_OF_TWO(count_exponent);
+    options.policy = policy;
+    options.flags = single_thread ? MEMPOOL_SINGLE_THREAD : 0;
+    return r_mempool_create_with(&options);
+}
+
+/* The number of arguments moves the name that is meant to the sixth place. */
+#define CMEMPOOL_SIXTH(a, b, c, d, e, f, ...) f
+#define mempool_create(...) \
+    CMEMPOOL_SIXTH(__VA_ARGS__, mempool_create, cmempool_create_4, mempool_create, \
+                   mempool_create, mempool_create, 0)(__VA_ARGS__)
+#define r_mempool_create(...) \
+    CMEMPOOL_SIXTH(__VA_ARGS__, cmempool_r_create_5, r_mempool_create, r_mempool_create, \
+                   r_mempool_create, r_mempool_create, 0)(__VA_ARGS__)
 
 /* ---- Free and destroy: also set the caller's variable to NULL ------------------------------- */
 

@@ -112,7 +112,10 @@ fn library() -> String {
 }
 
 fn page(part: &[&Item], parts: &[Vec<&Item>]) -> String {
-    let mut page = format!(".SH NAME\n{} \\- {}\n", names(part).join(",\n"), part_title(part));
+    let (names, title) = (names(part), part_title(part));
+    let last = names.last().map_or(0, |name| name.len());
+    let space = if last + title.len() < 76 { ' ' } else { '\n' };
+    let mut page = format!(".SH NAME\n{}{space}\\- {title}\n", names.join(",\n"));
     page += &library();
     synopsis(&mut page, part);
     page += ".SH DESCRIPTION\n";

@@ -157,10 +157,26 @@ fn members<'a>(
     }
 }
 
+/// The text with code that stands between fences indented by four, and the fences gone.
+fn indented(text: &str) -> String {
+    let mut inside = false;
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        if line.starts_with("```") {
+            inside = !inside;
+        } else if inside && !line.is_empty() {
+            lines.push(format!("    {line}"));
+        } else {
+            lines.push(line.into());
+        }
+    }
+    lines.join("\n")
+}
+
 impl Comment {
     fn new(text: &str) -> Self {
         let mut comment = Self::default();
-        for paragraph in text.split("\n\n") {
+        for paragraph in indented(text).split("\n\n") {
             if paragraph.starts_with("Threads") {
                 comment.threads.push(paragraph.into());
             } else if paragraph.starts_with('@') {

@@ -162,6 +162,17 @@ pub fn stride(elem_size: usize, gap: usize, align: usize) -> Option<usize> {
     elem_size.checked_add(gap)?.checked_add(WORD)?.checked_next_multiple_of(align)
 }
 
+/// Bytes that one more entry takes, all bookkeeping beside its slot included.
+fn per_entry(elem_size: usize, gap: usize, align: usize) -> Option<usize> {
+    stride(elem_size, gap, align)?.checked_add(SLOT_RESERVE)
+}
+
+/// The most entries that an ordinary pool with default alignment can have in that many bytes.
+pub fn largest_count(elem_size: usize, bytes: usize) -> usize {
+    let left = bytes.saturating_sub(REGION_RESERVE + CLASS_RESERVE);
+    per_entry(elem_size, 0, MIN_ALIGN).map_or(0, |each| left / each).min(u32::MAX as usize)
+}
+
 fn total(classes: &Classes<'_>, align: usize, gap: usize) -> Option<usize> {
     let mut bytes = match classes {
         Classes::One(_) => REGION_RESERVE,
@@ -172,10 +183,8 @@ fn total(classes: &Classes<'_>, align: usize, gap: usize) -> Option<usize> {
         if class.elem_count > u32::MAX as usize {
             return None;
         }
-        let per_slot = stride(class.elem_size, gap, align)?.checked_add(SLOT_RESERVE)?;
-        bytes = bytes
-            .checked_add(CLASS_RESERVE + (align - MIN_ALIGN))?
-            .checked_add(per_slot.checked_mul(class.elem_count)?)?;
+        let entries = per_entry(class.elem_size, gap, align)?.checked_mul(class.elem_count)?;
+        bytes = bytes.checked_add(CLASS_RESERVE + (align - MIN_ALIGN))?.checked_add(entries)?;
     }
     (bytes <= isize::MAX as usize).then_some(bytes)
 }
@@ -265,6 +274,21 @@ mod tests {
         for align in [3, 24, 8192, usize::MAX] {
             assert_eq!(one(8, 8, align), Err(Error::Invalid), "alignment {align}");
         }
+    }
+
+    #[test]
+    fn as_many_as_fit() {
+        let most = u32::MAX as usize;
+        for elem_size in [1, 8, 9, 24, 25, 64, 4096, 100_000] {
+            for count in [1, 2, 7, 100, 65_536, most] {
+                let bytes = one(elem_size, count, 0).unwrap();
+                assert_eq!(largest_count(elem_size, bytes), count, "{elem_size} bytes");
+                assert_eq!(largest_count(elem_size, bytes - 1), count - 1, "{elem_size} bytes");
+            }
+        }
+        assert_eq!(largest_count(1, 0), 0);
+        assert_eq!(largest_count(usize::MAX, usize::MAX), 0);
+        assert_eq!(largest_count(1, usize::MAX), most);
     }
 
     #[test]

@@ -103,6 +103,11 @@ char three_classes[R_MEMPOOL_BUFFER_SIZE(16, 64, 4) ==
                            1024 + 3 * 576 + 4 * (32 + 8) + 2 * (48 + 8) + (80 + 8)
                        ? 1
                        : -1];
+/* The same buffers as programs for the original's newer release declare them. */
+DECLARE_STATIC_MEMPOOL_BUFFER(newer_memory, 100, sizeof(int));
+DECLARE_STATIC_RMEMPOOL_BUFFER(newer_ranged_memory, 4, 6, 2);
+char newer_pool_of_ints[sizeof newer_memory == MEMPOOL_BUFFER_SIZE(100, sizeof(int)) ? 1 : -1];
+char newer_three_classes[sizeof newer_ranged_memory == R_MEMPOOL_BUFFER_SIZE(16, 64, 4) ? 1 : -1];
 char one_class[R_MEMPOOL_CLASS_SIZE(3, 24) == 576 + 3 * (32 + 8) ? 1 : -1];
 char per_slot[CMEMPOOL_PER_REGION + CMEMPOOL_PER_CLASS + 3 * (32 + CMEMPOOL_PER_SLOT) ==
                       MEMPOOL_BUFFER_SIZE(3, 24)
@@ -159,6 +164,39 @@ static void take_back(void *block, size_t size, void *context)
 }
 
 static const mempool_backing no_backing = MEMPOOL_BACKING_INIT;
+
+/* Both forms, told by the number of arguments; redeclared and by their addresses, the functions. */
+struct mempool *mempool_create(size_t elem_count, size_t elem_size, bool fall_back);
+mempool *(*const create)(size_t, size_t, bool) = &mempool_create;
+r_mempool *(*const r_create)(size_t, size_t, size_t, r_memory_fallback_policy_t) = r_mempool_create;
+
+void newer(mempool **pools, r_mempool **ranged_pools);
+void newer(mempool **pools, r_mempool **ranged_pools)
+{
+#define COUNT_AND_SIZE 100, sizeof(struct { int a, b; })
+    pools[0] = mempool_create(100, sizeof(int), false);
+    pools[1] = mempool_create(100, sizeof(int), false, true);
+    pools[2] = (mempool_create)(100, sizeof(int), false);
+    pools[3] = create == mempool_create ? create(1, 1, true) : NULL;
+    pools[4] = mempool_create(mempool_total_capacity(pools[0]), 8,
+                              mempool_create(9, 9, true) != NULL,
+                              mempool_create(9, 9, true, true) != NULL);
+    pools[5] = mempool_create_from_preallocated_buffer(newer_memory, sizeof newer_memory, 4, false,
+                                                       true);
+    ranged_pools[0] = r_mempool_create(16, 64, 4, fallback_disabled);
+    ranged_pools[1] = r_mempool_create(4, 6, 2, fallback_disabled, true);
+    ranged_pools[2] = (r_mempool_create)(16, 64, 4, fallback_disabled);
+    ranged_pools[3] = r_create(16, 64, 4, fallback_at_last_exhaustion);
+    ranged_pools[4] = r_mempool_create_from_preallocated_buffer(
+        newer_ranged_memory, sizeof newer_ranged_memory, 4, 6, 2, fallback_disabled, false);
+#ifdef __cplusplus
+    pools[6] = ::mempool_create(1, 1, true);
+    pools[7] = ::mempool_create(1, 1, true, false);
+#else
+    pools[6] = mempool_create(COUNT_AND_SIZE, true);
+    pools[7] = mempool_create(COUNT_AND_SIZE, true, false);
+#endif
+}
 
 mempool *ordinary(int again);
 mempool *ordinary(int again)
@@ -332,8 +370,12 @@ fn warns_when_what_only_the_result_can_give_back_is_dropped() {
     for compiler in C.compilers() {
         for call in [
             "mempool_create(1, 1, false)",
+            "mempool_create(1, 1, false, true)",
+            "mempool_create_from_preallocated_buffer(entry, 9, 1, false, true)",
             "mempool_create_with(options)",
             "r_mempool_create(16, 64, 8, fallback_disabled)",
+            "r_mempool_create(4, 6, 3, fallback_disabled, true)",
+            "r_mempool_create_from_preallocated_buffer(entry, 9, 4, 6, 3, fallback_disabled, true)",
             "r_mempool_create_with(ranged_options)",
             "r_mempool_realloc_entry(rmp, entry, 1)",
         ] {

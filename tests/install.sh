@@ -147,7 +147,9 @@ fi
 quietly make uninstall "PREFIX=$prefix"
 left=$(files_below "$prefix")
 [ -z "$left" ] || die "uninstall leaves $left"
-[ ! -e "$prefix/lib/cmake/cmempool" ] || die "uninstall leaves lib/cmake/cmempool"
+for dir in lib/cmake/cmempool include/cmempool; do
+    [ ! -e "$prefix/$dir" ] || die "uninstall leaves $dir"
+done
 
 # ---- A distribution's way: staged below DESTDIR, in a directory per architecture; and what is built
 # already without cargo, which root may not have.
@@ -156,10 +158,13 @@ lib=lib/x86_64-linux-gnu
 places=("DESTDIR=$stage" PREFIX=/usr "LIBDIR=/usr/$lib" MANDIR=/usr/share/man)
 install_into "${places[@]}" CARGO=not-there
 expected=$(
-    printf '%s\n' include/cmempool.h "$lib"/libcmempool.{a,so,"so.$major","so.$version"} \
+    printf '%s\n' include/cmempool.{h,hpp} "$lib"/libcmempool.{a,so,"so.$major","so.$version"} \
         "$lib"/pkgconfig/cmempool.pc "$lib"/cmake/cmempool/cmempoolConfig{,Version}.cmake
     for page in man/*.3; do
         echo "share/man/man3/${page##*/}"
+    done
+    for header in adapters/cmempool/*.h; do
+        echo "include/cmempool/${header##*/}"
     done
 )
 LC_ALL=C diff <(LC_ALL=C sort <<<"$expected") <(files_below "$stage/usr") >"$work/log" ||

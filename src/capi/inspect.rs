@@ -278,10 +278,13 @@ unsafe fn visit_all(pools: &[&Pool], visit: mempool_visitor, context: *mut c_voi
 /// and advice where it was exhausted or never used.
 ///
 /// ```text
-/// pool "sessions" at 0x7f12a4c00080: entries of 64 B, 93 KiB in all; NULL when empty
-///      size  capacity      used      peak  0%    use, peak    100%  exhausted   dynamic      peak
-///      64 B      1000       412       871  [########---------   ]          0         0         0
+/// pool "sessions" at 0x7f12a4c00080: 88 KiB; hands out its own, ..
+///       size  capacity      used      peak  0%      used, peak  ..
+///       64 B      1000       412       871  [##########---------..
 /// ```
+///
+/// Behind the bar stand how often the pool or class was exhausted, and how many entries from the heap
+/// are out and were out at most.
 ///
 /// A failure of the stream is left to be found with `ferror`.
 ///

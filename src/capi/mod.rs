@@ -7,6 +7,7 @@
 //! entry`, opens a section of the header; all that stands under the same title is one man page, named
 //! after the first function there. `@param name  text`, `@return text` and, for each value of `errno`,
 //! `@errno NAME  text` have their places in a page, and so has a paragraph that starts with `Threads`.
+//! Code stands between fences, or indented by four.
 //! `# Safety` is for Rust alone.
 
 #![allow(non_camel_case_types)]
@@ -14,6 +15,7 @@
 mod bulk;
 mod inspect;
 mod misuse;
+mod newer;
 mod options;
 mod ordinary;
 mod ranged;
@@ -21,6 +23,7 @@ mod ranged;
 pub use bulk::*;
 pub use inspect::*;
 pub use misuse::*;
+pub use newer::*;
 pub use options::*;
 pub use ordinary::*;
 pub use ranged::*;

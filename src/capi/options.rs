@@ -267,7 +267,7 @@ impl mempool_options {
 
     /// # Safety
     /// As `mempool_create_with` says of its options.
-    unsafe fn request(&self) -> Result<Request<'static>, Error> {
+    pub(super) unsafe fn request(&self) -> Result<Request<'static>, Error> {
         let Self { flags, name, buffer, buffer_size, backing, .. } = *self;
         let common = Common { flags, name, buffer, buffer_size, backing };
         // SAFETY: by this function's contract.
@@ -300,7 +300,7 @@ impl r_mempool_options {
 
     /// # Safety
     /// As `r_mempool_create_with` says of its options.
-    unsafe fn request<'a>(&self) -> Result<Request<'a>, Error> {
+    pub(super) unsafe fn request<'a>(&self) -> Result<Request<'a>, Error> {
         let Self { flags, name, buffer, buffer_size, backing, .. } = *self;
         if self.reserved != 0 || flags & MEMPOOL_FALL_BACK != 0 {
             return Err(Error::Invalid);

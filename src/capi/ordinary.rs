@@ -43,6 +43,9 @@ pub(super) fn handle(collection: NonNull<Collection>) -> NonNull<mempool> {
 /// 16), and at most 8 bytes of bookkeeping beside it, thread caches included; a pool takes 1 KiB at
 /// most beyond that.
 ///
+/// Also a macro of the same name, which takes the fourth argument of the original's newer release,
+/// too: see `mempool_create_from_preallocated_buffer`.
+///
 /// @param elem_count  how many entries, 1 to 4294967295
 /// @param elem_size   usable bytes of each, at least 1
 /// @param fallback_to_dynamic_memory  when all entries are out: true takes from the heap

@@ -66,6 +66,9 @@ pub(super) unsafe fn collection<'a>(rmp: *const r_mempool) -> Option<&'a Collect
 /// Sizes and the count are rounded up to powers of two, and the smallest size to at least 16. The
 /// classes' memory is one mapping; what `mempool_create` says of memory and alignment holds here.
 ///
+/// Also a macro of the same name, which takes the five arguments of the original's newer release,
+/// too: see `mempool_create_from_preallocated_buffer`.
+///
 /// @param smallest_size   usable bytes of the smallest class's entries, at least 1
 /// @param largest_size    usable bytes of the largest class's entries; after rounding, more than
 ///                        the smallest

@@ -72,6 +72,8 @@ static const char *const infallible[] = {
     "__asan_poison_memory_region",
     "__asan_unpoison_memory_region", "__lsan_register_root_region",
     "__lsan_unregister_root_region",
+    /* Of reports: a stream that fails is its owner's to find. */
+    "fprintf", "fputc", "fputs", "fwrite",
 };
 
 /* Refuses call `nth` of a kind, and those after it if `onwards`. */

@@ -8,6 +8,7 @@
 #include "check.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <sys/mman.h>
 
 enum {
@@ -397,12 +398,19 @@ static void never_out(struct world *world)
 }
 
 /* Between two that were out, in whatever order they go out. That is drawn by the pool's address: if
- * there is none between two, another pool's order is another. */
+ * there is none between two, another pool's order is another. With a value, all were out in an earlier
+ * pool in the same place. */
 static void never_out_between(struct world *world)
 {
     for (;; create(world)) {
         uintptr_t entries[30];
         CHECK(world->kind->count <= LENGTH(entries));
+        if (world->value != 0) {
+            for (size_t i = 0; i < world->kind->count; i++)
+                take(world);
+            destroy(world);
+            create(world);
+        }
         for (size_t count = 0; count + 1 < world->kind->count; count++) {
             entries[count] = address(take(world));
             qsort(entries, count + 1, sizeof *entries, compare_addresses);
@@ -679,12 +687,16 @@ static void write_after_free(struct world *world)
 static struct {
     const struct world *world;
     void *entry;
-    pthread_barrier_t barrier;
+    atomic_int here;
 } at_once;
 
+/* Without sleep, or one of them would come too late to be seen by more than the entry's word. */
 static void *free_at_once(void *unused)
 {
-    pthread_barrier_wait(&at_once.barrier);
+    atomic_fetch_add(&at_once.here, 1);
+    for (int spins = 0; atomic_load(&at_once.here) < 2; spins++)
+        if (spins % 10000 == 9999)
+            sched_yield();
     give(at_once.world, at_once.entry);
     return unused;
 }
@@ -694,7 +706,6 @@ static void free_in_two_threads(const struct world *world, void *entry)
     pthread_t other;
     at_once.world = world;
     at_once.entry = entry;
-    CHECK(pthread_barrier_init(&at_once.barrier, NULL, 2) == 0);
     CHECK(pthread_create(&other, NULL, free_at_once, NULL) == 0);
     free_at_once(NULL);
     pthread_join(other, NULL);
@@ -959,6 +970,8 @@ static const struct misuse misuses[] = {
     {NEVER, "never out, 1000 bytes", 1000, never_out, NEVER_OUT, DEFAULT_ONLY, 2, 0},
     {NEVER, "never out, between", 64, never_out_between, NEVER_OUT, HARDENED_ONLY, 0, 0},
     {NEVER, "never out, between, 996 bytes", 996, never_out_between, NEVER_OUT, HARDENED_ONLY, 0, 0},
+    {NEVER, "never out of this pool, between", 64, never_out_between, NEVER_OUT,
+     HARDENED_ONLY | BUFFER_ONLY, 0, 1},
     {NEVER, "never out of this pool", 64, never_out_of_this, NEVER_OUT, BUFFER_ONLY | DEFAULT_ONLY, 1,
      0},
     {NEVER, "never out of this pool, the last", 64, never_out_of_this, NEVER_OUT,

@@ -116,6 +116,14 @@ static bool may_lock(size_t length)
     return could;
 }
 
+/* What the pool's figures note. */
+static bool notes(const mempool *mp, uint64_t expected)
+{
+    mempool_stats stats = MEMPOOL_STATS_INIT;
+    CHECK(mempool_get_stats(mp, &stats));
+    return stats.notes == expected;
+}
+
 static void locked_pools(void)
 {
     static const struct {
@@ -130,7 +138,7 @@ static void locked_pools(void)
             size_t before = locked();
             mempool_options options = options_for(count, size, flags[f] | MEMPOOL_LOCKED);
             mempool *mp = mempool_create_with(&options);
-            CHECK(mp != NULL);
+            CHECK(mp != NULL && notes(mp, MEMPOOL_NOTE_LOCKED));
             size_t needs = mempool_buffer_size(&options);
             size_t more = flags[f] & MEMPOOL_HARDENED ? count * 16 : 0;
             CHECK(locked() == before + round_up(needs + more, page));
@@ -353,6 +361,7 @@ static void refused(void)
     options.flags |= MEMPOOL_NO_PREFAULT;
     mempool *mp = mempool_create_with(&options);
     CHECK(mp != NULL && of_mapping(mp, "KernelPageSize:") == page);
+    CHECK(notes(mp, MEMPOOL_NOTE_HUGE_PAGES_REFUSED));
     mempool_destroy(mp);
     row("huge pages for a hardened pool");
     options = options_for(COUNT, SIZE, MEMPOOL_HUGE_PAGES | MEMPOOL_HARDENED);
@@ -419,6 +428,8 @@ static void have_huge_pages(void)
             mempool_options options = options_for(count, size, flags[f] | MEMPOOL_HUGE_PAGES);
             mempool *mp = mempool_create_with(&options);
             CHECK(mp != NULL && has_huge_pages(mp));
+            bool locked = (flags[f] & MEMPOOL_LOCKED) != 0;
+            CHECK(notes(mp, MEMPOOL_NOTE_HUGE_PAGES | (locked ? MEMPOOL_NOTE_LOCKED : 0)));
             size_t bytes = round_up(mempool_buffer_size(&options), HUGE);
             CHECK(of_mapping(mp, "Size:") == bytes && free_pages() == before - bytes / HUGE);
             use(mp, count, size);

@@ -4,7 +4,8 @@
 # usage: tests/c/run.sh PREFIX
 #
 # Builds them as a user would, from PREFIX with pkg-config, with each compiler there is, linked
-# shared and static, and once more under valgrind where that is installed. Prints a line for each
+# shared and static, and once more under valgrind where that is installed; newer.c in other languages,
+# too. Prints a line for each
 # failure and a last line with the counts; ends with 1 if anything failed.
 set -euo pipefail
 
@@ -45,14 +46,15 @@ conclude() { # job status output-file
     fi
 }
 
-build_and_run() { # program compiler linkage optimisation
-    local job=$1-$2-$3$4 status=0 flags=$shared_flags
+build_and_run() { # program compiler linkage optimisation [standard, unless it is C11]
+    local job=$1-$2-$3$4${5:+-$5} status=0 flags=$shared_flags language=c
+    [[ ${5:-} != c++* ]] || language=c++
     [ "$3" = shared ] || flags=$static_flags
     # The flags are words of their own.
     # shellcheck disable=SC2086
     {
-        "$2" -std=c11 -Wall -Wextra -Wpedantic -Werror "$4" -g "$here/$1.c" -o "$work/$job" \
-            $flags -pthread && timeout "$limit" "$work/$job"
+        "$2" "-std=${5:-c11}" -Wall -Wextra -Wpedantic -Werror "$4" -g -x $language "$here/$1.c" \
+            -x none -o "$work/$job" $flags -pthread && timeout "$limit" "$work/$job"
     } >"$work/$job.out" 2>&1 || status=$?
     if [ $status -eq 0 ] && ! grep -qx 'ok [1-9][0-9]*' "$work/$job.out"; then
         status=1
@@ -99,12 +101,21 @@ else
 fi
 [ ${#variants[@]} -gt 0 ] || variants=("cc shared -O2" "cc static -O2")
 
-expected=$((${#programs[@]} * ${#variants[@]}))
+jobs=()
 for program in "${programs[@]}"; do
     for variant in "${variants[@]}"; do
-        echo "$program $variant"
+        jobs+=("$program $variant")
     done
-done | in_parallel build_and_run
+done
+for dialect in "gcc c99" "clang c99" "g++ c++11" "clang++ c++11"; do
+    if command -v "${dialect% *}" >/dev/null; then
+        jobs+=("newer ${dialect% *} shared -O2 ${dialect#* }")
+    else
+        skip "newer.c as ${dialect#* }: ${dialect% *} is not installed" 1
+    fi
+done
+expected=${#jobs[@]}
+printf '%s\n' "${jobs[@]}" | in_parallel build_and_run
 
 built=()
 for program in "${programs[@]}"; do

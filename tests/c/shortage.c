@@ -601,7 +601,6 @@ int main(void)
         {"more threads than indices", more_than_indices},
         {"a child process", child_process},
 #ifndef __SANITIZE_THREAD__ /* what watches a thread has ended then */
-        /* May leave no index to others: the last. */
         {"first call at the end", first_call_at_the_end},
 #endif
     };

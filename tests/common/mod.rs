@@ -1,4 +1,4 @@
-//! How do the tests find tools, run programs, and read the list of exported functions?
+//! How do the tests find tools, build and run programs, and read the list of exported functions?
 
 // Each test file uses its own part of this.
 #![allow(dead_code)]
@@ -7,6 +7,7 @@ use std::fmt;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -56,7 +57,7 @@ pub fn demand(tools: &[&str]) {
 pub struct Outcome {
     command: String,
     /// How it ended; `exit status: 0` if well.
-    status: String,
+    pub status: String,
     pub success: bool,
     pub stdout: String,
     pub stderr: String,
@@ -145,4 +146,83 @@ impl Drop for Scratch {
         // What can't be removed does no harm in the build directory.
         let _ = std::fs::remove_dir_all(&self.0);
     }
+}
+
+/// A language that programs are written in.
+#[derive(Debug, PartialEq)]
+pub struct Language {
+    /// What its files' names end with, and its blocks in a document are marked with.
+    pub mark: &'static str,
+    pub compiler: &'static str,
+    pub standard: &'static str,
+    pub header: &'static str,
+}
+
+pub const C: Language =
+    Language { mark: "c", compiler: "cc", standard: "-std=c11", header: "cmempool.h" };
+pub const CPP: Language =
+    Language { mark: "cpp", compiler: "c++", standard: "-std=c++17", header: "cmempool.hpp" };
+
+/// Builds a program with each library there is, and says how to run it.
+pub fn programs(
+    language: &Language,
+    source: &Path,
+    flags: &[&str],
+    scratch: &Scratch,
+) -> Vec<Command> {
+    demand(&[language.compiler]);
+    let build = |(number, library)| {
+        let program = scratch.path().join(format!("program-{number}"));
+        let mut cc = Command::new(language.compiler);
+        cc.args([language.standard, "-Wall", "-Wextra"]).args(flags).arg(source);
+        cc.arg("-I").arg(headers()).arg("-o").arg(&program);
+        let mut program = Command::new(&program);
+        match library {
+            Library::Static(archive) => {
+                cc.arg(archive);
+            }
+            Library::Shared(file) => {
+                // Under the name that programs look for at run time.
+                let names = ["libcmempool.so", "libcmempool.so.1"];
+                for name in names.map(|name| scratch.path().join(name)) {
+                    std::os::unix::fs::symlink(&file, name).expect("the directory is new");
+                }
+                cc.arg("-L").arg(scratch.path()).arg("-lcmempool");
+                program.env("LD_LIBRARY_PATH", scratch.path());
+            }
+        }
+        run(&mut cc).expect_success();
+        program
+    };
+    libraries().into_iter().enumerate().map(build).collect()
+}
+
+enum Library {
+    Shared(PathBuf),
+    Static(PathBuf),
+}
+
+/// The directory of the installed header, or else of the committed one.
+pub fn headers() -> PathBuf {
+    prefix().map_or_else(include_dir, |prefix| prefix.join("include"))
+}
+
+/// The installed libraries, or else the shared one that was built with this test.
+fn libraries() -> Vec<Library> {
+    let there = |path: PathBuf| {
+        assert!(path.is_file(), "{} is missing", path.display());
+        path.canonicalize().expect("a path to a file")
+    };
+    if let Some(prefix) = prefix() {
+        let file = |name: &str| there(prefix.join("lib").join(name));
+        return vec![
+            Library::Shared(file("libcmempool.so")),
+            Library::Static(file("libcmempool.a")),
+        ];
+    }
+    static SAID: Once = Once::new();
+    SAID.call_once(|| skip("the static library: CMEMPOOL_PREFIX names no installed tree"));
+    let this = std::env::current_exe().expect("a test has a path");
+    let beside = this.parent().unwrap_or(Path::new("")).join("libcmempool.so");
+    vec![Library::Shared(there(beside))]
 }

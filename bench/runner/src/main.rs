@@ -9,6 +9,7 @@
 //! | `measuring.rs` | how is a number made?                                |
 //! | `results.rs`   | what is kept, and how is it told?                    |
 //! | `pictures.rs`  | what does it look like?                              |
+//! | `use_over_time.rs` | how full were a ranged pool's classes, over time? |
 
 mod building;
 mod field;
@@ -17,13 +18,14 @@ mod measuring;
 mod pictures;
 mod results;
 mod rows;
+mod use_over_time;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 use building::Places;
 use field::Field;
@@ -52,6 +54,21 @@ struct Arguments {
     /// The directory that cargo builds into.
     #[arg(long, default_value = "target")]
     target: PathBuf,
+    #[command(subcommand)]
+    instead: Option<Instead>,
+}
+
+/// What to do instead of measuring.
+#[derive(Subcommand)]
+enum Instead {
+    /// Draws how full each class of a ranged pool was over time: a column for each file.
+    UseOverTime {
+        /// The picture, an SVG.
+        picture: PathBuf,
+        /// What c-examples/server.c writes; the file's name without its end is the column's.
+        #[arg(required = true)]
+        samples: Vec<PathBuf>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -65,6 +82,9 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<()> {
+    if let Some(Instead::UseOverTime { picture, samples }) = &arguments.instead {
+        return use_over_time::draw(picture, samples);
+    }
     if arguments.list {
         for row in rows::rows() {
             println!("{:<16} {}", row.id, row.title);

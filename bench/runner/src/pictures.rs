@@ -22,11 +22,11 @@ pub fn draw(results: &Results, directory: &Path) -> Result<()> {
     Ok(())
 }
 
-type Drawn = std::result::Result<(), Box<dyn std::error::Error>>;
+pub type Drawn = std::result::Result<(), Box<dyn std::error::Error>>;
 
 const FONT: &str = "sans-serif";
-const INK: RGBColor = RGBColor(40, 40, 40);
-const FAINT: RGBColor = RGBColor(222, 222, 222);
+pub const INK: RGBColor = RGBColor(40, 40, 40);
+pub const FAINT: RGBColor = RGBColor(222, 222, 222);
 
 /// A member's colour in every picture; cmempool's stands out.
 fn colour(results: &Results, name: &str) -> RGBColor {
@@ -54,11 +54,11 @@ fn machine(results: &Results) -> String {
     format!("{}, {} CPUs, Linux {}", machine.processor, machine.cpus, machine.kernel)
 }
 
-fn text<'a>(size: u32) -> TextStyle<'a> {
+pub fn text<'a>(size: u32) -> TextStyle<'a> {
     (FONT, size).into_font().color(&INK)
 }
 
-fn titled<'a>(
+pub fn titled<'a>(
     root: &DrawingArea<SVGBackend<'a>, plotters::coord::Shift>,
     title: &str,
     below: &str,

@@ -1,0 +1,48 @@
+/* How does cJSON take its memory from a ranged pool?
+ *
+ *     r_mempool *pool = r_mempool_create(16, 4096, 65536, fallback_at_last_exhaustion);
+ *     cmempool_cjson_use(pool);
+ *     ...
+ *     cmempool_cjson_use(NULL);                      all items and texts are deleted
+ *     r_mempool_destroy(pool);
+ *
+ * cJSON hands its allocator no context, so one pool serves all of cJSON, from the source file
+ * that calls this. What is larger than its classes comes from the heap: see adapter.h. Texts that
+ * cJSON_Print returns are given back by cJSON_free, not by free. */
+#ifndef CMEMPOOL_CJSON_H
+#define CMEMPOOL_CJSON_H
+
+#include "adapter.h"
+
+/* pkg-config's flags lead into the directory, CMake's beside it. */
+#if defined(__has_include)
+#if __has_include(<cJSON.h>)
+#include <cJSON.h>
+#else
+#include <cjson/cJSON.h>
+#endif
+#else
+#include <cJSON.h>
+#endif
+
+static cmempool_adapter cmempool_cjson_adapter;
+
+static inline void *cmempool_cjson_malloc(size_t size)
+{
+    return cmempool_adapter_malloc(&cmempool_cjson_adapter, size);
+}
+
+static inline void cmempool_cjson_free(void *memory)
+{
+    cmempool_adapter_free(&cmempool_cjson_adapter, memory);
+}
+
+/* Has cJSON take all its memory from the pool; NULL: from the heap again. Call it while cJSON has
+ * no memory out, and no other thread uses it. */
+static inline void cmempool_cjson_use(r_mempool *pool)
+{
+    cJSON_Hooks hooks = {cmempool_cjson_malloc, cmempool_cjson_free};
+    cJSON_InitHooks(cmempool_adapter_init(&cmempool_cjson_adapter, pool) ? &hooks : NULL);
+}
+
+#endif /* CMEMPOOL_CJSON_H */

@@ -1,0 +1,47 @@
+/* How do parsers of Expat take their memory from a ranged pool?
+ *
+ *     r_mempool *pool = r_mempool_create(16, 65536, 16384, fallback_at_last_exhaustion);
+ *     if (!cmempool_expat_use(pool)) ...
+ *     XML_Parser parser = XML_ParserCreate_MM(NULL, &cmempool_expat_suite, NULL);
+ *     ...
+ *     XML_ParserFree(parser);
+ *     r_mempool_destroy(pool);
+ *
+ * Expat hands its allocator no context, so one pool serves all parsers that a source file makes
+ * this way. What is larger than its classes comes from the heap: see adapter.h. */
+#ifndef CMEMPOOL_EXPAT_H
+#define CMEMPOOL_EXPAT_H
+
+#include "adapter.h"
+
+#include <expat.h>
+
+static cmempool_adapter cmempool_expat_adapter;
+
+static inline void *cmempool_expat_malloc(size_t size)
+{
+    return cmempool_adapter_malloc(&cmempool_expat_adapter, size);
+}
+
+static inline void *cmempool_expat_realloc(void *memory, size_t size)
+{
+    return cmempool_adapter_realloc(&cmempool_expat_adapter, memory, size);
+}
+
+static inline void cmempool_expat_free(void *memory)
+{
+    cmempool_adapter_free(&cmempool_expat_adapter, memory);
+}
+
+/* What to give to XML_ParserCreate_MM for parsers in the pool. */
+static const XML_Memory_Handling_Suite cmempool_expat_suite = {
+    cmempool_expat_malloc, cmempool_expat_realloc, cmempool_expat_free};
+
+/* Has the parsers that are made with the suite take their memory from the pool, which must stay
+ * until the last of them is freed. Call it while there are none. False if there is no pool. */
+static inline bool cmempool_expat_use(r_mempool *pool)
+{
+    return cmempool_adapter_init(&cmempool_expat_adapter, pool);
+}
+
+#endif /* CMEMPOOL_EXPAT_H */

@@ -1,0 +1,35 @@
+/* How does Lua take its memory from a ranged pool?
+ *
+ *     r_mempool *pool = r_mempool_create(16, 65536, 65536, fallback_at_last_exhaustion);
+ *     cmempool_adapter adapter;
+ *     if (!cmempool_adapter_init(&adapter, pool)) ...
+ *     lua_State *L = lua_newstate(cmempool_lua_alloc, &adapter);
+ *     ...
+ *     lua_close(L);
+ *     r_mempool_destroy(pool);
+ *
+ * Each state may have a pool of its own; a state in a pool with MEMPOOL_SINGLE_THREAD takes no
+ * locks. What is larger than the pool's classes comes from the heap: see adapter.h. Lua 5.1 to
+ * 5.4. */
+#ifndef CMEMPOOL_LUA_H
+#define CMEMPOOL_LUA_H
+
+#include "adapter.h"
+
+#ifdef __cplusplus
+#include <lua.hpp>
+#else
+#include <lua.h>
+#endif
+
+/* A lua_Alloc. `adapter` is a `cmempool_adapter *`. */
+static inline void *cmempool_lua_alloc(void *adapter, void *memory, size_t had, size_t size)
+{
+    (void)had; /* blocks know their size */
+    if (size > 0)
+        return cmempool_adapter_realloc((cmempool_adapter *)adapter, memory, size);
+    cmempool_adapter_free((cmempool_adapter *)adapter, memory);
+    return NULL;
+}
+
+#endif /* CMEMPOOL_LUA_H */

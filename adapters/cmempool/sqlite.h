@@ -1,0 +1,97 @@
+/* How does SQLite take its memory from a ranged pool?
+ *
+ *     r_mempool *pool = r_mempool_create(16, 131072, 65536, fallback_at_last_exhaustion);
+ *     cmempool_sqlite_use(pool);                     before any other call of SQLite
+ *     ...
+ *     sqlite3_shutdown();                            all connections are closed
+ *     r_mempool_destroy(pool);
+ *
+ * One pool serves all of SQLite, from the source file that calls this. What is larger than its
+ * classes comes from the heap: see adapter.h. A page in the cache takes up to 300 bytes more than
+ * the page: with pages of 4096, an explicit class of 4480 bytes wastes less than the 8192 of
+ * powers of two. */
+#ifndef CMEMPOOL_SQLITE_H
+#define CMEMPOOL_SQLITE_H
+
+#include "adapter.h"
+
+#include <limits.h>
+#include <sqlite3.h>
+
+static cmempool_adapter cmempool_sqlite_adapter;
+static int cmempool_sqlite_sizes[256]; /* of the classes, ascending */
+static size_t cmempool_sqlite_classes;
+
+static inline void *cmempool_sqlite_malloc(int size)
+{
+    return cmempool_adapter_malloc(&cmempool_sqlite_adapter, (size_t)size);
+}
+
+static inline void cmempool_sqlite_free(void *memory)
+{
+    cmempool_adapter_free(&cmempool_sqlite_adapter, memory);
+}
+
+static inline void *cmempool_sqlite_realloc(void *memory, int size)
+{
+    return cmempool_adapter_realloc(&cmempool_sqlite_adapter, memory, (size_t)size);
+}
+
+static inline int cmempool_sqlite_size(void *memory)
+{
+    return (int)cmempool_adapter_usable_size(&cmempool_sqlite_adapter, memory);
+}
+
+/* What a request for `size` bytes gets: all of an entry, as SQLite counts by it and reallocates
+ * only what does not fit. */
+static inline int cmempool_sqlite_roundup(int size)
+{
+    size_t first = 0, end = cmempool_sqlite_classes;
+    while (first < end) {
+        size_t middle = first + (end - first) / 2;
+        if (cmempool_sqlite_sizes[middle] < size)
+            first = middle + 1;
+        else
+            end = middle;
+    }
+    if (first < cmempool_sqlite_classes)
+        return cmempool_sqlite_sizes[first];
+    return size > INT_MAX - 7 ? size : (size + 7) / 8 * 8;
+}
+
+static inline int cmempool_sqlite_init(void *unused)
+{
+    (void)unused;
+    return SQLITE_OK;
+}
+
+static inline void cmempool_sqlite_shutdown(void *unused)
+{
+    (void)unused;
+}
+
+/* Has SQLite take all its memory from the pool, which must stay until sqlite3_shutdown. Call it
+ * before SQLite is used, or after sqlite3_shutdown. Returns SQLITE_OK; SQLITE_MISUSE if it is too
+ * late or there is no pool. */
+static inline int cmempool_sqlite_use(r_mempool *pool)
+{
+    static const sqlite3_mem_methods methods = {
+        cmempool_sqlite_malloc, cmempool_sqlite_free,    cmempool_sqlite_realloc,
+        cmempool_sqlite_size,   cmempool_sqlite_roundup, cmempool_sqlite_init,
+        cmempool_sqlite_shutdown, NULL};
+    cmempool_adapter adapter;
+    if (!cmempool_adapter_init(&adapter, pool))
+        return SQLITE_MISUSE;
+    int status = sqlite3_config(SQLITE_CONFIG_MALLOC, &methods);
+    if (status != SQLITE_OK)
+        return status;
+    cmempool_sqlite_adapter = adapter;
+    cmempool_sqlite_classes = 0;
+    mempool_stats class_stats = MEMPOOL_STATS_INIT;
+    for (size_t i = 0; r_mempool_get_stats(pool, i, &class_stats); i++)
+        if (class_stats.elem_size <= INT_MAX)
+            cmempool_sqlite_sizes[cmempool_sqlite_classes++] = (int)class_stats.elem_size;
+    return SQLITE_OK;
+}
+
+#endif /* CMEMPOOL_SQLITE_H */

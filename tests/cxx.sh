@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# Do the C++ programs in tests/cxx work with an installed cmempool.hpp, in each standard?
+#
+# usage: tests/cxx.sh PREFIX
+#
+# Builds each with each C++ compiler there is, as it is and with AddressSanitizer and
+# UndefinedBehaviorSanitizer, without a warning. Prints a line for each failure and a last line with
+# the counts; ends with 1 if anything failed.
+set -euo pipefail
+
+die() {
+    echo "tests/cxx.sh: $1" >&2
+    exit 1
+}
+
+[ $# -eq 1 ] || die "usage: tests/cxx.sh PREFIX"
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+[ -f "$1/include/cmempool.hpp" ] || die "no installed cmempool below $1"
+prefix=$(cd "$1" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir "$work/results"
+limit=240 # seconds for one program
+# The program itself sees to allocations that fail.
+export ASAN_OPTIONS=allocator_may_return_null=1 UBSAN_OPTIONS=halt_on_error=1
+export here prefix work limit
+
+# Notes how a job ended: nothing for success, else one line.
+conclude() { # job status output-file
+    if [ "$2" -eq 0 ]; then
+        : >"$work/results/$1"
+    else
+        [ "$2" -ne 124 ] || echo "(stopped after $limit seconds)" >>"$3"
+        echo "FAILED $1 (status $2): $(head -c 2000 "$3" | tr '\n' '|' | sed 's/|$//; s/|/ | /g')" |
+            tee "$work/results/$1"
+    fi
+}
+
+build_and_run() { # program compiler standard [flags]
+    local job=$1-$2-$3${4:-} status=0
+    {
+        "$2" "-std=$3" -Wall -Wextra -Wpedantic -Werror -g ${4:+"$4"} "$here/cxx/$1.cpp" \
+            "$work/unit-$2.o" -o "$work/$job" -I"$prefix/include" -L"$prefix/lib" -lcmempool \
+            -Wl,-rpath,"$prefix/lib" -pthread && timeout "$limit" "$work/$job"
+    } >"$work/$job.out" 2>&1 || status=$?
+    if [ $status -eq 0 ] && ! grep -qx 'ok [1-9][0-9]*' "$work/$job.out"; then
+        status=1
+    fi
+    conclude "$job" $status "$work/$job.out"
+}
+
+# For programs without exceptions and type information.
+check_bare() { # compiler standard
+    local job=bare-$1-$2 status=0
+    "$1" "-std=$2" -Wall -Wextra -Wpedantic -Werror -fno-exceptions -fno-rtti -fsyntax-only \
+        "$here/cxx/unit.cpp" -I"$prefix/include" >"$work/$job.out" 2>&1 || status=$?
+    conclude "$job" $status "$work/$job.out"
+}
+export -f conclude build_and_run check_bare
+
+programs=()
+for source in "$here"/cxx/*.cpp; do
+    source=${source##*/}
+    [ "$source" = unit.cpp ] || programs+=("${source%.cpp}")
+done
+
+jobs=()
+for compiler in g++ clang++; do
+    if ! command -v "$compiler" >/dev/null; then
+        echo "skipped: $compiler is not installed"
+        continue
+    fi
+    # Of the oldest standard: programs have units of more than one.
+    "$compiler" -std=c++11 -Wall -Wextra -Wpedantic -Werror -g -c "$here/cxx/unit.cpp" \
+        -o "$work/unit-$compiler.o" -I"$prefix/include"
+    sanitized=-fsanitize=address,undefined
+    if ! echo 'int main() { return 0; }' |
+        "$compiler" -x c++ - $sanitized -o "$work/probe" 2>/dev/null; then
+        echo "skipped: $compiler has no sanitizers"
+        sanitized=
+    fi
+    for standard in 11 14 17 20; do
+        jobs+=("check_bare $compiler c++$standard")
+        for program in "${programs[@]}"; do
+            [ "$program" != resource ] || [ "$standard" -ge 17 ] || continue
+            jobs+=("build_and_run $program $compiler c++$standard")
+            [ -z "$sanitized" ] ||
+                jobs+=("build_and_run $program $compiler c++$standard $sanitized")
+        done
+    done
+done
+[ ${#jobs[@]} -gt 0 ] || exit 0
+printf '%s\n' "${jobs[@]}" | xargs -r -P "$(nproc)" -L 1 bash -c '"$@"' run
+
+passed=$(find "$work/results" -type f -empty | wc -l)
+failed=$(find "$work/results" -type f ! -empty | wc -l)
+[ $((passed + failed)) -eq ${#jobs[@]} ] || die "only $((passed + failed)) of ${#jobs[@]} jobs ended"
+echo "C++: $passed passed, $failed failed"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,260 @@
+/* Do pool and ranged_pool own what they should, and throw what they should? */
+#include "check.hpp"
+
+#include <cstring>
+#include <string>
+#include <utility>
+
+static_assert(!std::is_copy_constructible<cmempool::pool>::value, "move-only");
+static_assert(!std::is_copy_assignable<cmempool::pool>::value, "move-only");
+static_assert(std::is_nothrow_move_constructible<cmempool::pool>::value, "move-only");
+static_assert(std::is_nothrow_move_assignable<cmempool::pool>::value, "move-only");
+static_assert(!std::is_copy_constructible<cmempool::ranged_pool>::value, "move-only");
+static_assert(!std::is_copy_assignable<cmempool::ranged_pool>::value, "move-only");
+static_assert(std::is_nothrow_move_constructible<cmempool::ranged_pool>::value, "move-only");
+static_assert(std::is_nothrow_move_assignable<cmempool::ranged_pool>::value, "move-only");
+
+/// How many leaks pools have told of: that way a destroyed pool is seen.
+static int leaks;
+
+static void on_misuse(const mempool_misuse *report, void *)
+{
+    if (report->kind == MEMPOOL_MISUSE_LEAK)
+        leaks++;
+    else
+        std::fprintf(stderr, "%s\n", report->text);
+}
+
+static cmempool::pool told(const char *name)
+{
+    mempool_options options = MEMPOOL_OPTIONS_INIT;
+    options.elem_count = 4;
+    options.elem_size = 8;
+    options.name = name;
+    options.flags = MEMPOOL_REPORT_LEAKS;
+    cmempool::pool made(options);
+    CHECK(made.allocate() != nullptr);
+    return made;
+}
+
+static cmempool::ranged_pool told_ranged()
+{
+    r_mempool_options options = R_MEMPOOL_OPTIONS_INIT;
+    options.smallest_size = 16;
+    options.largest_size = 32;
+    options.smallest_count = 4;
+    options.flags = MEMPOOL_REPORT_LEAKS;
+    cmempool::ranged_pool made(options);
+    CHECK(made.allocate(1) != nullptr);
+    return made;
+}
+
+static void ordinary()
+{
+    cmempool::pool pool(3, 40);
+    CHECK(pool.total_capacity() == 3 && pool.elem_size() == 40 && pool.alignment() == 16);
+    CHECK(mempool_total_capacity(pool.get()) == 3);
+    void *entries[3];
+    for (void *&entry : entries) {
+        entry = pool.allocate();
+        std::memset(entry, 1, 40);
+    }
+    CHECK(pool.used_count() == 3 && pool.dynamic_allocs_count() == 0);
+    CHECK_THROWS(std::bad_alloc, pool.allocate());
+    CHECK(pool.try_allocate() == nullptr && errno == ENOMEM);
+    for (void *entry : entries)
+        cmempool::pool::deallocate(entry);
+    cmempool::pool::deallocate(nullptr);
+    CHECK(pool.used_count() == 0);
+
+    cmempool::pool more(1, 8, true);
+    void *own = more.allocate(), *dynamic = more.allocate();
+    CHECK(more.used_count() == 1 && more.dynamic_allocs_count() == 1);
+    more.deallocate(own);
+    more.deallocate(dynamic);
+    CHECK(more.used_count() == 0 && more.dynamic_allocs_count() == 0);
+}
+
+MEMPOOL_STATIC_BUFFER(memory, 5, 24);
+
+static void with_options()
+{
+    mempool_options options = MEMPOOL_OPTIONS_INIT;
+    options.elem_count = 5;
+    options.elem_size = 24;
+    options.buffer = memory;
+    options.buffer_size = sizeof memory;
+    cmempool::pool in_buffer(options);
+    unsigned char *entry = static_cast<unsigned char *>(in_buffer.allocate());
+    CHECK(entry > memory && entry < memory + sizeof memory);
+    in_buffer.deallocate(entry);
+
+    options = MEMPOOL_OPTIONS_INIT;
+    options.elem_count = 5;
+    options.elem_size = 24;
+    options.alignment = 256;
+    cmempool::pool wide(options);
+    CHECK(wide.alignment() == 256);
+    CHECK(aligned(wide.allocate(), 256));
+    options.alignment = 8;
+    CHECK(cmempool::pool(options).alignment() == 16);
+
+    const r_mempool_class classes[] = {{24, 10}, {1000, 3}};
+    r_mempool_options ranged_options = R_MEMPOOL_OPTIONS_INIT;
+    ranged_options.classes = classes;
+    ranged_options.class_count = 2;
+    ranged_options.alignment = 64;
+    cmempool::ranged_pool ranged(ranged_options);
+    CHECK(ranged.largest_size() == 1000 && ranged.alignment() == 64);
+    CHECK(aligned(ranged.allocate(1), 64));
+}
+
+static void ranged()
+{
+    cmempool::ranged_pool pool(10, 100, 8);
+    CHECK(pool.largest_size() == 128 && pool.alignment() == 16);
+    CHECK(pool.total_capacity(1) == 8 && pool.total_capacity(128) == 1);
+    CHECK(r_mempool_total_capacity(pool.get(), 128) == 1);
+    char *text = static_cast<char *>(pool.allocate(16));
+    std::strcpy(text, "kept");
+    CHECK(pool.used_count(16) == 1);
+    text = static_cast<char *>(pool.reallocate(text, 128));
+    CHECK(std::string(text) == "kept" && pool.used_count(16) == 0 && pool.used_count(128) == 1);
+    CHECK_THROWS(std::invalid_argument, pool.reallocate(text, 129));
+    CHECK(pool.try_reallocate(text, 0) == nullptr && errno == EINVAL);
+    CHECK_THROWS(std::bad_alloc, pool.allocate(128));
+    CHECK_THROWS(std::invalid_argument, pool.allocate(129));
+    CHECK(pool.try_allocate(0) == nullptr && errno == EINVAL);
+    CHECK(std::string(text) == "kept" && pool.used_count(128) == 1);
+    pool.deallocate(text);
+    CHECK(pool.used_count(128) == 0 && pool.dynamic_allocs_count(128) == 0);
+
+    cmempool::ranged_pool more(16, 32, 2, fallback_at_first_exhaustion);
+    more.allocate(32);
+    more.allocate(32);
+    CHECK(more.used_count(32) == 1 && more.dynamic_allocs_count(32) == 1);
+}
+
+static void refused()
+{
+    CHECK_THROWS(std::invalid_argument, cmempool::pool(0, 8));
+    CHECK_THROWS(std::invalid_argument, cmempool::pool(8, 0, true));
+    CHECK_THROWS(std::bad_alloc, cmempool::pool(8, SIZE_MAX));
+    CHECK_THROWS(std::invalid_argument, cmempool::ranged_pool(64, 16, 8));
+    CHECK_THROWS(std::invalid_argument, cmempool::ranged_pool(16, 64, 8, __fallback_end_place_holder));
+    CHECK_THROWS(std::bad_alloc, cmempool::ranged_pool(16, SIZE_MAX, 8));
+    mempool_options options = MEMPOOL_OPTIONS_INIT;
+    CHECK_THROWS(std::invalid_argument, cmempool::pool{options});
+    r_mempool_options ranged_options = R_MEMPOOL_OPTIONS_INIT;
+    CHECK_THROWS(std::invalid_argument, cmempool::ranged_pool{ranged_options});
+}
+
+static void moved()
+{
+    leaks = 0;
+    {
+        cmempool::pool a = told("a"), b = told("b");
+        mempool *const from = a.get(), *const to = b.get();
+        void *entry = a.allocate();
+        CHECK(leaks == 0);
+        cmempool::pool c(std::move(a));
+        CHECK(c.get() == from && a.get() == nullptr && c.used_count() == 2 && leaks == 0);
+        CHECK(c.elem_size() == 8 && c.alignment() == 16);
+        CHECK(a.try_allocate() == nullptr && a.used_count() == 0);
+        CHECK_THROWS(std::invalid_argument, a.allocate());
+        swap(c, b);
+        CHECK(b.get() == from && c.get() == to && leaks == 0);
+        c.deallocate(entry);
+        c = std::move(b); // destroys the pool that c had
+        CHECK(leaks == 1 && c.get() == from && b.get() == nullptr && c.used_count() == 1);
+        c = cmempool::pool(std::move(c));
+        CHECK(leaks == 1 && c.get() == from && c.used_count() == 1);
+        a = std::move(c);
+        CHECK(leaks == 1 && a.get() == from && c.get() == nullptr);
+    }
+    CHECK(leaks == 2);
+    {
+        cmempool::ranged_pool a = told_ranged(), b = told_ranged();
+        r_mempool *const from = a.get(), *const to = b.get();
+        cmempool::ranged_pool c(std::move(a));
+        CHECK(c.get() == from && a.get() == nullptr && c.used_count(16) == 1 && leaks == 2);
+        CHECK(c.largest_size() == 32);
+        CHECK_THROWS(std::invalid_argument, a.allocate(1));
+        swap(c, b);
+        CHECK(b.get() == from && c.get() == to);
+        c = std::move(b);
+        CHECK(leaks == 3 && c.get() == from && b.get() == nullptr);
+    }
+    CHECK(leaks == 4);
+
+    // All that they know goes along.
+    mempool_options options = MEMPOOL_OPTIONS_INIT;
+    options.elem_count = 1;
+    options.elem_size = 100;
+    options.alignment = 64;
+    cmempool::pool small(1, 8), wide(options);
+    swap(small, wide);
+    CHECK(small.elem_size() == 100 && small.alignment() == 64);
+    CHECK(wide.elem_size() == 8 && wide.alignment() == 16);
+    small = std::move(wide);
+    CHECK(small.elem_size() == 8 && small.alignment() == 16);
+    r_mempool_options ranged_options = R_MEMPOOL_OPTIONS_INIT;
+    ranged_options.smallest_size = 16;
+    ranged_options.largest_size = 512;
+    ranged_options.smallest_count = 32;
+    ranged_options.alignment = 64;
+    cmempool::ranged_pool few(16, 32, 2), many(ranged_options);
+    swap(few, many);
+    CHECK(few.largest_size() == 512 && few.alignment() == 64);
+    CHECK(many.largest_size() == 32 && many.alignment() == 16);
+    few = std::move(many);
+    CHECK(few.largest_size() == 32 && few.alignment() == 16);
+}
+
+/// The C header's macros and the classes side by side, in a class whose members have such names.
+struct user {
+    mempool *older, *newer, *single;
+
+    user()
+        : older(::mempool_create(2, 8, false)), newer(::mempool_create(2, 8, false, false)),
+          single(mempool_create(std::size_t{2}, sizeof(std::pair<int, int>), false, true))
+    {
+    }
+
+    ~user()
+    {
+        void *entry = mempool_alloc_entry(older);
+        mempool_free_entry(entry);
+        CHECK(entry == nullptr && mempool_used_count(older) == 0);
+        mempool_destroy(older);
+        CHECK(older == nullptr);
+        (::mempool_destroy)(newer);
+        ::mempool_destroy(single);
+    }
+};
+
+static void beside_the_macros()
+{
+    using namespace cmempool;
+    user both;
+    CHECK(mempool_total_capacity(both.newer) == 2 && mempool_total_capacity(both.single) == 2);
+    r_mempool *classes = r_mempool_create(4, 6, 3, fallback_disabled, true);
+    CHECK(r_mempool_total_capacity(classes, 64) == 2);
+    r_mempool_destroy(classes);
+    pool mine(1, 1);
+    void *entry = mine.allocate();
+    mempool_free_entry(entry);
+    CHECK(mine.used_count() == 0);
+}
+
+int main()
+{
+    mempool_set_misuse_handler(on_misuse, nullptr);
+    ordinary();
+    with_options();
+    ranged();
+    refused();
+    moved();
+    beside_the_macros();
+    return done();
+}

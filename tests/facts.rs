@@ -1,0 +1,127 @@
+//! Are the numbers that docs/ quotes those of the source, and does a call take as many instructions
+//! as it says there?
+
+mod common;
+
+use std::process::Command;
+
+use common::{Scratch, is_there, prefix, root, run, skip};
+
+/// A constant of the source, and where a document quotes it, `{}` being its value.
+const QUOTES: [(&str, &str, &str, &str); 22] = [
+    ("src/cache_plan.rs", "LARGEST_ROOM", "docs/design.md", "up to {} entries each"),
+    ("src/cache_plan.rs", "LARGEST_ROOM", "docs/threads.svg", "valid, at most {}<"),
+    ("src/cache_plan.rs", "LARGEST_ROOM", "docs/guide.md", "pool that it uses, up to {}, by"),
+    ("src/cache_plan.rs", "SMALLEST_ROOM", "docs/design.md", "none of fewer than {}:"),
+    ("src/cache_plan.rs", "BUDGET", "docs/design.md", "the depot, {} for caches"),
+    ("src/cache_plan.rs", "BUDGET", "docs/memory.svg", "the depot, {} for caches"),
+    ("src/collection.rs", "GUARD_GAP", "docs/design.md", "{} bytes behind each entry"),
+    ("src/depot.rs", "LARGEST_STACK", "docs/design.md", "every fourth slot and {} at most"),
+    ("src/depot.rs", "LARGEST_STACK", "docs/memory.svg", "every fourth slot, {} at most"),
+    ("src/layout.rs", "CLASS_RESERVE", "docs/design.md", "and {} bytes for each class"),
+    ("src/layout.rs", "SLOT_RESERVE", "docs/design.md", "takes {} bytes for each: 2 for the"),
+    ("src/layout.rs", "SLOT_RESERVE", "docs/memory.svg", "and {} bytes a slot"),
+    ("src/likely_owner.rs", "PLACES", "docs/design.md", "A table of {} places"),
+    (
+        "src/pool/guard.rs",
+        "LARGEST_QUARANTINE",
+        "docs/design.md",
+        "a quarter of the pool and up to {},",
+    ),
+    ("src/pool/trade.rs", "VISITS_AFTER_SHORTAGE", "docs/design.md", "{} visits to the depot"),
+    ("src/pool/trade.rs", "PLENTY", "docs/design.md", "more than a {}th of the slots"),
+    ("src/pool/trade.rs", "SMALLEST_TARGET", "docs/design.md", "below a target of {} they"),
+    ("src/slot.rs", "OWNER_ALIGN", "docs/design.md", "a multiple of {} below 2^48"),
+    ("src/slot.rs", "OWNER_ALIGN", "docs/memory.svg", "at {} · k"),
+    ("src/thread_index.rs", "CACHE_DISTANCE", "docs/memory.svg", "{} B each"),
+    ("src/thread_index.rs", "MAX_THREADS", "docs/design.md", "has an index, of {},"),
+    ("src/thread_index.rs", "MAX_THREADS", "docs/threads.svg", "at most {}, once a shortage"),
+];
+
+fn file(name: &str) -> String {
+    std::fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// The text on one line, so that a quote may go over the end of one.
+fn flowing(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn constants() {
+    for (source, name, document, quote) in QUOTES {
+        let text = file(source);
+        let start = format!("const {name}: ");
+        let value = text
+            .lines()
+            .find_map(|line| line.trim_start_matches("pub ").strip_prefix(&start))
+            .and_then(|rest| rest.split_once(" = ")?.1.strip_suffix(';'))
+            .unwrap_or_else(|| panic!("{source} has no constant {name}"));
+        let quote = quote.replace("{}", value);
+        assert!(
+            flowing(&file(document)).contains(&quote),
+            "{name} of {source} is {value}; {document} does not say \"{quote}\""
+        );
+    }
+}
+
+/// `N instructions for an alloc and M for a free`, counted in an installed library.
+#[test]
+fn instructions() {
+    if !cfg!(target_arch = "x86_64") {
+        return skip("instructions of a call: they are those of x86-64");
+    }
+    let Some(prefix) = prefix() else {
+        return skip("instructions of a call: CMEMPOOL_PREFIX names no installed tree");
+    };
+    if !is_there("valgrind") {
+        return skip("instructions of a call: valgrind is not installed");
+    }
+    let text = flowing(&file("docs/design.md"));
+    let quote = text
+        .split_once(" instructions for an alloc and ")
+        .and_then(|(before, after)| Some((before.rsplit(' ').next()?, after.split(' ').next()?)));
+    let (alloc, free) = quote.expect("docs/design.md says what the calls take");
+
+    const CALLS: usize = 200_000;
+    let scratch = Scratch::new();
+    let source = scratch.file(
+        "loop.c",
+        &format!(
+            "#include <cmempool.h>\n\
+             int main(void)\n\
+             {{\n\
+             mempool *mp = mempool_create(100000, 64, false);\n\
+             for (int i = 0; i < {CALLS}; i++)\n\
+             (mempool_free_entry)(mempool_alloc_entry(mp));\n\
+             mempool_destroy(mp);\n\
+             }}\n"
+        ),
+    );
+    let program = scratch.path().join("loop");
+    run(Command::new("cc")
+        .args(["-std=c11", "-O2"])
+        .arg(source)
+        .arg("-I")
+        .arg(prefix.join("include"))
+        .arg(prefix.join("lib/libcmempool.so"))
+        .arg("-o")
+        .arg(&program))
+    .expect_success();
+    for (function, said) in [("mempool_alloc_entry", alloc), ("mempool_free_entry", free)] {
+        let outcome = run(Command::new("valgrind")
+            .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+            .arg(format!("--toggle-collect={function}"))
+            .arg(&program)
+            .env("CMEMPOOL_OPTIONS", "unwatched")
+            .env("LD_LIBRARY_PATH", prefix.join("lib")))
+        .expect_success();
+        let counted: usize = outcome
+            .stderr
+            .lines()
+            .find_map(|line| line.split_once("Collected : ")?.1.trim().parse().ok())
+            .expect("callgrind says what it counted");
+        // The first call fills the cache.
+        assert_eq!((counted / CALLS).to_string(), said, "instructions of {function}");
+    }
+}
