@@ -1080,16 +1080,17 @@ void *mempool_owner(const void *entry);
  *
  * False for a pointer into the middle of an entry, for one that was freed, for NULL.
  *
- * Threads: safe; of an entry that another thread frees meanwhile, either answer may come. Cost: O(1),
- * or while entries of the pool from the heap are out, O(those) with its lock.
+ * Threads: safe; of an entry that another thread frees meanwhile, either answer may come. Cost: O(1) in
+ * the pool's memory; elsewhere, a lock and O(entries of the pool from the heap that are out).
  */
 bool mempool_owns(const struct mempool *mp,
                   const void *pointer);
 
 /**
- * As `mempool_owns`, for a ranged pool: O(classes).
+ * As `mempool_owns`, for a ranged pool: in its memory O(classes), elsewhere with a lock for each class.
  */
-bool r_mempool_owns(const struct r_mempool *rmp, const void *pointer);
+bool r_mempool_owns(const struct r_mempool *rmp,
+                    const void *pointer);
 
 /**
  * Calls `visit` with every entry of a pool that is out, those from the heap last, until it returns
@@ -1230,8 +1231,10 @@ void mempool_set_misuse_handler(mempool_misuse_handler handler,
  * This makes a pool of 1000 sessions that one thread at a time uses, and a ranged pool of 2^4 to
  * 2^16 bytes with 2^17 entries in the smallest class:
  *
- *     mempool *mp = mempool_create(1000, sizeof(struct session), false, true);
- *     r_mempool *rmp = r_mempool_create(4, 16, 17, fallback_disabled, false);
+ * ```c
+ * mempool *mp = mempool_create(1000, sizeof(struct session), false, true);
+ * r_mempool *rmp = r_mempool_create(4, 16, 17, fallback_disabled, false);
+ * ```
  *
  * Both names are macros beside functions, and tell by the number of arguments which form is meant:
  * a program may use both. An argument with a comma outside of parentheses, as in `f<1, 2>()`, needs

@@ -266,6 +266,16 @@ impl Collection {
         &self.name[..self.name_len]
     }
 
+    /// Whether an address, of whatever sort, is that of an entry of its pools that is out. O(classes)
+    /// without a lock in its memory, elsewhere O(dynamic entries).
+    pub fn owns(&self, address: usize) -> bool {
+        if self.region_contains(address) {
+            self.pools().iter().any(|pool| pool.owns_slot(address))
+        } else {
+            self.pools().iter().any(|pool| pool.owns_dynamic(address))
+        }
+    }
+
     /// Whether an address lies in its memory.
     pub fn region_contains(&self, address: usize) -> bool {
         self.region.contains(address)

@@ -180,18 +180,21 @@ fn entry_of(entry: *const c_void) -> Option<Entry> {
 ///
 /// False for a pointer into the middle of an entry, for one that was freed, for NULL.
 ///
-/// Threads: safe; of an entry that another thread frees meanwhile, either answer may come. Cost: O(1),
-/// or while entries of the pool from the heap are out, O(those) with its lock.
+/// Threads: safe; of an entry that another thread frees meanwhile, either answer may come. Cost: O(1) in
+/// the pool's memory; elsewhere, a lock and O(entries of the pool from the heap that are out).
 ///
 /// # Safety
 /// `mp` is NULL or a live pool.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mempool_owns(mp: *const mempool, pointer: *const c_void) -> bool {
     // SAFETY: by this function's contract.
-    unsafe { super::ordinary::pool(mp) }.is_some_and(|pool| pool.owns(pointer as usize))
+    unsafe {
+        super::ordinary::pool(mp)
+            .is_some_and(|pool| pool.collection().as_ref().owns(pointer as usize))
+    }
 }
 
-/// As `mempool_owns`, for a ranged pool: O(classes).
+/// As `mempool_owns`, for a ranged pool: in its memory O(classes), elsewhere with a lock for each class.
 ///
 /// # Safety
 /// `rmp` is NULL or a live ranged pool.
@@ -199,7 +202,7 @@ pub unsafe extern "C" fn mempool_owns(mp: *const mempool, pointer: *const c_void
 pub unsafe extern "C" fn r_mempool_owns(rmp: *const r_mempool, pointer: *const c_void) -> bool {
     // SAFETY: by this function's contract.
     unsafe { super::ranged::collection(rmp) }
-        .is_some_and(|collection| collection.pools().iter().any(|p| p.owns(pointer as usize)))
+        .is_some_and(|collection| collection.owns(pointer as usize))
 }
 
 /// Called with a live entry, its usable bytes, and the context. To go on, it returns true.

@@ -30,8 +30,10 @@ fn power_of_two(exponent: usize) -> usize {
 /// This makes a pool of 1000 sessions that one thread at a time uses, and a ranged pool of 2^4 to
 /// 2^16 bytes with 2^17 entries in the smallest class:
 ///
-///     mempool *mp = mempool_create(1000, sizeof(struct session), false, true);
-///     r_mempool *rmp = r_mempool_create(4, 16, 17, fallback_disabled, false);
+/// ```c
+/// mempool *mp = mempool_create(1000, sizeof(struct session), false, true);
+/// r_mempool *rmp = r_mempool_create(4, 16, 17, fallback_disabled, false);
+/// ```
 ///
 /// Both names are macros beside functions, and tell by the number of arguments which form is meant:
 /// a program may use both. An argument with a comma outside of parentheses, as in `f<1, 2>()`, needs

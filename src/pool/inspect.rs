@@ -74,14 +74,16 @@ impl Pool {
         self.failed.store(0, Ordering::Relaxed);
     }
 
-    /// Whether a pointer, of whatever sort, is an entry of this pool's that is out. O(1), and with
-    /// dynamic entries out O(those).
-    pub fn owns(&self, address: usize) -> bool {
+    /// Whether an address is that of an entry that is out in one of its slots. O(1).
+    pub fn owns_slot(&self, address: usize) -> bool {
         let offset = address.wrapping_sub(self.slots.as_ptr() as usize);
-        if offset < self.stride * self.capacity() {
-            let slot = (offset / self.stride) as u32;
-            return offset.is_multiple_of(self.stride) && self.is_out(slot);
-        }
+        offset < self.stride * self.capacity()
+            && offset.is_multiple_of(self.stride)
+            && self.is_out((offset / self.stride) as u32)
+    }
+
+    /// Whether it is that of one of its dynamic entries. O(those).
+    pub fn owns_dynamic(&self, address: usize) -> bool {
         self.dynamic.lock().entries().any(|entry| entry.address() == address)
     }
 
