@@ -3,7 +3,6 @@
 //! An ordinary pool is a collection of one; a ranged pool has a pool per class. All of it, this
 //! struct included, lies in one region.
 
-use core::cell::UnsafeCell;
 use core::ffi::CStr;
 use core::ops::Range;
 use core::ptr::NonNull;
@@ -26,6 +25,10 @@ use crate::watcher;
 
 /// Bytes of a name that are kept.
 pub const NAME_MAX: usize = 63;
+
+/// Bytes from a collection's link to the collection. What lies in front of the handle can be read, should
+/// somebody free the handle.
+const LEAD: usize = OWNER_ALIGN;
 
 /// Bytes behind each entry of a guarded pool in which a write past the end is seen.
 const GUARD_GAP: usize = 16;
@@ -73,7 +76,9 @@ pub struct Request<'a> {
 /// Invariant: `pools[..pool_count]` ascend in their entries' size and lie, with all they need, in
 /// `region`; `seal` holds.
 ///
-/// Behind a ranged pool's collection lies its [`SizeTable`].
+/// [`LEAD`] bytes before it, where a region of the heap's begins, lies its [`Link`]: from the registry on,
+/// leak checkers that go by pointers to where a block begins find every pool. Behind a ranged pool's
+/// collection lies its [`SizeTable`].
 #[repr(C, align(64))]
 pub struct Collection {
     seal: usize,                   // says that this is a live collection
@@ -81,7 +86,6 @@ pub struct Collection {
     pool_count: usize,
     policy: Policy,
     report_leaks: bool,
-    link: UnsafeCell<Link>,
     region: Region,
     backing: Option<Backing>, // of dynamic entries, and of the region if it is backed
     name: [u8; NAME_MAX + 1],
@@ -90,7 +94,7 @@ pub struct Collection {
 
 // The formula of `Layout::bytes`, piece by piece. The region's start is a multiple of MIN_ALIGN.
 static_assertions::const_assert!(
-    OWNER_ALIGN - MIN_ALIGN + OWNER_ALIGN + size_of::<Collection>() <= REGION_RESERVE
+    OWNER_ALIGN - MIN_ALIGN + LEAD + size_of::<Collection>() <= REGION_RESERVE
 );
 // A pool's place in the table, a pool and up to 127 bytes to align it, the line of an only cache, what
 // the depot takes beyond 2 bytes per slot, up to 4 bytes to align the caches' elements, and up to MIN_ALIGN to align the slots (what more an
@@ -106,7 +110,9 @@ static_assertions::const_assert!(
         <= CLASS_RESERVE
 );
 
-// SAFETY: constant after create, but for `link`, which the registry's lock guards.
+static_assertions::const_assert!(size_of::<Link>() <= LEAD && align_of::<Link>() <= OWNER_ALIGN);
+
+// SAFETY: constant after create.
 unsafe impl Sync for Collection {}
 
 impl Collection {
@@ -165,11 +171,9 @@ impl Collection {
         let mut cursor = unsafe { Cursor::new(region.base(), request.layout.bytes()) };
         let ranged = request.policy != Policy::Ordinary;
         let table_bytes = if ranged { size_of::<SizeTable>() } else { 0 };
-        // What lies in front of the handle can be read, should somebody free the handle.
-        let lead = OWNER_ALIGN;
-        let room = cursor.deal(lead + size_of::<Self>() + table_bytes, OWNER_ALIGN, 0).expect(FITS);
+        let room = cursor.deal(LEAD + size_of::<Self>() + table_bytes, OWNER_ALIGN, 0).expect(FITS);
         // SAFETY: the room is that long.
-        let place = unsafe { room.add(lead) }.cast::<Self>();
+        let place = unsafe { room.add(LEAD) }.cast::<Self>();
         let pools = cursor
             .deal(size_of::<NonNull<Pool>>() * classes.count(), align_of::<usize>(), 0)
             .expect(FITS)
@@ -180,7 +184,6 @@ impl Collection {
             pool_count: classes.count(),
             policy: request.policy,
             report_leaks: request.report_leaks || settings::get().leaks,
-            link: UnsafeCell::new(Link::new()),
             region,
             backing: request.backing,
             name: [0; NAME_MAX + 1],
@@ -303,13 +306,22 @@ impl Collection {
         self.backing.as_ref()
     }
 
-    /// Where the registry keeps its links.
+    /// Where the registry keeps its link.
     ///
     /// # Safety
     /// The collection is live.
-    pub unsafe fn link(this: NonNull<Self>) -> *mut Link {
+    pub unsafe fn link(this: NonNull<Self>) -> NonNull<Link> {
+        // SAFETY: create left that much room.
+        unsafe { this.byte_sub(LEAD) }.cast()
+    }
+
+    /// The collection that a link is of.
+    ///
+    /// # Safety
+    /// It is what [`link`](Self::link) gave, and the collection is live.
+    pub unsafe fn of_link(link: NonNull<Link>) -> NonNull<Self> {
         // SAFETY: by this function's contract.
-        unsafe { (*this.as_ptr()).link.get() }
+        unsafe { link.byte_add(LEAD) }.cast()
     }
 
     /// Whether a live collection that starts at `this` sealed itself there.

@@ -384,7 +384,7 @@ mod tests {
         _words: Vec<u64>,
     }
 
-    fn depot(capacity: u32) -> Tested {
+    fn depot_of(capacity: u32) -> Tested {
         // Garbage, as in a caller's buffer.
         let mut stack = vec![0xA5A5; Depot::stack_bytes(capacity) / size_of::<u32>()];
         let mut words = vec![0xA5A5_A5A5; Depot::bits_bytes(capacity) / size_of::<u64>()];
@@ -398,7 +398,7 @@ mod tests {
     #[test]
     fn hands_out_each_slot_once_at_every_number_of_levels() {
         for capacity in [1, 2, 63, 64, 65, 4095, 4096, 4097, 262_144, 262_145] {
-            let tested = &mut depot(capacity);
+            let tested = &mut depot_of(capacity);
             let depot = &mut tested.depot;
             assert!((0..capacity).all(|slot| depot.take() == Some(slot)));
             assert_eq!((depot.out(), depot.free(), depot.take()), (capacity, 0, None));
@@ -413,7 +413,7 @@ mod tests {
 
     #[test]
     fn the_last_given_goes_out_first_and_then_the_lowest() {
-        let tested = &mut depot(40);
+        let tested = &mut depot_of(40);
         let depot = &mut tested.depot;
         let mut places = [0; 30];
         assert_eq!(depot.take_many(&mut places, |slot| slot), 30);
@@ -431,7 +431,7 @@ mod tests {
 
     #[test]
     fn refuses_what_is_here() {
-        let tested = &mut depot(8);
+        let tested = &mut depot_of(8);
         let depot = &mut tested.depot;
         assert!(!depot.give(0));
         (0..8).for_each(|slot| assert_eq!(depot.take(), Some(slot)));
@@ -439,6 +439,11 @@ mod tests {
         assert_eq!(depot.give_many([5, 6, 7, 3].into_iter()), Ok(()));
         depot.check();
         assert_eq!(depot.give_many([5, 5, 5].into_iter()), Err(5));
+        // Twice in the half of a stack that goes into the bits at once.
+        let tested = &mut depot_of(12);
+        let depot = &mut tested.depot;
+        (0..12).for_each(|slot| assert_eq!(depot.take(), Some(slot)));
+        assert_eq!(depot.give_many([5, 5, 6, 7].into_iter()), Err(5));
     }
 
     #[test]
@@ -473,7 +478,7 @@ mod tests {
     proptest! {
         #[test]
         fn hands_out_what_is_free_once((capacity, steps) in steps()) {
-            let tested = &mut depot(capacity);
+            let tested = &mut depot_of(capacity);
             let depot = &mut tested.depot;
             let mut free: BTreeSet<u32> = (0..capacity).collect();
             let mut out: Vec<u32> = Vec::new();

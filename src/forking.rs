@@ -128,6 +128,9 @@ fn shared_pools(all: &Registry) -> impl Iterator<Item = &Pool> {
 
 #[cfg(test)]
 mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::Mutex;
+
     use super::*;
     use crate::capi;
 
@@ -136,7 +139,11 @@ mod tests {
         // SAFETY: the child calls nothing that may wait for a thread that is gone.
         unsafe {
             match libc::fork() {
-                0 => libc::_exit(i32::from(!run())),
+                0 => {
+                    // Or the child would go on as this test's thread, and end well.
+                    let well = catch_unwind(AssertUnwindSafe(run)).unwrap_or(false);
+                    libc::_exit(i32::from(!well))
+                }
                 pid => {
                     let mut status = -1;
                     libc::waitpid(pid, &mut status, 0) == pid && status == 0
@@ -145,36 +152,70 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_child_has_its_own_index_alone_and_pools_in_order() {
+    /// Calls `test` while another thread has a cache, too, that is open.
+    fn with_two_caches(test: impl FnOnce(&Pool) -> bool) {
+        // A fork in one test closes the caches of the other's pool.
+        static TURN: Mutex<()> = Mutex::new(());
+        let _turn = TURN.lock();
         let handle = capi::mempool_create(1000, 8, false);
-        // SAFETY: the pool is live until the destroy below; so are the entries until they are freed.
-        unsafe {
-            let pool = Pool::at(handle as usize);
-            let one = || Pool::free(pool.alloc().unwrap());
-            one();
-            let barrier = std::sync::Barrier::new(2);
-            std::thread::scope(|s| {
-                s.spawn(|| {
-                    one();
-                    barrier.wait();
-                    barrier.wait();
-                });
+        // SAFETY: the pool is live until the destroy below.
+        let pool = unsafe { Pool::at(handle as usize) };
+        one_of(pool);
+        let barrier = std::sync::Barrier::new(2);
+        // Nothing is asserted while the other thread waits: it would do so for ever.
+        let well = std::thread::scope(|s| {
+            s.spawn(|| {
+                one_of(pool);
                 barrier.wait();
-                for _ in 0..3 {
-                    assert!(in_child(|| {
-                        pool.check();
-                        one();
-                        pool.check();
-                        thread_index::taken() == 1
-                    }));
-                    pool.check();
-                    one();
-                    pool.check();
-                }
                 barrier.wait();
             });
-            capi::mempool_destroy(handle);
-        }
+            barrier.wait();
+            let well = catch_unwind(AssertUnwindSafe(|| test(pool))).unwrap_or(false);
+            barrier.wait();
+            well
+        });
+        assert!(well);
+        // SAFETY: nobody uses the pool any more.
+        unsafe { capi::mempool_destroy(handle) };
+    }
+
+    fn one_of(pool: &Pool) {
+        // SAFETY: the entry is live.
+        unsafe { Pool::free(pool.alloc().unwrap()) };
+    }
+
+    #[test]
+    fn a_child_has_its_own_index_alone_and_pools_in_order() {
+        with_two_caches(|pool| {
+            (0..3).all(|_| {
+                let well = in_child(|| {
+                    pool.check();
+                    one_of(pool);
+                    pool.check();
+                    thread_index::taken() == 1
+                });
+                pool.check();
+                one_of(pool);
+                pool.check();
+                well
+            })
+        });
+    }
+
+    /// As in a child of a fork before which membarrier was refused.
+    #[test]
+    fn caches_that_stayed_open_start_anew_but_for_the_own() {
+        with_two_caches(|pool| {
+            let [before, thought_before] = pool.open_caches();
+            // SAFETY: the pool is held meanwhile; the other thread uses it no more.
+            unsafe {
+                pool.hold();
+                pool.abandon_caches();
+                pool.let_go();
+            }
+            let [after, thought_after] = pool.open_caches();
+            assert_eq!((thought_before, thought_after), (before, after));
+            before.0 == 2 && after.0 == 1 && 0 < after.1 && after.1 < before.1
+        });
     }
 }

@@ -11,23 +11,16 @@ use crate::misuse::Subject;
 
 /// A collection's place in the list.
 pub struct Link {
-    next: Option<NonNull<Collection>>,
-    previous: Option<NonNull<Collection>>,
+    next: Option<NonNull<Link>>,
+    previous: Option<NonNull<Link>>,
     serial: u64,
 }
 
-impl Link {
-    /// Of a collection that is not in the list.
-    pub const fn new() -> Self {
-        Self { next: None, previous: None, serial: 0 }
-    }
-}
-
-/// Invariant: every live collection is reachable from its list's first once, and nothing else is; their
-/// serials fall along each list, and all are below `entered`. The second list is of those that are not there
-/// in a child of fork: nothing in the first may lead to them.
+/// Invariant: every live collection's link is reachable from its list's first once, and nothing else is;
+/// their serials fall along each list, and all are below `entered`. The second list is of those that are
+/// not there in a child of fork: nothing in the first may lead to them.
 pub struct Registry {
-    first: [Option<NonNull<Collection>>; 2],
+    first: [Option<NonNull<Link>>; 2],
     entered: u64,
     former: Formers,
 }
@@ -50,13 +43,11 @@ pub unsafe fn enter(collection: NonNull<Collection>) {
         let serial = all.entered;
         let first = all.first_of(collection);
         let link = Collection::link(collection);
-        (*link).next = *first;
-        (*link).previous = None;
-        (*link).serial = serial;
+        link.write(Link { next: *first, previous: None, serial });
         if let Some(next) = *first {
-            (*Collection::link(next)).previous = Some(collection);
+            (*next.as_ptr()).previous = Some(link);
         }
-        *first = Some(collection);
+        *first = Some(link);
     }
     all.entered += 1;
     // SAFETY: as above.
@@ -71,13 +62,13 @@ pub unsafe fn leave(collection: NonNull<Collection>) {
     let mut all = ALL.lock();
     // SAFETY: as in `enter`.
     unsafe {
-        let Link { next, previous, .. } = *Collection::link(collection);
+        let Link { next, previous, .. } = Collection::link(collection).read();
         match previous {
-            Some(previous) => (*Collection::link(previous)).next = next,
+            Some(previous) => (*previous.as_ptr()).next = next,
             None => *all.first_of(collection) = next,
         }
         if let Some(next) = next {
-            (*Collection::link(next)).previous = previous;
+            (*next.as_ptr()).previous = previous;
         }
         all.former.remember(collection.as_ref());
     }
@@ -116,26 +107,31 @@ impl Registry {
         serial: u64,
         tell: impl FnOnce(&Collection) -> T,
     ) -> Option<(u64, T)> {
-        let newest = self.iter().find(|collection| serial_of(collection) < serial)?;
-        Some((serial_of(newest), tell(newest)))
+        let (collection, serial) = self.with_serials().find(|&(_, its)| its < serial)?;
+        Some((serial, tell(collection)))
     }
 
     /// What `tell` says of the collection with that serial, if it is still there.
     pub fn with<T>(&self, serial: u64, tell: impl FnOnce(&Collection) -> T) -> Option<T> {
-        self.iter().find(|collection| serial_of(collection) == serial).map(tell)
+        let (collection, _) = self.with_serials().find(|&(_, its)| its == serial)?;
+        Some(tell(collection))
     }
 
     /// Every live collection, the newest first.
     pub fn iter(&self) -> impl Iterator<Item = &Collection> {
+        self.with_serials().map(|(collection, _)| collection)
+    }
+
+    fn with_serials(&self) -> impl Iterator<Item = (&Collection, u64)> {
         let mut next = self.first;
         core::iter::from_fn(move || {
             // SAFETY: all in the lists are live (invariant), and this borrows the locked lists.
             unsafe {
-                let newest = next.map(|first| first.map(|first| serial_of(first.as_ref())));
+                let newest = next.map(|first| first.map(|first| first.as_ref().serial));
                 let first = &mut next[usize::from(newest[1] > newest[0])];
-                let collection = (*first)?;
-                *first = (*Collection::link(collection)).next;
-                Some(collection.as_ref())
+                let link = (*first)?;
+                *first = link.as_ref().next;
+                Some((Collection::of_link(link).as_ref(), link.as_ref().serial))
             }
         })
     }
@@ -149,19 +145,11 @@ impl Registry {
     ///
     /// # Safety
     /// The collection is live.
-    unsafe fn first_of(
-        &mut self,
-        collection: NonNull<Collection>,
-    ) -> &mut Option<NonNull<Collection>> {
+    unsafe fn first_of(&mut self, collection: NonNull<Collection>) -> &mut Option<NonNull<Link>> {
         // SAFETY: by this function's contract.
         let copied = unsafe { collection.as_ref() }.is_copied_by_fork();
         &mut self.first[usize::from(!copied)]
     }
-}
-
-fn serial_of(collection: &Collection) -> u64 {
-    // SAFETY: those of whom this is asked are in the list, which is locked.
-    unsafe { (*Collection::link(NonNull::from(collection))).serial }
 }
 
 // ---- Where pools were ------------------------------------------------------------------------------

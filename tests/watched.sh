@@ -35,8 +35,8 @@ see() { # tool, what a report has in it, command...
     for bug in $("$work/plain" list); do
         status=0
         "$@" "$bug" >"$work/out" 2>&1 || status=$?
-        if [ "$bug" = none ]; then
-            [ $status -eq 0 ] || die "$tool reports a clean program: $(grep -m 1 "$sign" "$work/out")"
+        if [[ $bug == none* ]]; then
+            [ $status -eq 0 ] || die "$tool reports '$bug': $(grep -m 1 -E "$sign|lost in loss|Leak" "$work/out")"
         else
             [ $status -ne 0 ] && grep -q "$sign" "$work/out" ||
                 die "$tool does not report '$bug' (status $status)"

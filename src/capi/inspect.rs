@@ -318,8 +318,9 @@ pub unsafe extern "C" fn r_mempool_dump(rmp: *const r_mempool, out: *mut FILE) {
 ///
 /// The pools come in the reverse order of their creation.
 ///
-/// Threads: safe; a pool that is made or destroyed meanwhile is in the report, in part, or not. No lock
-/// of the library's is held while the stream is written to.
+/// Threads: safe, but for pools that are made for a single thread: no other thread may be inside a call
+/// on one of those. A pool that is made or destroyed meanwhile is in the report, in part, or not. No
+/// lock of the library's is held while the stream is written to.
 ///
 /// # Safety
 /// `out` is a stream.

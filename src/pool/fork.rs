@@ -87,4 +87,13 @@ impl Pool {
             drop(self.shared.held());
         }
     }
+
+    /// How many caches are open and how much is their reserve: in truth, and as the pool thinks.
+    #[cfg(test)]
+    pub fn open_caches(&self) -> [(usize, usize); 2] {
+        let shared = self.shared.lock();
+        let open = self.all_caches().filter(|cache| cache.is_open()).count();
+        let reserved = self.all_caches().map(Cache::reserve).sum();
+        [(open, reserved), (shared.active as usize, shared.reserved as usize)]
+    }
 }

@@ -275,9 +275,9 @@ static void use_everything(void)
 
     /* New threads, of which some get the indices of those that are gone. */
     pthread_t threads[WORKERS];
-    for (size_t i = 0; i < LENGTH(threads); i++)
+    for (size_t i = 0; CHILDREN_START_THREADS && i < LENGTH(threads); i++)
         REQUIRE(pthread_create(&threads[i], NULL, use_all, NULL) == 0);
-    for (size_t i = 0; i < LENGTH(threads); i++)
+    for (size_t i = 0; CHILDREN_START_THREADS && i < LENGTH(threads); i++)
         REQUIRE(pthread_join(threads[i], NULL) == 0);
     for (size_t kind = 0; kind < KINDS; kind++)
         take_all(kind);
@@ -371,8 +371,97 @@ static void forks_while_others_work(void)
     }
 }
 
+/* ---- Without membarrier ---- */
+
+static atomic_bool in_use, unused;
+
+static void *keep_a_cache(void *argument)
+{
+    give(ORDINARY, take(ORDINARY));
+    atomic_store(&in_use, true);
+    while (!atomic_load(&unused))
+        usleep(100);
+    return argument;
+}
+
+/* Refused when there are pools, and others' caches can't be closed: what is in them is lost to the
+ * child, which can use what is left. */
+static void refused_late(void)
+{
+    void *held[10], *more[100];
+    pthread_t thread, another;
+    make_pools();
+    for (size_t i = 0; i < LENGTH(held); i++)
+        held[i] = take(ORDINARY);
+    CHECK(pthread_create(&thread, NULL, keep_a_cache, NULL) == 0);
+    while (!atomic_load(&in_use))
+        usleep(100);
+    CHECK(refuse_membarrier());
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        size_t before = used(ORDINARY);
+        row("refused late, %zu out", before);
+        REQUIRE(before >= LENGTH(held) && before <= ENTRIES / 2);
+        for (size_t i = 0; i < LENGTH(more); i++)
+            REQUIRE((more[i] = take(ORDINARY)) != NULL);
+        REQUIRE(used(ORDINARY) == before + LENGTH(more));
+        for (size_t i = 0; i < LENGTH(more); i++)
+            give(ORDINARY, more[i]);
+        for (size_t i = 0; i < LENGTH(held); i++)
+            give(ORDINARY, held[i]);
+        REQUIRE(used(ORDINARY) == before - LENGTH(held));
+        REQUIRE(pthread_create(&another, NULL, use_all, NULL) == 0);
+        REQUIRE(pthread_join(another, NULL) == 0);
+        REQUIRE(used(ORDINARY) == before - LENGTH(held));
+        end_well();
+    }
+    int status;
+    CHECK(waitpid(child, &status, 0) == child && ended_well(status));
+    CHECK(used(ORDINARY) == LENGTH(held));
+    atomic_store(&unused, true);
+    CHECK(pthread_join(thread, NULL) == 0);
+}
+
+/* Refused before the first pool is made, so that none counts on it. */
+static void refused_early(void)
+{
+    CHECK(refuse_membarrier());
+    forks_while_others_work();
+}
+
+/* In a process of its own, since a filter stays. */
+static void without_membarrier(void (*run)(void))
+{
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        run();
+        end_well();
+    }
+    int status;
+    CHECK(waitpid(child, &status, 0) == child && ended_well(status));
+}
+
+static bool can_refuse(void)
+{
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0)
+        _exit(refuse_membarrier() ? 0 : 1);
+    int status;
+    CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status));
+    return WEXITSTATUS(status) == 0;
+}
+
 int main(void)
 {
+    if (can_refuse()) {
+        without_membarrier(refused_early);
+        without_membarrier(refused_late);
+    } else {
+        puts("no filter can be installed here: forks with membarrier alone");
+    }
     forks_while_others_work();
     return done();
 }

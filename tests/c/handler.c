@@ -439,6 +439,30 @@ static void threads_misuse_at_once(void)
     CHECK(WIFEXITED(status) && seen->ended == 42 && seen->calls == 1);
 }
 
+/* A handler may fork, although the thread that it runs in has a pool's lock. The child uses no pool. */
+static void fork_and_exit(const mempool_misuse *report, void *unused)
+{
+    int status;
+    note(report, unused);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0)
+        _exit(0);
+    CHECK(waitpid(child, &status, 0) == child);
+    end(WIFEXITED(status) ? 42 : 43);
+}
+
+static void a_handler_may_fork(void)
+{
+    static void (*const deeds[])(void) = {double_free, double_free_in_depot};
+    for (size_t i = 0; i < LENGTH(deeds); i++) {
+        int status;
+        row("a handler that forks, %zu", i);
+        CHECK(commit(deeds[i], fork_and_exit, &status)[0] == '\0');
+        CHECK(WIFEXITED(status) && seen->ended == 42 && seen->calls == 1);
+    }
+}
+
 /* ---- Leaks ---- */
 
 static void count_used(const mempool_misuse *report, void *unused)
@@ -760,6 +784,7 @@ int main(void)
     the_last_set_is_called();
     misuse_in_a_handler_goes_to_stderr();
     threads_misuse_at_once();
+    a_handler_may_fork();
     leaks_are_told_and_destroy_goes_on();
     leaks_name_the_first_four();
     a_leak_in_a_handler_goes_to_stderr();

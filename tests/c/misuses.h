@@ -276,6 +276,14 @@ static void twice_with_old_word(struct world *world)
     }
 }
 
+/* The same while all others are out: the depot has room for it, until it finds a slot that it has. */
+static void twice_with_old_word_among_others(struct world *world)
+{
+    for (size_t i = 1; i < world->kind->count; i++)
+        take(world);
+    twice_with_old_word(world);
+}
+
 static void twice_by_other_names(struct world *world)
 {
     char *entry = blame(world, take(world));
@@ -449,6 +457,17 @@ static void entry_of_no_pool(struct world *world)
 {
     char *entry = blame_former(world, take(world));
     destroy(world);
+    give(world, entry);
+}
+
+/* Its word is again what it was while it was free. */
+static void entry_of_no_pool_with_its_word(struct world *world)
+{
+    char word[8], *entry = blame_former(world, take(world));
+    give(world, entry);
+    memcpy(word, entry - 8, sizeof word);
+    destroy(world);
+    memcpy(entry - 8, word, sizeof word);
     give(world, entry);
 }
 
@@ -906,6 +925,8 @@ static const struct misuse misuses[] = {
     {DOUBLE, "freed twice, zeros", 64, twice_with_content, TWICE, 0, 0, 0},
     {DOUBLE, "freed twice, ones", 64, twice_with_content, TWICE, 0, 0, 0xff},
     {DOUBLE, "freed twice, with its old word", 64, twice_with_old_word, TWICE, 0, 0, 0},
+    {DOUBLE, "freed twice, with its old word, others out", 64, twice_with_old_word_among_others,
+     TWICE, 0, 0, 0},
     {DOUBLE, "freed twice by other names", 64, twice_by_other_names, TWICE, 0, 0, 0},
     {DOUBLE, "freed after realloc moved it", 64, twice_after_realloc, TWICE, RANGED_ONLY, 0, 0},
     {DOUBLE, "realloc of a freed one", 64, realloc_of_freed, TWICE, RANGED_ONLY, 0, 0},
@@ -956,6 +977,8 @@ static const struct misuse misuses[] = {
     {NEVER, "never out of this pool, the last", 64, never_out_of_this, NEVER_OUT,
      BUFFER_ONLY | DEFAULT_ONLY, COUNT - 1, 0},
     {LATE, "of a pool that is gone", 64, entry_of_no_pool, GONE, BUFFER_ONLY, 0, 0},
+    {LATE, "of a pool that is gone, with its word", 64, entry_of_no_pool_with_its_word, GONE,
+     BUFFER_ONLY, 0, 0},
     {LATE, "of a pool that is gone, small", 8, entry_of_no_pool, GONE, BUFFER_ONLY | ON_HEAP, 0, 0},
     {LATE, "of a pool that is gone, later", 8, entry_of_no_pool_later, GONE,
      BUFFER_ONLY | ON_HEAP, 0, 0},

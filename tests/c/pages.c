@@ -357,7 +357,7 @@ static size_t free_pages(void)
 static void refused(void)
 {
     row("more huge pages than there are");
-    mempool_options options = options_for(free_pages() + 3, HUGE, MEMPOOL_HUGE_PAGES);
+    mempool_options options = options_for(free_pages() + 64, HUGE, MEMPOOL_HUGE_PAGES);
     options.flags |= MEMPOOL_NO_PREFAULT;
     mempool *mp = mempool_create_with(&options);
     CHECK(mp != NULL && of_mapping(mp, "KernelPageSize:") == page);
@@ -476,25 +476,57 @@ static bool set_aside(size_t count)
     return fclose(file) == 0 && wrote && number_in(setting, "") >= count;
 }
 
-static size_t set_aside_before;
+static char set_aside_before[32];
+static pid_t whose; /* not a child's */
 
+/* Also when a check fails. */
 static void undo(void)
 {
-    set_aside(set_aside_before);
+    int file = getpid() == whose ? open(setting, O_WRONLY) : -1;
+    if (file >= 0 && write(file, set_aside_before, strlen(set_aside_before)) < 0)
+        perror(setting);
 }
 
-/* Has the system set some aside, if it does that for this program. One program at a time. */
+/* Also when it takes too long. */
+static void on_signal(int number)
+{
+    undo();
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+/* One of the programs that do this at a time; none waits for ever for one that was stopped. */
+static bool comes_to_its_turn(int file)
+{
+    for (int i = 0; i < 600; i++) {
+        if (flock(file, LOCK_EX | LOCK_NB) == 0)
+            return true;
+        usleep(100000);
+    }
+    return false;
+}
+
+static int turn = -1;
+
+/* Has the system set some aside, if it does that for this program. */
 static bool prepare_huge_pages(void)
 {
     if (access(setting, R_OK) != 0 || number_in("/proc/meminfo", "Hugepagesize:") != HUGE) {
         puts("skipped pools in huge pages: this system has none of 2 MiB");
         return false;
     }
-    int turn = open(setting, O_RDONLY | O_CLOEXEC); /* until the program ends */
-    CHECK(turn >= 0 && flock(turn, LOCK_EX) == 0);
-    set_aside_before = number_in(setting, "");
-    CHECK(atexit(undo) == 0); /* also when a check fails */
-    if (set_aside(set_aside_before + 4))
+    turn = open(setting, O_RDONLY | O_CLOEXEC);
+    CHECK(turn >= 0);
+    if (!comes_to_its_turn(turn)) {
+        puts("skipped pools in huge pages: another program has had its turn for a minute");
+        return false;
+    }
+    size_t before = number_in(setting, "");
+    snprintf(set_aside_before, sizeof set_aside_before, "%zu\n", before);
+    whose = getpid();
+    CHECK(atexit(undo) == 0 && signal(SIGTERM, on_signal) != SIG_ERR);
+    CHECK(signal(SIGINT, on_signal) != SIG_ERR);
+    if (set_aside(before + 4))
         return true;
     puts("skipped pools in huge pages: the system sets none aside");
     return false;
@@ -510,8 +542,12 @@ int main(void)
     fputs(text, stderr);
     CHECK(status == 0);
     refused();
-    if (has_huge)
+    if (has_huge) {
         have_huge_pages();
+        undo();
+        whose = 0;
+        close(turn);
+    }
     if (may_lock(16 << 20)) {
         locked_pools();
         locked_buffers();
