@@ -484,6 +484,54 @@ static void reports(void)
     CHECK(lines() == 0);
 }
 
+/* What is said of each policy, and in which unit. */
+static void other_reports(void)
+{
+    static const struct {
+        r_memory_fallback_policy_t policy;
+        const char *text, *json;
+    } policies[] = {
+        {fallback_disabled, "; hands out its own, then takes larger entries, then returns NULL\n",
+         "\"policy\":\"fallback_disabled\""},
+        {fallback_at_last_exhaustion,
+         "; hands out its own, then takes larger entries, then from the heap\n",
+         "\"policy\":\"fallback_at_last_exhaustion\""},
+    };
+    for (size_t i = 0; i < LENGTH(policies); i++) {
+        row("report of policy %d", (int)policies[i].policy);
+        r_mempool *rmp = r_mempool_create(16, 32, 2, policies[i].policy);
+        CHECK(rmp != NULL);
+        for (size_t n = 0; n < 3; n++)
+            (void)r_mempool_alloc_entry(rmp, 32);
+        REPORT(r_mempool_dump(rmp, out));
+        CHECK(says(policies[i].text));
+        CHECK(says(i == 0 ? "  32 B: exhausted 2 times, of which 2 got NULL: give it more than 1 entries\n"
+                          : "  32 B: exhausted 2 times: 3 entries would have done\n"));
+        REPORT(r_mempool_dump_json(rmp, out));
+        CHECK(says(policies[i].json));
+        r_mempool_destroy(rmp);
+    }
+    row("reports of sizes");
+    static const struct {
+        size_t count;
+        uint64_t flags;
+        const char *text, *json;
+    } pools[] = {
+        {1, MEMPOOL_FALL_BACK, " B; hands out its own, then takes from the heap\n",
+         "\"policy\":\"heap\""},
+        {1000, 0, " KiB; hands out its own, then returns NULL\n", "\"notes\":0"},
+        {200000, MEMPOOL_NO_PREFAULT, " MiB; hands out", "\"capacity\":200000"},
+    };
+    for (size_t i = 0; i < LENGTH(pools); i++) {
+        mempool *mp = make(pools[i].count, 64, pools[i].flags, NULL);
+        REPORT(mempool_dump(mp, out));
+        CHECK(says(pools[i].text));
+        REPORT(mempool_dump_json(mp, out));
+        CHECK(says(pools[i].json));
+        mempool_destroy(mp);
+    }
+}
+
 /* Pools come and go while all are reported: each line is whole. */
 static atomic_bool over;
 
@@ -541,6 +589,7 @@ int main(void)
     owners();
     misused();
     reports();
+    other_reports();
     reports_of_what_changes();
     return done();
 }
