@@ -256,14 +256,7 @@ int posix_memalign(void **result, size_t alignment, size_t size)
 
 void free(void *block)
 {
-    static void (*next)(void *);
-    static bool looking;
-    if (next == NULL) {
-        if (looking)
-            return; /* the search for it frees what is left of another one */
-        looking = true;
-        find_next(&next, "free");
-    }
+    NEXT(void, "free", void *);
     if (now.inside && block != NULL)
         atomic_fetch_sub(&blocks, 1);
     next(block);

@@ -54,8 +54,10 @@ unfit() { # tool program
     case $1-$2 in
     address-static_buffer | thread-static_buffer)
         echo "it counts calls with functions in the place of malloc's, where the tool has its own" ;;
-    thread-faults | thread-fork_moment)
+    address-faults | thread-faults | thread-fork_moment)
         echo "it has functions in the place of the C library's that the tool calls before it is set up" ;;
+    address-fork)
+        echo "the tool's heap leaves its locks held in a child of fork" ;;
     address-pages | thread-pages)
         echo "it looks at what mlock does, which does nothing under the tool" ;;
     thread-misuse)
