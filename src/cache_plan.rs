@@ -22,10 +22,8 @@ const BUDGET: usize = 6;
 /// only cache, which is in the pool's own budget.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CachePlan {
-    /// How many threads have one: those with an index below.
-    pub count: usize,
-    /// Entries of each, at most.
-    pub room: usize,
+    count: u32,
+    room: u32,
     /// Whether the fast path finds them. If not, every call needs more than the fast path does, and
     /// looks for its cache later.
     pub fast: bool,
@@ -43,17 +41,27 @@ impl CachePlan {
             many(capacity, most_caches())
         };
         let fast = !traits.zero_on_free && (traits.single_thread || fence::available());
-        Self { count, room, fast }
+        Self { count: count as u32, room: room as u32, fast }
+    }
+
+    /// How many threads have one: those with an index below.
+    pub fn count(&self) -> usize {
+        self.count as usize
+    }
+
+    /// Entries of each, at most.
+    pub fn room(&self) -> usize {
+        self.room as usize
     }
 
     /// How many elements each takes: one more than it keeps, see `cache.rs`.
     pub fn elements(&self) -> usize {
-        self.room + 1
+        self.room() + 1
     }
 
     /// The distance behind the last cache that the fast path finds.
     pub fn fast_end(&self) -> usize {
-        if self.fast { self.count * CACHE_DISTANCE } else { 0 }
+        if self.fast { self.count() * CACHE_DISTANCE } else { 0 }
     }
 }
 

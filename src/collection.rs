@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::fence;
 use crate::forking;
 use crate::layout::{CLASS_RESERVE, Cursor, Layout, REGION_RESERVE};
+use crate::misuse::{Call, DESTROY, Kind, Misuse};
 use crate::pool::{Pool, Traits};
 use crate::ranged::SizeTable;
 use crate::region::{Region, Wish};
@@ -324,13 +325,66 @@ impl Collection {
         unsafe { link.byte_add(LEAD) }.cast()
     }
 
-    /// Whether a live collection that starts at `this` sealed itself there.
+    /// What its user holds: an ordinary collection's pool, a ranged one itself.
+    pub fn handle(&self) -> usize {
+        match self.policy {
+            Policy::Ordinary => &raw const *self.pools()[0] as usize,
+            _ => &raw const *self as usize,
+        }
+    }
+
+    /// The live ordinary collection, or ranged one, with this handle. Aborts if there is none, without
+    /// reading anything there. O(log pools).
+    ///
+    /// It stays as long as nobody destroys it.
+    pub fn live<'a>(call: Call, handle: usize, ranged: bool) -> &'a Self {
+        // SAFETY: live, and until it is destroyed, which nobody does while somebody uses it.
+        let found = registry::find(handle).map(|collection| unsafe { collection.as_ref() });
+        match found {
+            Some(collection) if collection.is_ranged() == ranged => collection,
+            _ => Self::stop_not_a_pool(call, &[handle]),
+        }
+    }
+
+    /// As [`destroy`](Self::destroy), by its handle. Aborts if that is no live pool of this sort, or one
+    /// that is being destroyed, without reading anything there.
     ///
     /// # Safety
-    /// If `this` is aligned for a collection, it can be read like one.
-    pub unsafe fn is_sealed(this: NonNull<Self>) -> bool {
-        // SAFETY: by this function's contract.
-        this.is_aligned() && unsafe { (*this.as_ptr()).seal } == seal_of(this)
+    /// If it is live, nobody uses it or its entries any more.
+    pub unsafe fn destroy_by_handle(handle: usize, ranged: bool) {
+        match registry::find_to_destroy(handle, |found| found.is_ranged() == ranged) {
+            // SAFETY: by this function's contract.
+            Some(collection) => unsafe { Self::destroy(collection) },
+            None => Self::stop_not_a_pool(DESTROY, &[handle]),
+        }
+    }
+
+    /// Says that `call` was given what is no live pool, under one of these handles, and aborts.
+    #[cold]
+    #[inline(never)]
+    pub fn stop_not_a_pool(call: Call, handles: &[usize]) -> ! {
+        let all = registry::lock();
+        let misuse = match handles.iter().find_map(|&handle| all.former_with(handle)) {
+            Some(former) => {
+                let subject = former.subject();
+                Misuse::new(call, Kind::FormerPool, subject.address, Some(subject))
+            }
+            None => Misuse::new(call, Kind::NotAPool, handles[0], None),
+        };
+        // A handler may make pools and destroy them.
+        drop(all);
+        misuse.stop()
+    }
+
+    fn is_ranged(&self) -> bool {
+        self.policy != Policy::Ordinary
+    }
+
+    /// Aborts if it was destroyed and its memory still says so.
+    pub fn expect_live(&self, call: Call) {
+        if self.seal != seal_of(NonNull::from(self)) {
+            Self::stop_not_a_pool(call, &[&raw const *self as usize])
+        }
     }
 
     /// Proves the invariants while nobody is inside a call, in O(capacity).
@@ -381,6 +435,7 @@ mod tests {
         let this = unsafe { Collection::create(request) }.unwrap();
         // SAFETY: live until the destroy below.
         let collection = unsafe { this.as_ref() };
+        registry::lock().check();
         collection.check();
         test(collection);
         collection.check();

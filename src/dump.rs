@@ -9,6 +9,7 @@ use core::ptr::NonNull;
 
 use libc::FILE;
 
+use crate::cancellation;
 use crate::collection::{Collection, NAME_MAX, Policy};
 use crate::region;
 use crate::registry;
@@ -43,18 +44,23 @@ struct Head {
 
 /// Reports one pool.
 pub fn one(collection: &Collection, out: Stream, form: Form) {
-    report(&Head::of(collection), |class| collection.class_figures(class), out, form);
+    let head = Head::of(collection);
+    cancellation::disabled(|| report(&head, |class| collection.class_figures(class), out, form));
 }
 
-/// Reports every pool there is, the newest first.
+/// Reports every pool there is: the newest first, those that a child of fork lacks last. O(pools log
+/// pools).
 pub fn all(out: Stream, form: Form) {
-    let mut before = u64::MAX;
+    let mut last = None;
     loop {
         // The lock goes with each of these statements.
-        let Some((serial, head)) = registry::lock().newest_before(before, Head::of) else { return };
-        let figures = |class| registry::lock().with(serial, |pool| pool.class_figures(class));
-        report(&head, |class| figures(class).flatten(), out, form);
-        before = serial;
+        let Some(at) = registry::lock().after(last) else { return };
+        let head = registry::lock().at(at).map(Head::of);
+        let figures = |class| registry::lock().at(at)?.class_figures(class);
+        if let Some(head) = head {
+            cancellation::disabled(|| report(&head, figures, out, form));
+        }
+        last = Some(at);
     }
 }
 

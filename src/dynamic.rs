@@ -12,7 +12,7 @@
 use core::ptr::{self, NonNull};
 
 use crate::backing::{self, Backing};
-use crate::lock::Locked;
+use crate::lock::{Locked, Tallied, Tally};
 use crate::misuse::Kind;
 use crate::secret::keyed;
 use crate::slot::{Entry, MIN_ALIGN, State};
@@ -83,6 +83,13 @@ pub struct DynamicEntries {
     peak: usize,
 }
 
+impl Tallied for DynamicEntries {
+    /// How many are with callers, and the most at once.
+    fn tally(&self) -> Tally {
+        [self.count, self.peak].map(|count| u32::try_from(count).unwrap_or(u32::MAX))
+    }
+}
+
 impl DynamicEntries {
     /// None yet.
     pub const fn new() -> Self {
@@ -92,11 +99,6 @@ impl DynamicEntries {
     /// How many are with callers.
     pub fn count(&self) -> usize {
         self.count
-    }
-
-    /// The most that were with callers at once, since [`forget_peak`](Self::forget_peak).
-    pub fn peak(&self) -> usize {
-        self.peak
     }
 
     /// Starts anew with those that are there.
@@ -157,15 +159,21 @@ impl DynamicEntries {
         Ok(())
     }
 
-    /// Takes the first block out, as one that nobody may use any more.
-    fn pop(&mut self) -> Result<Option<*mut Block>, Fault> {
+    /// Takes the first block out, as one that nobody may use any more: freed, if the pool at `owner`
+    /// goes on.
+    fn pop(&mut self, owner: Option<usize>) -> Result<Option<*mut Block>, Fault> {
         let block = self.first;
         if block.is_null() {
             return Ok(None);
         }
         self.remove(block)?;
         // SAFETY: it was live, and is this call's.
-        unsafe { entry_of(block).wipe() };
+        unsafe {
+            match owner {
+                Some(owner) => entry_of(block).mark(owner, State::DynamicFreed),
+                None => entry_of(block).wipe(),
+            }
+        }
         Ok(Some(block))
     }
 
@@ -264,11 +272,16 @@ pub unsafe fn free(
     }
 }
 
-/// Gives every block back. Nobody uses the pool any more.
-pub fn release_all(list: &Locked<DynamicEntries>, backing: Option<&Backing>) -> Result<(), Fault> {
+/// Gives every block back. Nobody uses the entries any more, and nobody the pool, or it goes on: then
+/// `owner` is its address.
+pub fn release_all(
+    list: &Locked<DynamicEntries>,
+    backing: Option<&Backing>,
+    owner: Option<usize>,
+) -> Result<(), Fault> {
     loop {
         // The lock goes before the block does.
-        let popped = list.lock().pop()?;
+        let popped = list.lock().pop(owner)?;
         let Some(block) = popped else { return Ok(()) };
         // SAFETY: it is out of the list.
         unsafe { give_back(backing, block) };

@@ -9,6 +9,7 @@
 //! | `line.rs`       | how is a line for stderr put together without heap or lock?          |
 //! | `settings.rs`   | what does the environment ask of all pools?                          |
 //! | `lock.rs`       | how do threads take turns, and how does a single thread skip that?   |
+//! | `cancellation.rs` | how does a call keep its thread from being cancelled inside of it? |
 //! | `secret.rs`     | what does this process know that nobody can guess?                   |
 //! | `region.rs`     | where does a pool's memory come from?                                |
 //! | `backing.rs`    | who gives a block of memory: the heap, or the caller's functions?    |
@@ -36,6 +37,8 @@
 //! | `pool/fork.rs`  | what does a fork do to one pool?                                     |
 //! | `forking.rs`    | how does a child of fork get every pool in order?                    |
 //! | `registry.rs`   | which pools exist, and which one holds this address?                 |
+//! | `registry/tree.rs` | which live pool has this handle?                                  |
+//! | `registry/former.rs` | where were pools that are destroyed?                            |
 //! | `stats.rs`      | what does a pool tell of how full it is?                             |
 //! | `dump.rs`       | how is a pool shown to a person, or to a program as JSON?            |
 //! | `report.rs`     | what does a handler of misuse get, and which handler is it?          |
@@ -83,6 +86,7 @@ compile_error!("cmempool supports 64-bit Linux: it relies on futexes and 48-bit 
 mod backing;
 mod cache;
 mod cache_plan;
+mod cancellation;
 mod capi;
 mod collection;
 mod depot;

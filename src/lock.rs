@@ -2,11 +2,12 @@
 //!
 //! A value behind a three-state futex lock: taking it when it is free is one compare-and-swap,
 //! giving it back is one swap; threads that wait sleep in the kernel. A value that one thread
-//! alone uses carries the same type with the lock switched off: no atomic read-modify-write.
+//! alone uses carries the same type with the lock switched off: no atomic read-modify-write. What other
+//! threads may ask of such a value, its tally, is written down whenever the thread is done with it.
 
 use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, Ordering, fence};
 
 const FREE: u32 = 0;
 const HELD: u32 = 1;
@@ -16,41 +17,109 @@ const CONTENDED: u32 = 2;
 /// How often a thread looks again before it sleeps: a holder needs some ten nanoseconds.
 const SPINS: u32 = 64;
 
+/// Figures of a value that any thread may ask for at any time.
+pub trait Tallied {
+    /// What they are now.
+    fn tally(&self) -> Tally;
+}
+
+/// Two figures of a value.
+pub type Tally = [u32; 2];
+
+/// How often a tally is read anew that changes meanwhile.
+const TRIES: usize = 1000;
+
 /// A value that one thread at a time may look at.
 ///
 /// Invariant: a [`Guard`] exists => `state != FREE`, or `shared` is false and one thread alone
-/// uses the value.
-pub struct Locked<T> {
+/// uses the value. Without `shared`, `state` counts how often a guard came or went: it is odd while
+/// there is one, and `tally` is the value's whenever it is even.
+pub struct Locked<T: Tallied> {
     state: AtomicU32,
     shared: bool,
+    tally: [AtomicU32; 2],
     value: UnsafeCell<T>,
 }
 
 // SAFETY: `lock` hands out the value to one thread at a time. With `shared` false the creator
 // promised that no two threads call at the same time.
-unsafe impl<T> Sync for Locked<T> {}
+unsafe impl<T: Tallied> Sync for Locked<T> {}
 
-impl<T> Locked<T> {
-    /// `shared` false takes no lock: the caller promises that calls never overlap.
+impl<T: Tallied> Locked<T> {
+    /// `shared` false takes no lock: the caller promises that calls never overlap. The tally is 0 at
+    /// first.
     pub const fn new(value: T, shared: bool) -> Self {
-        Self { state: AtomicU32::new(FREE), shared, value: UnsafeCell::new(value) }
+        let tally = [const { AtomicU32::new(0) }; 2];
+        Self { state: AtomicU32::new(FREE), shared, tally, value: UnsafeCell::new(value) }
     }
 
     /// Waits for the value. One compare-and-swap when nobody holds it.
     #[inline]
     pub fn lock(&self) -> Guard<'_, T> {
-        if self.shared && !self.try_take() {
+        if !self.shared {
+            self.begin();
+        } else if !self.try_take() {
             self.wait();
         }
         Guard { of: self }
+    }
+
+    /// The value's tally, for any thread: under the lock, or of a moment ago.
+    ///
+    /// `beside` is called for what belongs to the same moment, and may be called again.
+    pub fn tally<R>(&self, beside: impl Fn() -> R) -> (Tally, R) {
+        if self.shared {
+            let value = self.lock();
+            return (value.tally(), beside());
+        }
+        let mut tries = 0;
+        loop {
+            // Acquire pairs with the Release in `Guard::drop`: with an even count there is its tally.
+            let before = self.state.load(Ordering::Acquire);
+            let figures = (self.tally.each_ref().map(|of| of.load(Ordering::Relaxed)), beside());
+            // Pairs with the fence in `begin`: if a figure above is of a later guard's, so is the count.
+            fence(Ordering::Acquire);
+            let calm = before.is_multiple_of(2) && self.state.load(Ordering::Relaxed) == before;
+            tries += 1;
+            // The owner may have been stopped in the middle of a call: then it is what it was before.
+            if calm || tries == TRIES {
+                return figures;
+            }
+            core::hint::spin_loop();
+        }
+    }
+
+    /// A guard comes, of a value that one thread alone uses.
+    #[inline]
+    fn begin(&self) {
+        // Relaxed, and no read-modify-write: one thread alone writes it.
+        let count = self.state.load(Ordering::Relaxed);
+        self.state.store(count.wrapping_add(1), Ordering::Relaxed);
+        // Pairs with the fence in `tally`.
+        fence(Ordering::Release);
+    }
+
+    /// It goes.
+    #[inline]
+    fn end(&self, tally: Tally) {
+        for (place, figure) in self.tally.iter().zip(tally) {
+            place.store(figure, Ordering::Relaxed);
+        }
+        let count = self.state.load(Ordering::Relaxed);
+        // Release pairs with the Acquire in `tally`.
+        self.state.store(count.wrapping_add(1), Ordering::Release);
     }
 
     /// The value, unless some thread keeps it for longer than a short spin.
     ///
     /// For the abort path, which must not sleep: the holder may be the caller itself.
     pub fn lock_unless_held(&self) -> Option<Guard<'_, T>> {
-        let taken = !self.shared || self.try_take() || self.spin();
-        taken.then_some(Guard { of: self })
+        if !self.shared {
+            self.begin();
+        } else if !self.try_take() && !self.spin() {
+            return None;
+        }
+        Some(Guard { of: self })
     }
 
     /// The guard of a lock that was taken and whose guard was forgotten.
@@ -97,11 +166,11 @@ impl<T> Locked<T> {
 }
 
 /// The right to use the value, given back on drop.
-pub struct Guard<'a, T> {
+pub struct Guard<'a, T: Tallied> {
     of: &'a Locked<T>,
 }
 
-impl<T> Deref for Guard<'_, T> {
+impl<T: Tallied> Deref for Guard<'_, T> {
     type Target = T;
     #[inline]
     fn deref(&self) -> &T {
@@ -110,7 +179,7 @@ impl<T> Deref for Guard<'_, T> {
     }
 }
 
-impl<T> DerefMut for Guard<'_, T> {
+impl<T: Tallied> DerefMut for Guard<'_, T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
         // SAFETY: as in `deref`; `&mut self` rules out a second reference through this guard.
@@ -118,11 +187,13 @@ impl<T> DerefMut for Guard<'_, T> {
     }
 }
 
-impl<T> Drop for Guard<'_, T> {
+impl<T: Tallied> Drop for Guard<'_, T> {
     #[inline]
     fn drop(&mut self) {
+        if !self.of.shared {
+            self.of.end(self.tally());
         // Release pairs with the Acquire of whoever takes the lock next.
-        if self.of.shared && self.of.state.swap(FREE, Ordering::Release) == CONTENDED {
+        } else if self.of.state.swap(FREE, Ordering::Release) == CONTENDED {
             self.of.wake_one();
         }
     }
@@ -150,6 +221,12 @@ fn futex(word: &AtomicU32, operation: libc::c_int, value: u32) {
 mod tests {
     use super::*;
 
+    impl Tallied for u64 {
+        fn tally(&self) -> Tally {
+            [*self as u32, !*self as u32]
+        }
+    }
+
     #[test]
     fn eight_threads_take_turns() {
         let counter = Locked::new(0u64, true);
@@ -163,7 +240,7 @@ mod tests {
 
     #[test]
     fn a_held_lock_is_refused_without_sleeping() {
-        let value = Locked::new((), true);
+        let value = Locked::new(0, true);
         let held = value.lock();
         assert!(value.lock_unless_held().is_none());
         drop(held);
@@ -174,7 +251,22 @@ mod tests {
     fn unshared_takes_no_lock() {
         let value = Locked::new(7, false);
         let guard = value.lock();
-        assert_eq!(value.state.load(Ordering::Relaxed), FREE);
-        assert_eq!(*guard, 7);
+        // A second guard, which would wait for ever.
+        assert_eq!((*guard, *value.lock()), (7, 7));
+    }
+
+    #[test]
+    fn the_tally_is_of_one_moment_though_another_thread_is_at_it() {
+        let value = Locked::new(0u64, false);
+        *value.lock() = 1;
+        std::thread::scope(|s| {
+            s.spawn(|| (2..200_000).for_each(|number| *value.lock() = number));
+            let mut last = 0;
+            while last < 199_999 {
+                let ([one, other], ()) = value.tally(|| ());
+                assert!(one == !other && one >= last);
+                last = one;
+            }
+        });
     }
 }

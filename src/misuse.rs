@@ -11,11 +11,21 @@ use crate::collection::NAME_MAX;
 use crate::line::Line;
 use crate::report::{self, mempool_misuse, mempool_misuse_kind as Public};
 
+/// The call that was wrong, as its line begins.
+pub type Call = &'static [u8];
+
+/// By any of its names.
+pub const FREE: Call = b"free";
+pub const REALLOC: Call = b"realloc";
+pub const DESTROY: Call = b"destroy";
+
 /// What the caller did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     /// The entry is free already.
     DoubleFree,
+    /// The same, found by another call than a free.
+    Freed,
     /// The dynamic entry went back to the heap already.
     DoubleFreeDynamic,
     /// The address is that many bytes into an entry.
@@ -30,8 +40,10 @@ pub enum Kind {
     Foreign,
     /// An entry of one ranged pool was given to another one's realloc.
     WrongPool,
-    /// What was to be destroyed is no live pool of that sort.
+    /// What a call was about is no live pool of that sort.
     NotAPool,
+    /// What a call was about was a pool, and is destroyed.
+    FormerPool,
     /// The address lies where a pool was that is destroyed.
     Destroyed,
     /// A free entry does not hold what was left in it; the first such byte.
@@ -76,17 +88,17 @@ pub fn is_ending() -> bool {
     ENDING.load(Ordering::Relaxed) == unsafe { libc::pthread_self() } as usize
 }
 
-/// Says what was done with `pointer`, to the handler or on stderr, and aborts.
+/// Says what `call` was given with `pointer`, to the handler or on stderr, and aborts.
 #[cold]
 #[inline(never)]
-pub fn stop(kind: Kind, pointer: usize, subject: Option<Subject<'_>>) -> ! {
-    Misuse::new(kind, pointer, subject).stop()
+pub fn stop(call: Call, kind: Kind, pointer: usize, subject: Option<Subject<'_>>) -> ! {
+    Misuse::new(call, kind, pointer, subject).stop()
 }
 
 /// Says that a pool goes while entries of it are out.
 #[cold]
 pub fn tell_of_leak(count: usize, first: [usize; LEAKS_NAMED], subject: Subject<'_>) {
-    Misuse::new(Kind::Leak { count, first }, first[0], Some(subject)).tell();
+    Misuse::new(DESTROY, Kind::Leak { count, first }, first[0], Some(subject)).tell();
 }
 
 /// A bug in this library. (Test builds have `std` say where.)
@@ -116,9 +128,9 @@ fn abort() -> ! {
 
 impl Misuse {
     /// Copies what it needs of the subject: locks that keep that alive can go.
-    pub fn new(kind: Kind, pointer: usize, subject: Option<Subject<'_>>) -> Self {
+    pub fn new(call: Call, kind: Kind, pointer: usize, subject: Option<Subject<'_>>) -> Self {
         let mut line = Line::new();
-        describe(&mut line, kind, pointer, subject);
+        describe(&mut line, call, kind, pointer, subject);
         let Subject { name, address, elem_size } =
             subject.unwrap_or(Subject { name: b"", address: 0, elem_size: 0 });
         let mut copy = [0; NAME_MAX + 1];
@@ -165,6 +177,7 @@ impl Kind {
     fn public(self) -> Public {
         match self {
             Kind::DoubleFree | Kind::DoubleFreeDynamic => Public::MEMPOOL_MISUSE_DOUBLE_FREE,
+            Kind::Freed => Public::MEMPOOL_MISUSE_USE_AFTER_FREE,
             Kind::Interior { .. } => Public::MEMPOOL_MISUSE_INTERIOR_POINTER,
             Kind::NeverOut => Public::MEMPOOL_MISUSE_NEVER_HANDED_OUT,
             Kind::HeaderOverwritten | Kind::DynamicHeaderOverwritten => {
@@ -172,7 +185,7 @@ impl Kind {
             }
             Kind::Foreign => Public::MEMPOOL_MISUSE_FOREIGN_POINTER,
             Kind::WrongPool => Public::MEMPOOL_MISUSE_WRONG_POOL,
-            Kind::NotAPool => Public::MEMPOOL_MISUSE_NOT_A_POOL,
+            Kind::NotAPool | Kind::FormerPool => Public::MEMPOOL_MISUSE_NOT_A_POOL,
             Kind::Destroyed => Public::MEMPOOL_MISUSE_POOL_DESTROYED,
             Kind::WriteAfterFree { .. } => Public::MEMPOOL_MISUSE_WRITE_AFTER_FREE,
             Kind::Overflow => Public::MEMPOOL_MISUSE_OVERFLOW,
@@ -181,10 +194,10 @@ impl Kind {
     }
 }
 
-fn describe(line: &mut Line, kind: Kind, pointer: usize, subject: Option<Subject<'_>>) {
+fn describe(line: &mut Line, call: Call, kind: Kind, pointer: usize, subject: Option<Subject<'_>>) {
     match kind {
         Kind::Leak { count, first } => describe_leak(line, count, first),
-        _ => describe_deed(line, kind, pointer),
+        _ => describe_deed(line, call, kind, pointer),
     }
     if let Some(subject) = subject {
         line.text(b" (pool ");
@@ -204,25 +217,28 @@ fn describe(line: &mut Line, kind: Kind, pointer: usize, subject: Option<Subject
     }
 }
 
-fn describe_deed(line: &mut Line, kind: Kind, pointer: usize) {
-    let (before, after): (&[u8], &[u8]) = match kind {
-        Kind::DoubleFree => (b"double free of ", b""),
-        Kind::DoubleFreeDynamic => (b"double free of ", b", a dynamic entry"),
-        Kind::Interior { .. } => (b"free of ", b", a pointer into the middle of an entry"),
-        Kind::NeverOut => (b"free of ", b", an entry that was never handed out"),
+fn describe_deed(line: &mut Line, call: Call, kind: Kind, pointer: usize) {
+    let (deed, after): (&[u8], &[u8]) = match kind {
+        Kind::DoubleFree => (b"double free", b""),
+        Kind::DoubleFreeDynamic => (b"double free", b", a dynamic entry"),
+        Kind::Freed => (call, b", an entry that was freed"),
+        Kind::Interior { .. } => (call, b", a pointer into the middle of an entry"),
+        Kind::NeverOut => (call, b", an entry that was never handed out"),
         Kind::HeaderOverwritten | Kind::DynamicHeaderOverwritten => (
-            b"free of ",
+            call,
             b", whose header was overwritten, most likely by a write past the end of the entry before it",
         ),
-        Kind::Foreign => (b"free of ", b", which is not an entry of any pool"),
-        Kind::WrongPool => (b"realloc of ", b", an entry of another pool"),
-        Kind::NotAPool => (b"destroy of ", b", which is not a live pool of this kind"),
-        Kind::Destroyed => (b"free of ", b", in memory of a pool that was destroyed"),
-        Kind::WriteAfterFree { .. } => (b"write to ", b" after it was freed"),
-        Kind::Overflow => (b"overflow of ", b", which was written past its end"),
-        Kind::Leak { .. } => (b"leak of ", b""),
+        Kind::Foreign => (call, b", which is not an entry of any pool"),
+        Kind::WrongPool => (call, b", an entry of another pool"),
+        Kind::NotAPool => (call, b", which is not a live pool of this kind"),
+        Kind::FormerPool => (call, b", a pool that was destroyed"),
+        Kind::Destroyed => (call, b", in memory of a pool that was destroyed"),
+        Kind::WriteAfterFree { .. } => (b"write", b" after it was freed"),
+        Kind::Overflow => (b"overflow", b", which was written past its end"),
+        Kind::Leak { .. } => (b"leak", b""),
     };
-    line.text(before);
+    line.text(deed);
+    line.text(if let Kind::WriteAfterFree { .. } = kind { b" to " } else { b" of " });
     line.hex(pointer);
     line.text(after);
     if let Kind::Interior { offset } | Kind::WriteAfterFree { offset } = kind {
@@ -253,8 +269,12 @@ mod tests {
     use super::*;
 
     fn line(kind: Kind, subject: Option<Subject<'_>>) -> String {
+        line_of(FREE, kind, subject)
+    }
+
+    fn line_of(call: Call, kind: Kind, subject: Option<Subject<'_>>) -> String {
         let mut line = Line::new();
-        describe(&mut line, kind, 0x7f00_dead_beef, subject);
+        describe(&mut line, call, kind, 0x7f00_dead_beef, subject);
         line.as_str().to_string()
     }
 
@@ -279,6 +299,16 @@ mod tests {
             line(Kind::Destroyed, Some(Subject { elem_size: 0, ..SUBJECT })),
             "cmempool: free of 0x7f00deadbeef, in memory of a pool that was destroyed \
              (pool \"sessions\")"
+        );
+        assert_eq!(
+            line_of(b"mempool_owner", Kind::Freed, Some(SUBJECT)),
+            "cmempool: mempool_owner of 0x7f00deadbeef, an entry that was freed \
+             (pool \"sessions\", 64-byte entries)"
+        );
+        assert_eq!(
+            line_of(DESTROY, Kind::FormerPool, Some(SUBJECT)),
+            "cmempool: destroy of 0x7f00deadbeef, a pool that was destroyed \
+             (pool \"sessions\", 64-byte entries)"
         );
         assert_eq!(
             line(Kind::WriteAfterFree { offset: 12 }, Some(SUBJECT)),
@@ -316,7 +346,8 @@ mod tests {
         let subject = Subject { name: &[b'n'; NAME_MAX], address: 0, elem_size: usize::MAX };
         let leak = Kind::Leak { count: usize::MAX, first: [usize::MAX; LEAKS_NAMED] };
         for kind in [Kind::HeaderOverwritten, Kind::Interior { offset: usize::MAX }, leak] {
-            assert!(line(kind, Some(subject)).ends_with("-byte entries)"));
+            let longest = b"r_mempool_dynamic_allocs_count";
+            assert!(line_of(longest, kind, Some(subject)).ends_with("-byte entries)"));
         }
     }
 }

@@ -16,18 +16,18 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 pub use self::bulk::all_or_none;
 use self::guard::Quarantine;
-pub use self::refuse::refuse;
+pub use self::refuse::{refuse, refuse_in};
 use self::trade::{Damage, Shared};
 use crate::backing::Backing;
 use crate::cache::{Cache, Element, Unsettled};
 use crate::cache_plan::CachePlan;
-use crate::collection::{Collection, Policy};
+use crate::collection::Collection;
 use crate::depot::Depot;
 use crate::dynamic::{self, DynamicEntries, Fault};
 use crate::fence;
 use crate::layout::{Class, Cursor, stride};
 use crate::lock::Locked;
-use crate::misuse::{self, Subject};
+use crate::misuse::{self, Call, FREE, Subject};
 use crate::secret::keyed;
 use crate::slot::{Entry, OWNER_ALIGN, State, WORD};
 use crate::thread_index::{self, CACHE_DISTANCE};
@@ -218,14 +218,29 @@ impl Pool {
     ///
     /// # Safety
     /// The entry's word says that it is dynamic, out, and of this pool.
-    pub unsafe fn dynamic_size(&self, entry: Entry) -> usize {
+    pub unsafe fn dynamic_size(&self, call: Call, entry: Entry) -> usize {
         // SAFETY: by this function's contract.
-        unsafe { dynamic::size(&self.dynamic, entry) }.unwrap_or_else(|fault| self.stop(fault))
+        unsafe { dynamic::size(&self.dynamic, entry) }
+            .unwrap_or_else(|fault| self.stop_in(call, fault))
     }
 
-    /// Says what was done with an entry of this pool and aborts.
-    pub fn stop(&self, (kind, entry): Fault) -> ! {
-        misuse::stop(kind, entry.address(), Some(self.subject()))
+    /// Says what was freed, or found damaged, of this pool and aborts.
+    pub fn stop(&self, fault: Fault) -> ! {
+        self.stop_in(FREE, fault)
+    }
+
+    /// As [`stop`](Self::stop), for what was given to another call than a free.
+    pub fn stop_in(&self, call: Call, (kind, entry): Fault) -> ! {
+        misuse::stop(call, kind, entry.address(), Some(self.subject()))
+    }
+
+    /// Aborts if the pool was destroyed and its memory still says so.
+    #[inline]
+    pub fn expect_live(&self, call: Call) {
+        if self.seal != seal_of(NonNull::from(self)) {
+            // As its user knows it: the pool, or what it is a class of.
+            Collection::stop_not_a_pool(call, &[self.address(), self.collection.as_ptr() as usize])
+        }
     }
 
     /// Counts a call that it had no slot for.
@@ -242,24 +257,6 @@ impl Pool {
     /// How many entries it has slots for.
     pub fn capacity(&self) -> usize {
         self.capacity as usize
-    }
-
-    /// How many of its slots' entries are with callers: exact while nobody is inside a call, and
-    /// never below 0 or above the capacity. O(caches).
-    pub fn used(&self) -> usize {
-        let shared = self.shared.lock();
-        if self.traits.bypass {
-            return self.dynamic.lock().count().min(self.capacity());
-        }
-        let cached: usize = self.all_caches().map(Cache::len).sum();
-        let not_out = cached + shared.quarantine.len() as usize;
-        (shared.depot.out() as usize).saturating_sub(not_out)
-    }
-
-    /// How many of its dynamic entries are with callers.
-    pub fn dynamic_count(&self) -> usize {
-        let count = self.dynamic.lock().count();
-        if self.traits.bypass { count.saturating_sub(self.capacity()) } else { count }
     }
 
     /// Usable bytes of its entries.
@@ -284,21 +281,12 @@ impl Pool {
         self.collection
     }
 
-    /// What its collection does when it is empty.
-    pub fn policy(&self) -> Policy {
-        // SAFETY: the collection lives as long as its pools.
-        unsafe { self.collection.as_ref() }.policy()
-    }
-
     /// What a report says about it.
     pub fn subject(&self) -> Subject<'_> {
         // SAFETY: the collection lives as long as its pools.
         let collection = unsafe { self.collection.as_ref() };
-        let handle = match collection.policy() {
-            Policy::Ordinary => self.address(),
-            _ => &raw const *collection as usize,
-        };
-        Subject { name: collection.name(), address: handle, elem_size: self.elem_size }
+        let address = collection.handle();
+        Subject { name: collection.name(), address, elem_size: self.elem_size }
     }
 
     /// The pool at an address that a word or a caller gave.
@@ -309,16 +297,6 @@ impl Pool {
     pub unsafe fn at<'a>(address: usize) -> &'a Self {
         // SAFETY: by this function's contract. Create exposed the address.
         unsafe { &*core::ptr::with_exposed_provenance(address) }
-    }
-
-    /// Whether a live pool that starts at `pool` sealed itself there.
-    ///
-    /// # Safety
-    /// If `pool` is aligned for a pool, it can be read like one.
-    pub unsafe fn is_sealed(pool: NonNull<Self>) -> bool {
-        // SAFETY: by this function's contract.
-        (pool.as_ptr() as usize).is_multiple_of(OWNER_ALIGN)
-            && unsafe { (*pool.as_ptr()).seal } == seal_of(pool)
     }
 
     #[inline(always)]
@@ -355,20 +333,20 @@ impl Pool {
         let capacity = u32::try_from(class.elem_count).ok()?;
         let caches = CachePlan::new(capacity as usize, traits);
         let place = cursor
-            .deal(size_of::<Self>() + caches.count * CACHE_DISTANCE, OWNER_ALIGN, 0)?
+            .deal(size_of::<Self>() + caches.count() * CACHE_DISTANCE, OWNER_ALIGN, 0)?
             .cast::<Self>();
         let bits = cursor.deal(Depot::bits_bytes(capacity), align_of::<u64>(), 0)?.cast();
         let stack = cursor.deal(Depot::stack_bytes(capacity), align_of::<u32>(), 0)?.cast();
         let kept_back = Quarantine::room(capacity, traits.hardened);
         let ring = kept_back as usize * size_of::<u32>();
         let ring = cursor.deal(ring, align_of::<u32>(), 0)?.cast();
-        let element_bytes = caches.count * caches.elements() * size_of::<Element>();
+        let element_bytes = caches.count() * caches.elements() * size_of::<Element>();
         let elements = cursor.deal(element_bytes, align_of::<Element>(), 0)?.cast::<Element>();
         // SAFETY: both are dealt to this pool alone.
         let depot = unsafe { Depot::new(stack, bits, capacity) };
         // SAFETY: the ring is dealt to this pool alone.
         let quarantine = unsafe { Quarantine::new(ring, kept_back) };
-        let open = caches.count > 0;
+        let open = caches.count() > 0;
         let shared = Shared {
             depot,
             quarantine,
@@ -405,9 +383,9 @@ impl Pool {
         unsafe {
             place.write(pool);
             let first = place.add(1).cast::<Cache>();
-            for number in 0..caches.count {
+            for number in 0..caches.count() {
                 let base = elements.add(number * caches.elements()).as_ptr();
-                first.add(number).write(Cache::new(base, caches.room));
+                first.add(number).write(Cache::new(base, caches.room()));
             }
         }
         Some(place)
@@ -426,11 +404,13 @@ impl Pool {
         Some(())
     }
 
-    /// Releases the dynamic entries and breaks the seal. `wipe_words`: the slots' memory will be
-    /// used for something else, and no word of ours may stay in it.
+    /// Releases the dynamic entries, breaks the seal and closes the fast paths: while the memory can be
+    /// read, an alloc finds out that the pool is gone. `wipe_words`: the slots' memory will be used for
+    /// something else, and no word of ours may stay in it.
     pub fn retire(&mut self, wipe_words: bool, backing: Option<&Backing>) {
-        dynamic::release_all(&self.dynamic, backing).unwrap_or_else(|fault| self.stop(fault));
+        dynamic::release_all(&self.dynamic, backing, None).unwrap_or_else(|fault| self.stop(fault));
         self.seal = 0;
+        self.fast_end = 0;
         if self.traits.guarded() {
             self.retire_guarded();
         }

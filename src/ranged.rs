@@ -4,8 +4,8 @@ use core::cmp::Ordering;
 
 use crate::collection::{Collection, Policy};
 use crate::error::Error;
-use crate::misuse::Kind;
-use crate::pool::{Missed, Pool, refuse};
+use crate::misuse::{Kind, REALLOC};
+use crate::pool::{Missed, Pool, refuse_in};
 use crate::slot::{Entry, State};
 
 /// By the bits that the last byte's offset of a size takes, the smallest pool that may have it: for
@@ -107,13 +107,14 @@ impl Collection {
             // SAFETY: as above.
             Some((owner, State::Dynamic)) => (unsafe { Pool::at(owner) }, true),
             // SAFETY: by this function's contract.
-            _ => unsafe { refuse(entry) },
+            _ => unsafe { refuse_in(REALLOC, entry) },
         };
         if pool.collection().as_ptr().cast_const() != &raw const *self {
-            pool.stop((Kind::WrongPool, entry));
+            pool.stop_in(REALLOC, (Kind::WrongPool, entry));
         }
         // SAFETY: the word says that the entry is dynamic, out, and of this pool.
-        let has = if dynamic { unsafe { pool.dynamic_size(entry) } } else { pool.elem_size() };
+        let has =
+            if dynamic { unsafe { pool.dynamic_size(REALLOC, entry) } } else { pool.elem_size() };
         let wanted_size = self.pool_for(size).ok_or(Error::Invalid)?.elem_size();
         let new = match wanted_size.cmp(&has) {
             Ordering::Equal => return Ok(entry),

@@ -1,26 +1,39 @@
 //! Which pools exist, and which one holds this address?
 //!
-//! A list through the collections themselves: entering and leaving are O(1) and need no memory.
-//! It is read when a call went wrong, so that the line can say where the pointer points.
+//! Two structures through the collections themselves, which need no memory of their own: a list, in
+//! which entering and leaving are O(1), and a tree by handle, which tells in O(log pools) whether a
+//! pointer that a caller gave is a live pool, without reading anything there.
+
+mod former;
+mod tree;
 
 use core::ptr::NonNull;
 
-use crate::collection::{Collection, NAME_MAX, Policy};
-use crate::lock::{Guard, Locked};
-use crate::misuse::Subject;
+pub use self::former::Former;
+use self::former::Formers;
+use self::tree::{Branches, Tree};
+use crate::collection::Collection;
+use crate::lock::{Guard, Locked, Tallied, Tally};
 
-/// A collection's place in the list.
+/// A collection's place in the list and in the tree.
 pub struct Link {
     next: Option<NonNull<Link>>,
     previous: Option<NonNull<Link>>,
     serial: u64,
+    handle: usize, // what the pool's user holds
+    branches: Branches,
+    going: bool, // a destroy has begun
 }
 
-/// Invariant: every live collection's link is reachable from its list's first once, and nothing else is;
-/// their serials fall along each list, and all are below `entered`. The second list is of those that are
-/// not there in a child of fork: nothing in the first may lead to them.
+static_assertions::const_assert!(size_of::<Link>() <= 64);
+
+/// Invariant: every live collection's link is reachable from its list's first once, and from its tree's
+/// root once, and nothing else is; serials fall along each list, and all are below `entered`. The second
+/// list and tree are of those that are not there in a child of fork: nothing in the first may lead to
+/// them.
 pub struct Registry {
     first: [Option<NonNull<Link>>; 2],
+    tree: [Tree; 2],
     entered: u64,
     former: Formers,
 }
@@ -29,8 +42,21 @@ pub struct Registry {
 // list before its memory goes.
 unsafe impl Send for Registry {}
 
-static ALL: Locked<Registry> =
-    Locked::new(Registry { first: [None; 2], entered: 0, former: Formers::NONE }, true);
+static ALL: Locked<Registry> = Locked::new(
+    Registry {
+        first: [None; 2],
+        tree: [Tree::EMPTY, Tree::EMPTY],
+        entered: 0,
+        former: Formers::NONE,
+    },
+    true,
+);
+
+impl Tallied for Registry {
+    fn tally(&self) -> Tally {
+        [0; 2] // nobody asks
+    }
+}
 
 /// Enters a collection.
 ///
@@ -40,18 +66,24 @@ pub unsafe fn enter(collection: NonNull<Collection>) {
     let mut all = ALL.lock();
     // SAFETY: all in the list are live (invariant), and links are touched under the lock alone.
     unsafe {
-        let serial = all.entered;
-        let first = all.first_of(collection);
         let link = Collection::link(collection);
-        link.write(Link { next: *first, previous: None, serial });
-        if let Some(next) = *first {
+        let which = which_of(collection);
+        link.write(Link {
+            next: all.first[which],
+            previous: None,
+            serial: all.entered,
+            handle: collection.as_ref().handle(),
+            branches: Branches::NONE,
+            going: false,
+        });
+        if let Some(next) = all.first[which] {
             (*next.as_ptr()).previous = Some(link);
         }
-        *first = Some(link);
+        all.first[which] = Some(link);
+        all.tree[which].insert(link);
+        all.entered += 1;
+        all.former.forget(collection.as_ref());
     }
-    all.entered += 1;
-    // SAFETY: as above.
-    all.former.forget(unsafe { collection.as_ref() });
 }
 
 /// Takes a collection out.
@@ -62,15 +94,48 @@ pub unsafe fn leave(collection: NonNull<Collection>) {
     let mut all = ALL.lock();
     // SAFETY: as in `enter`.
     unsafe {
-        let Link { next, previous, .. } = Collection::link(collection).read();
+        let link = Collection::link(collection);
+        let which = which_of(collection);
+        let (next, previous) = (link.as_ref().next, link.as_ref().previous);
         match previous {
             Some(previous) => (*previous.as_ptr()).next = next,
-            None => *all.first_of(collection) = next,
+            None => all.first[which] = next,
         }
         if let Some(next) = next {
             (*next.as_ptr()).previous = previous;
         }
+        all.tree[which].remove(link);
         all.former.remember(collection.as_ref());
+    }
+}
+
+/// The live collection whose user holds this handle, whatever the handle points to. O(log pools).
+///
+/// It stays live as long as nobody destroys it: who holds a live pool knows that.
+pub fn find(handle: usize) -> Option<NonNull<Collection>> {
+    ALL.lock().link_at(handle).map(|link| {
+        // SAFETY: a link that is in the tree is a live collection's.
+        unsafe { Collection::of_link(link) }
+    })
+}
+
+/// As [`find`], for whoever is to destroy it: for one of all who try, if `fits` says that it is what they
+/// mean.
+pub fn find_to_destroy(
+    handle: usize,
+    fits: impl FnOnce(&Collection) -> bool,
+) -> Option<NonNull<Collection>> {
+    let all = ALL.lock();
+    let mut link = all.link_at(handle)?;
+    // SAFETY: as in `find`. Links are touched under the lock alone.
+    unsafe {
+        let collection = Collection::of_link(link);
+        let link = link.as_mut();
+        if link.going || !fits(collection.as_ref()) {
+            return None;
+        }
+        link.going = true;
+        Some(collection)
     }
 }
 
@@ -94,132 +159,119 @@ pub fn glance() -> Option<Guard<'static, Registry>> {
     ALL.lock_unless_held()
 }
 
+/// A place in the list that can be found again after the lock was given back.
+#[derive(Clone, Copy)]
+pub struct Position {
+    handle: usize,
+    serial: u64,
+    which: usize,
+}
+
 impl Registry {
-    /// The collection whose region holds this address.
+    /// The collection whose region holds this address. O(pools).
     pub fn holder_of(&self, address: usize) -> Option<&Collection> {
         self.iter().find(|collection| collection.region_contains(address))
     }
 
-    /// Of the collections that were entered before the one with that serial, the last: its serial, and
-    /// what `tell` says of it.
-    pub fn newest_before<T>(
-        &self,
-        serial: u64,
-        tell: impl FnOnce(&Collection) -> T,
-    ) -> Option<(u64, T)> {
-        let (collection, serial) = self.with_serials().find(|&(_, its)| its < serial)?;
-        Some((serial, tell(collection)))
+    /// The collection at a position, if it is still there. O(log pools).
+    pub fn at(&self, position: Position) -> Option<&Collection> {
+        // SAFETY: a link that is in the tree is a live collection's.
+        self.find_again(position).map(|link| unsafe { Collection::of_link(link).as_ref() })
     }
 
-    /// What `tell` says of the collection with that serial, if it is still there.
-    pub fn with<T>(&self, serial: u64, tell: impl FnOnce(&Collection) -> T) -> Option<T> {
-        let (collection, _) = self.with_serials().find(|&(_, its)| its == serial)?;
-        Some(tell(collection))
+    /// The position behind another one, or the first. O(log pools), but O(pools) if the collection at
+    /// that position was destroyed meanwhile.
+    pub fn after(&self, position: Option<Position>) -> Option<Position> {
+        let (which, link) = match position {
+            None => (0, self.first[0]),
+            Some(at) => match self.find_again(at) {
+                // SAFETY: all in the list are live (invariant).
+                Some(link) => (at.which, unsafe { link.as_ref() }.next),
+                None => (
+                    at.which,
+                    self.links(at.which).find(|link| {
+                        // SAFETY: as above.
+                        unsafe { link.as_ref() }.serial < at.serial
+                    }),
+                ),
+            },
+        };
+        let (which, link) = match link {
+            None if which == 0 => (1, self.first[1]?),
+            link => (which, link?),
+        };
+        // SAFETY: as above.
+        let Link { handle, serial, .. } = unsafe { link.as_ref() };
+        Some(Position { handle: *handle, serial: *serial, which })
     }
 
-    /// Every live collection, the newest first.
+    /// Every live collection: the newest first, those that a child of fork lacks last.
     pub fn iter(&self) -> impl Iterator<Item = &Collection> {
-        self.with_serials().map(|(collection, _)| collection)
+        // SAFETY: all in the lists are live (invariant), and this borrows the locked lists.
+        (0..2)
+            .flat_map(|which| self.links(which))
+            .map(|link| unsafe { Collection::of_link(link).as_ref() })
     }
 
-    fn with_serials(&self) -> impl Iterator<Item = (&Collection, u64)> {
-        let mut next = self.first;
-        core::iter::from_fn(move || {
-            // SAFETY: all in the lists are live (invariant), and this borrows the locked lists.
-            unsafe {
-                let newest = next.map(|first| first.map(|first| first.as_ref().serial));
-                let first = &mut next[usize::from(newest[1] > newest[0])];
-                let link = (*first)?;
-                *first = link.as_ref().next;
-                Some((Collection::of_link(link).as_ref(), link.as_ref().serial))
-            }
-        })
+    fn links(&self, which: usize) -> impl Iterator<Item = NonNull<Link>> {
+        // SAFETY: all in the lists are live (invariant).
+        core::iter::successors(self.first[which], |link| unsafe { link.as_ref() }.next)
+    }
+
+    fn link_at(&self, handle: usize) -> Option<NonNull<Link>> {
+        // SAFETY: all in the trees are live (invariant).
+        self.tree.iter().find_map(|tree| unsafe { tree.find(handle) })
+    }
+
+    fn find_again(&self, position: Position) -> Option<NonNull<Link>> {
+        // SAFETY: as in `link_at`.
+        let link = unsafe { self.tree[position.which].find(position.handle) }?;
+        // SAFETY: as above. Another pool may have come to where one was.
+        (unsafe { link.as_ref() }.serial == position.serial).then_some(link)
     }
 
     /// In a child of fork: forgets what has no copy there.
     pub fn forget_absent(&mut self) {
         self.first[1] = None;
+        self.tree[1] = Tree::EMPTY;
     }
 
-    /// The first of the list that a collection is in, or is to be in.
-    ///
-    /// # Safety
-    /// The collection is live.
-    unsafe fn first_of(&mut self, collection: NonNull<Collection>) -> &mut Option<NonNull<Link>> {
-        // SAFETY: by this function's contract.
-        let copied = unsafe { collection.as_ref() }.is_copied_by_fork();
-        &mut self.first[usize::from(!copied)]
-    }
-}
-
-// ---- Where pools were ------------------------------------------------------------------------------
-
-/// How many destroyed collections are remembered.
-const FORMERS: usize = 16;
-
-/// Where a collection was, in memory that can still be read, so that a late free can be told from that
-/// of a pointer that never was an entry.
-#[derive(Clone, Copy)]
-pub struct Former {
-    start: usize,
-    end: usize, // 0: nothing is remembered here
-    handle: usize,
-    elem_size: usize, // 0 for a ranged pool
-    name: [u8; NAME_MAX],
-    name_len: usize,
-}
-
-/// The last of them, in a ring.
-struct Formers {
-    ring: [Former; FORMERS],
-    next: usize,
-}
-
-impl Former {
-    const NONE: Self =
-        Self { start: 0, end: 0, handle: 0, elem_size: 0, name: [0; NAME_MAX], name_len: 0 };
-
-    /// What a report says about it.
-    pub fn subject(&self) -> Subject<'_> {
-        let name = &self.name[..self.name_len];
-        Subject { name, address: self.handle, elem_size: self.elem_size }
-    }
-}
-
-impl Formers {
-    const NONE: Self = Self { ring: [Former::NONE; FORMERS], next: 0 };
-
-    /// A collection goes.
-    fn remember(&mut self, collection: &Collection) {
-        let Some(range) = collection.region_left_behind() else { return };
-        let Subject { name, address, elem_size } = collection.pools()[0].subject();
-        let mut former = Former {
-            start: range.start,
-            end: range.end,
-            handle: address,
-            elem_size: if collection.policy() == Policy::Ordinary { elem_size } else { 0 },
-            name_len: name.len(),
-            ..Former::NONE
-        };
-        former.name[..name.len()].copy_from_slice(name);
-        self.ring[self.next] = former;
-        self.next = (self.next + 1) % FORMERS;
+    /// The destroyed collection whose region held this address.
+    pub fn former_at(&self, address: usize) -> Option<&Former> {
+        self.former.at(address)
     }
 
-    /// A collection comes: what was where it lies was something else.
-    fn forget(&mut self, collection: &Collection) {
-        let range = collection.region_range();
-        for former in &mut self.ring {
-            if former.start < range.end && range.start < former.end {
-                *former = Former::NONE;
+    /// The destroyed collection that had this handle.
+    pub fn former_with(&self, handle: usize) -> Option<&Former> {
+        self.former.with(handle)
+    }
+
+    /// Proves the invariant, in O(pools log pools).
+    #[cfg(test)]
+    pub fn check(&self) {
+        for which in 0..2 {
+            let mut serial = self.entered;
+            let mut previous = None;
+            let mut count = 0;
+            for link in self.links(which) {
+                // SAFETY: live by the invariant that is being proven.
+                let it = unsafe { link.as_ref() };
+                assert!(it.serial < serial && it.previous == previous);
+                // SAFETY: as above.
+                assert_eq!(unsafe { self.tree[which].find(it.handle) }, Some(link));
+                (serial, previous, count) = (it.serial, Some(link), count + 1);
             }
+            // SAFETY: as above.
+            assert_eq!(unsafe { self.tree[which].check() }, count);
         }
     }
 }
 
-impl Registry {
-    /// The destroyed collection whose region held this address.
-    pub fn former_at(&self, address: usize) -> Option<&Former> {
-        self.former.ring.iter().find(|former| (former.start..former.end).contains(&address))
-    }
+/// Which list and tree a collection is in, or is to be in.
+///
+/// # Safety
+/// The collection is live.
+unsafe fn which_of(collection: NonNull<Collection>) -> usize {
+    // SAFETY: by this function's contract.
+    usize::from(!unsafe { collection.as_ref() }.is_copied_by_fork())
 }

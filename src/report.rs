@@ -5,10 +5,11 @@
 
 #![allow(non_camel_case_types)] // they are C's
 
-use core::ffi::{c_char, c_int, c_void};
+use core::ffi::{c_char, c_void};
 use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicUsize, Ordering};
 
-use crate::lock::Locked;
+use crate::cancellation;
+use crate::lock::{Locked, Tallied, Tally};
 
 /// What kind of misuse a report is about. The numbers stay as they are; more kinds may come.
 #[repr(C)]
@@ -26,7 +27,7 @@ pub enum mempool_misuse_kind {
     MEMPOOL_MISUSE_NEVER_HANDED_OUT = 5,
     /// An entry was given to the realloc of a ranged pool that it is not of.
     MEMPOOL_MISUSE_WRONG_POOL = 6,
-    /// What was destroyed is no live pool of that sort.
+    /// What was destroyed, or asked about, is no live pool of that sort.
     MEMPOOL_MISUSE_NOT_A_POOL = 7,
     /// What was freed lies where a pool was that is destroyed.
     MEMPOOL_MISUSE_POOL_DESTROYED = 8,
@@ -37,6 +38,8 @@ pub enum mempool_misuse_kind {
     /// A pool is being destroyed while entries of it are out, and was asked to report that. The only
     /// kind after which the program goes on.
     MEMPOOL_MISUSE_LEAK = 11,
+    /// An entry that was freed was given to a function that needs a live one and is no free.
+    MEMPOOL_MISUSE_USE_AFTER_FREE = 12,
 }
 
 /// What went wrong. It and what it points to are there until the handler returns.
@@ -89,7 +92,16 @@ static PAIRS: [Place; PLACES] = [const {
 /// The number of the pair that holds.
 static CURRENT: AtomicUsize = AtomicUsize::new(0);
 /// Those who set take turns; who reads does not come here.
-pub static SETTING: Locked<()> = Locked::new((), true);
+pub static SETTING: Locked<Turn> = Locked::new(Turn, true);
+
+/// Nothing to look at but whose turn it is.
+pub struct Turn;
+
+impl Tallied for Turn {
+    fn tally(&self) -> Tally {
+        [0; 2]
+    }
+}
 
 /// Has reports go to `function` from now on; none is the default.
 pub fn set_handler(function: mempool_misuse_handler, context: *mut c_void) {
@@ -134,13 +146,6 @@ fn pair(number: usize) -> Option<(mempool_misuse_handler, *mut c_void)> {
 /// the next goes without.
 static INSIDE: [AtomicI32; 16] = [const { AtomicI32::new(0) }; 16];
 
-unsafe extern "C" {
-    // Not in the libc crate. cbindgen.toml keeps it out of the header.
-    fn pthread_setcancelstate(state: c_int, before: *mut c_int) -> c_int;
-}
-
-const PTHREAD_CANCEL_DISABLE: c_int = 1;
-
 /// Calls the handler. False if there is none, or if this thread is inside of it already: a handler that
 /// misuses something is not called again.
 pub fn deliver(report: &mempool_misuse) -> bool {
@@ -156,16 +161,8 @@ pub fn deliver(report: &mempool_misuse) -> bool {
         inside.compare_exchange(0, thread, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     };
     let Some(inside) = INSIDE.iter().find(claim) else { return false };
-    // A thread that was cancelled must not end in there: it would leave a process alive that is to end,
-    // or a pool that is being destroyed.
-    let mut cancellable = 0;
-    // SAFETY: whoever set it promised that it can be called with such a report and its context. The
-    // state is the thread's own, and afterwards what it was.
-    unsafe {
-        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &mut cancellable);
-        function(report, context);
-        pthread_setcancelstate(cancellable, &mut cancellable);
-    }
+    // SAFETY: whoever set it promised that it can be called with such a report and its context.
+    cancellation::disabled(|| unsafe { function(report, context) });
     inside.store(0, Ordering::Relaxed);
     true
 }

@@ -74,6 +74,7 @@ pub unsafe extern "C" fn mempool_alloc_bulk(
     unsafe {
         fill(entries, n, |places| {
             let pool = pool.ok_or(Error::Invalid)?;
+            pool.expect_live(b"mempool_alloc_bulk");
             if pool.alloc_bulk(places) {
                 return Ok(());
             }
@@ -114,6 +115,7 @@ pub unsafe extern "C" fn r_mempool_alloc_bulk(
     unsafe {
         fill(entries, n, |places| {
             let collection = collection.ok_or(Error::Invalid)?;
+            collection.expect_live(b"r_mempool_alloc_bulk");
             let class = collection.pool_for(size).ok_or(Error::Invalid)?;
             let singly = || collection.alloc_sized(size).ok();
             (class.alloc_bulk(places) || all_or_none(places, singly))
@@ -163,7 +165,7 @@ pub unsafe extern "C" fn mempool_free_bulk(entries: *const *mut c_void, n: usize
 pub unsafe extern "C" fn mempool_reset(mp: *mut mempool) {
     // SAFETY: by this function's contract.
     unsafe {
-        if let Some(pool) = super::ordinary::pool(mp) {
+        if let Some(pool) = super::ordinary::live(b"mempool_reset", mp) {
             pool.reset();
         }
     }
@@ -177,7 +179,8 @@ pub unsafe extern "C" fn mempool_reset(mp: *mut mempool) {
 pub unsafe extern "C" fn r_mempool_reset(rmp: *mut r_mempool) {
     // SAFETY: by this function's contract.
     unsafe {
-        let pools = super::ranged::collection(rmp).map_or(&[][..], Collection::pools);
+        let collection = super::ranged::live(b"r_mempool_reset", rmp);
+        let pools = collection.map_or(&[][..], Collection::pools);
         pools.iter().for_each(|pool| pool.reset());
     }
 }

@@ -13,28 +13,19 @@ use crate::pool::Pool;
 use crate::slot::Entry;
 pub use crate::stats::mempool_stats;
 
-/// Bytes of the first version of the struct.
-const FIRST_STATS: usize = size_of::<mempool_stats>();
-
-/// Fills in what the caller's version of the struct has.
+/// Fills in the struct, if its size is that of a version known here: there is one.
 ///
 /// # Safety
 /// `stats` is NULL or a struct of as many bytes as its `struct_size` says.
 unsafe fn fill(stats: *mut mempool_stats, figures: impl FnOnce() -> Option<mempool_stats>) -> bool {
     // SAFETY: by this function's contract.
     let size = unsafe { stats.as_ref() }.map_or(0, |stats| stats.struct_size);
-    let Some(mut figures) = (size >= FIRST_STATS).then(figures).flatten() else {
+    let Some(figures) = (size == size_of::<mempool_stats>()).then(figures).flatten() else {
         Error::Invalid.set_errno();
         return false;
     };
-    let known = size.min(size_of::<mempool_stats>());
-    figures.struct_size = size;
-    // SAFETY: the struct has `size` bytes, of which a later version's are set to 0.
-    unsafe {
-        let bytes = stats.cast::<u8>();
-        bytes.copy_from_nonoverlapping((&raw const figures).cast(), known);
-        bytes.add(known).write_bytes(0, size - known);
-    }
+    // SAFETY: the struct has that many bytes.
+    unsafe { stats.write(figures) };
     true
 }
 
@@ -51,7 +42,7 @@ unsafe fn fill(stats: *mut mempool_stats, figures: impl FnOnce() -> Option<mempo
 /// @param mp     a live pool
 /// @param stats  filled in; its `struct_size` must be set
 /// @return whether it was; else `errno` is set, and nothing changes
-/// @errno EINVAL  `mp` or `stats` is NULL, or `struct_size` is less than the struct's first version had
+/// @errno EINVAL  `mp` or `stats` is NULL, or `struct_size` is that of no version this library knows
 ///
 /// Threads: safe. Cost: O(caches), at most 64, with the pool's lock. The figures cost allocs and
 /// frees nothing, but for each alloc that makes a new high-water mark: it takes the pool's lock.
@@ -62,7 +53,7 @@ unsafe fn fill(stats: *mut mempool_stats, figures: impl FnOnce() -> Option<mempo
 pub unsafe extern "C" fn mempool_get_stats(mp: *const mempool, stats: *mut mempool_stats) -> bool {
     // SAFETY: by this function's contract.
     unsafe {
-        let pool = super::ordinary::pool(mp);
+        let pool = super::ordinary::live(b"mempool_get_stats", mp);
         fill(stats, || pool?.collection().as_ref().class_figures(0))
     }
 }
@@ -75,8 +66,8 @@ pub unsafe extern "C" fn mempool_get_stats(mp: *const mempool, stats: *mut mempo
 /// `rmp` is NULL or a live ranged pool.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn r_mempool_class_count(rmp: *const r_mempool) -> usize {
-    // SAFETY: by this function's contract.
-    unsafe { super::ranged::collection(rmp) }.map_or(0, |collection| collection.pools().len())
+    super::ranged::live(b"r_mempool_class_count", rmp)
+        .map_or(0, |collection| collection.pools().len())
 }
 
 /// As `mempool_get_stats`, of one class of a ranged pool.
@@ -103,13 +94,13 @@ pub unsafe extern "C" fn r_mempool_get_stats(
 ) -> bool {
     // SAFETY: by this function's contract.
     unsafe {
-        let collection = super::ranged::collection(rmp);
+        let collection = super::ranged::live(b"r_mempool_get_stats", rmp);
         fill(stats, || collection?.class_figures(index))
     }
 }
 
-/// Starts a pool's high-water marks anew, from what is out now, and its counts of exhausted and
-/// failed calls from 0. NULL does nothing.
+/// Starts a pool's high-water marks anew, from what is out now. The counts of exhausted and failed calls
+/// go on: they only grow. NULL does nothing.
 ///
 /// Threads: safe. A call that is under way in another thread counts on either side of it. Cost:
 /// O(caches), at most 64, with the pool's lock; threads fill their caches anew.
@@ -118,8 +109,7 @@ pub unsafe extern "C" fn r_mempool_get_stats(
 /// `mp` is NULL or a live pool.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mempool_reset_peak(mp: *mut mempool) {
-    // SAFETY: by this function's contract.
-    if let Some(pool) = unsafe { super::ordinary::pool(mp) } {
+    if let Some(pool) = super::ordinary::live(b"mempool_reset_peak", mp) {
         pool.reset_peak();
     }
 }
@@ -130,8 +120,7 @@ pub unsafe extern "C" fn mempool_reset_peak(mp: *mut mempool) {
 /// `rmp` is NULL or a live ranged pool.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn r_mempool_reset_peak(rmp: *mut r_mempool) {
-    // SAFETY: by this function's contract.
-    if let Some(collection) = unsafe { super::ranged::collection(rmp) } {
+    if let Some(collection) = super::ranged::live(b"r_mempool_reset_peak", rmp) {
         collection.pools().iter().for_each(|pool| pool.reset_peak());
     }
 }
@@ -151,7 +140,7 @@ pub unsafe extern "C" fn r_mempool_reset_peak(rmp: *mut r_mempool) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mempool_usable_size(entry: *const c_void) -> usize {
     // SAFETY: by this function's contract; what is not a live entry can be read at least.
-    entry_of(entry).map_or(0, |entry| unsafe { Pool::of_entry(entry) }.1)
+    entry_of(entry).map_or(0, |entry| unsafe { Pool::of_entry(b"mempool_usable_size", entry) }.1)
 }
 
 /// The pool that an entry is of: a `mempool`, or an `r_mempool` if it came from a ranged pool.
@@ -167,7 +156,9 @@ pub unsafe extern "C" fn mempool_usable_size(entry: *const c_void) -> usize {
 pub unsafe extern "C" fn mempool_owner(entry: *const c_void) -> *mut c_void {
     match entry_of(entry) {
         // SAFETY: by this function's contract; what is not a live entry can be read at least.
-        Some(entry) => unsafe { Pool::of_entry(entry) }.0.handle().as_ptr().cast(),
+        Some(entry) => {
+            unsafe { Pool::of_entry(b"mempool_owner", entry) }.0.handle().as_ptr().cast()
+        }
         None => core::ptr::null_mut(),
     }
 }
@@ -187,11 +178,10 @@ fn entry_of(entry: *const c_void) -> Option<Entry> {
 /// `mp` is NULL or a live pool.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mempool_owns(mp: *const mempool, pointer: *const c_void) -> bool {
-    // SAFETY: by this function's contract.
-    unsafe {
-        super::ordinary::pool(mp)
-            .is_some_and(|pool| pool.collection().as_ref().owns(pointer as usize))
-    }
+    super::ordinary::live(b"mempool_owns", mp).is_some_and(|pool| {
+        // SAFETY: a pool's collection lives as long as it does.
+        unsafe { pool.collection().as_ref() }.owns(pointer as usize)
+    })
 }
 
 /// As `mempool_owns`, for a ranged pool: in its memory O(classes), elsewhere with a lock for each class.
@@ -200,8 +190,7 @@ pub unsafe extern "C" fn mempool_owns(mp: *const mempool, pointer: *const c_void
 /// `rmp` is NULL or a live ranged pool.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn r_mempool_owns(rmp: *const r_mempool, pointer: *const c_void) -> bool {
-    // SAFETY: by this function's contract.
-    unsafe { super::ranged::collection(rmp) }
+    super::ranged::live(b"r_mempool_owns", rmp)
         .is_some_and(|collection| collection.owns(pointer as usize))
 }
 
@@ -235,7 +224,7 @@ pub unsafe extern "C" fn mempool_for_each_live(
 ) -> usize {
     // SAFETY: by this function's contract.
     unsafe {
-        let pool = super::ordinary::pool(mp);
+        let pool = super::ordinary::live(b"mempool_for_each_live", mp);
         visit_all(pool.as_slice(), visit, context)
     }
 }
@@ -252,7 +241,8 @@ pub unsafe extern "C" fn r_mempool_for_each_live(
 ) -> usize {
     // SAFETY: by this function's contract.
     unsafe {
-        let pools = super::ranged::collection(rmp).map_or(&[][..], Collection::pools);
+        let collection = super::ranged::live(b"r_mempool_for_each_live", rmp);
+        let pools = collection.map_or(&[][..], Collection::pools);
         visit_all(pools, visit, context)
     }
 }
@@ -301,7 +291,9 @@ unsafe fn visit_all(pools: &[&Pool], visit: mempool_visitor, context: *mut c_voi
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mempool_dump(mp: *const mempool, out: *mut FILE) {
     // SAFETY: by this function's contract.
-    unsafe { dump_of(super::ordinary::pool(mp).map(Pool::collection), out, Form::Text) }
+    unsafe {
+        dump_of(super::ordinary::live(b"mempool_dump", mp).map(Pool::collection), out, Form::Text)
+    }
 }
 
 /// As `mempool_dump`, with a line and a bar for each class of a ranged pool.
@@ -311,7 +303,9 @@ pub unsafe extern "C" fn mempool_dump(mp: *const mempool, out: *mut FILE) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn r_mempool_dump(rmp: *const r_mempool, out: *mut FILE) {
     // SAFETY: by this function's contract.
-    unsafe { dump_of(super::ranged::collection(rmp).map(NonNull::from), out, Form::Text) }
+    unsafe {
+        dump_of(super::ranged::live(b"r_mempool_dump", rmp).map(NonNull::from), out, Form::Text)
+    }
 }
 
 /// As `mempool_dump` and `r_mempool_dump`, for all pools of the process.
@@ -339,7 +333,13 @@ pub unsafe extern "C" fn mempool_dump_all(out: *mut FILE) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mempool_dump_json(mp: *const mempool, out: *mut FILE) {
     // SAFETY: by this function's contract.
-    unsafe { dump_of(super::ordinary::pool(mp).map(Pool::collection), out, Form::Json) }
+    unsafe {
+        dump_of(
+            super::ordinary::live(b"mempool_dump_json", mp).map(Pool::collection),
+            out,
+            Form::Json,
+        )
+    }
 }
 
 /// As `mempool_dump_json`, of a ranged pool.
@@ -349,7 +349,13 @@ pub unsafe extern "C" fn mempool_dump_json(mp: *const mempool, out: *mut FILE) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn r_mempool_dump_json(rmp: *const r_mempool, out: *mut FILE) {
     // SAFETY: by this function's contract.
-    unsafe { dump_of(super::ranged::collection(rmp).map(NonNull::from), out, Form::Json) }
+    unsafe {
+        dump_of(
+            super::ranged::live(b"r_mempool_dump_json", rmp).map(NonNull::from),
+            out,
+            Form::Json,
+        )
+    }
 }
 
 /// As `mempool_dump_all`, a line of JSON for each pool.

@@ -32,7 +32,6 @@ use core::ffi::c_void;
 use core::ptr::NonNull;
 
 use crate::error::Error;
-use crate::misuse::Kind;
 use crate::pool::Pool;
 use crate::slot::Entry;
 
@@ -77,9 +76,4 @@ unsafe fn free_entry(entry: *mut c_void) {
         // SAFETY: by this function's contract; what is not a live entry can be read at least.
         unsafe { Pool::free(Entry::new(entry)) };
     }
-}
-
-#[cold]
-fn stop_not_a_pool<T>(pool: NonNull<T>) -> ! {
-    crate::misuse::stop(Kind::NotAPool, pool.as_ptr() as usize, None)
 }

@@ -3,10 +3,11 @@
 use core::ffi::c_void;
 use core::ptr::NonNull;
 
-use super::{answer, answer_entry, free_entry, refuse, stop_not_a_pool};
+use super::{answer, answer_entry, free_entry, refuse};
 use crate::collection::{Collection, Policy, Request};
 use crate::error::Error;
 use crate::layout::{Class, Classes, Layout};
+use crate::misuse::Call;
 use crate::pool::{Missed, Pool, Traits};
 use crate::zero::zero;
 
@@ -25,6 +26,12 @@ pub struct mempool {
 pub(super) unsafe fn pool<'a>(mp: *const mempool) -> Option<&'a Pool> {
     // SAFETY: a live pool's handle is its address.
     unsafe { mp.cast::<Pool>().as_ref() }
+}
+
+/// The live pool with this handle, found without reading anything there; none for NULL. Aborts for
+/// anything else.
+pub(super) fn live<'a>(call: Call, mp: *const mempool) -> Option<&'a Pool> {
+    (!mp.is_null()).then(|| Collection::live(call, mp as usize, false).pools()[0])
 }
 
 /// The handle of the only pool of a new collection.
@@ -208,13 +215,9 @@ pub unsafe extern "C" fn mempool_free_entry(entry: *mut c_void) {
 /// `mp` is NULL or a live pool that nobody else uses.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mempool_destroy(mp: *mut mempool) {
-    let Some(mp) = NonNull::new(mp.cast::<Pool>()) else { return };
-    // SAFETY: by this function's contract; what is not a pool is at least readable.
-    unsafe {
-        if !Pool::is_sealed(mp) || mp.as_ref().policy() != Policy::Ordinary {
-            stop_not_a_pool(mp);
-        }
-        Collection::destroy(mp.as_ref().collection());
+    if !mp.is_null() {
+        // SAFETY: by this function's contract.
+        unsafe { Collection::destroy_by_handle(mp as usize, false) }
     }
 }
 
@@ -228,8 +231,7 @@ pub unsafe extern "C" fn mempool_destroy(mp: *mut mempool) {
 /// `mp` is NULL or a live pool.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mempool_total_capacity(mp: *const mempool) -> usize {
-    // SAFETY: by this function's contract.
-    unsafe { pool(mp) }.map_or(0, Pool::capacity)
+    live(b"mempool_total_capacity", mp).map_or(0, Pool::capacity)
 }
 
 /// How many of the pool's own entries are out; dynamic ones don't count. 0 for NULL.
@@ -242,8 +244,7 @@ pub unsafe extern "C" fn mempool_total_capacity(mp: *const mempool) -> usize {
 /// `mp` is NULL or a live pool.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mempool_used_count(mp: *const mempool) -> usize {
-    // SAFETY: by this function's contract.
-    unsafe { pool(mp) }.map_or(0, Pool::used)
+    live(b"mempool_used_count", mp).map_or(0, Pool::used)
 }
 
 /// How many entries are out that came from the heap, because the pool was empty. 0 for NULL.
@@ -254,8 +255,7 @@ pub unsafe extern "C" fn mempool_used_count(mp: *const mempool) -> usize {
 /// `mp` is NULL or a live pool.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mempool_dynamic_allocs_count(mp: *const mempool) -> usize {
-    // SAFETY: by this function's contract.
-    unsafe { pool(mp) }.map_or(0, Pool::dynamic_count)
+    live(b"mempool_dynamic_allocs_count", mp).map_or(0, Pool::dynamic_count)
 }
 
 /// # Names that older binaries call

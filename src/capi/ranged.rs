@@ -3,10 +3,11 @@
 use core::ffi::{c_uint, c_void};
 use core::ptr::NonNull;
 
-use super::{answer, answer_entry, free_entry, refuse, stop_not_a_pool};
+use super::{answer, answer_entry, free_entry, refuse};
 use crate::collection::{Collection, Policy, Request};
 use crate::error::Error;
 use crate::layout::{Classes, Layout};
+use crate::misuse::{Call, REALLOC};
 use crate::pool::{Missed, Pool, Traits};
 use crate::slot::Entry;
 use crate::zero::zero;
@@ -56,6 +57,12 @@ pub(super) fn policy(raw: RawPolicy) -> Result<Policy, Error> {
 pub(super) unsafe fn collection<'a>(rmp: *const r_mempool) -> Option<&'a Collection> {
     // SAFETY: a live ranged pool's handle is its collection's address.
     unsafe { rmp.cast::<Collection>().as_ref() }
+}
+
+/// The live ranged pool with this handle, found without reading anything there; none for NULL. Aborts
+/// for anything else.
+pub(super) fn live<'a>(call: Call, rmp: *const r_mempool) -> Option<&'a Collection> {
+    (!rmp.is_null()).then(|| Collection::live(call, rmp as usize, true))
 }
 
 /// # Make a pool
@@ -203,7 +210,10 @@ pub unsafe extern "C" fn r_mempool_realloc_entry(
     let collection = unsafe { collection(rmp) };
     answer_entry(collection.ok_or(Error::Invalid).and_then(|c| match NonNull::new(entry.cast()) {
         // SAFETY: by this function's contract; what is not a live entry can be read at least.
-        Some(entry) => unsafe { c.realloc(Entry::new(entry), size) },
+        Some(entry) => unsafe {
+            c.expect_live(REALLOC);
+            c.realloc(Entry::new(entry), size)
+        },
         None => c.alloc_sized(size),
     }))
 }
@@ -230,23 +240,15 @@ pub unsafe extern "C" fn r_mempool_free_entry(entry: *mut c_void) {
 /// `rmp` is NULL or a live ranged pool that nobody else uses.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn r_mempool_destroy(rmp: *mut r_mempool) {
-    let Some(collection) = NonNull::new(rmp.cast::<Collection>()) else { return };
-    // SAFETY: by this function's contract; what is not a ranged pool is at least readable.
-    unsafe {
-        if !Collection::is_sealed(collection) || collection.as_ref().policy() == Policy::Ordinary {
-            stop_not_a_pool(collection);
-        }
-        Collection::destroy(collection);
+    if !rmp.is_null() {
+        // SAFETY: by this function's contract.
+        unsafe { Collection::destroy_by_handle(rmp as usize, true) }
     }
 }
 
 /// The pool of the class that fits a size.
-///
-/// # Safety
-/// `rmp` is NULL or a live ranged pool.
-unsafe fn fitting<'a>(rmp: *const r_mempool, size: usize) -> Option<&'a Pool> {
-    // SAFETY: by this function's contract.
-    unsafe { collection(rmp) }?.pool_for(size)
+fn fitting<'a>(call: Call, rmp: *const r_mempool, size: usize) -> Option<&'a Pool> {
+    live(call, rmp)?.pool_for(size)
 }
 
 /// # Count entries
@@ -260,8 +262,7 @@ unsafe fn fitting<'a>(rmp: *const r_mempool, size: usize) -> Option<&'a Pool> {
 /// `rmp` is NULL or a live ranged pool.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn r_mempool_total_capacity(rmp: *const r_mempool, size: usize) -> usize {
-    // SAFETY: by this function's contract.
-    unsafe { fitting(rmp, size) }.map_or(0, Pool::capacity)
+    fitting(b"r_mempool_total_capacity", rmp, size).map_or(0, Pool::capacity)
 }
 
 /// How many entries of the class that fits `size` are out, whatever was asked for; dynamic ones
@@ -275,8 +276,7 @@ pub unsafe extern "C" fn r_mempool_total_capacity(rmp: *const r_mempool, size: u
 /// `rmp` is NULL or a live ranged pool.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn r_mempool_used_count(rmp: *const r_mempool, size: usize) -> usize {
-    // SAFETY: by this function's contract.
-    unsafe { fitting(rmp, size) }.map_or(0, Pool::used)
+    fitting(b"r_mempool_used_count", rmp, size).map_or(0, Pool::used)
 }
 
 /// How many entries are out that came from the heap.
@@ -295,10 +295,8 @@ pub unsafe extern "C" fn r_mempool_dynamic_allocs_count(
     rmp: *const r_mempool,
     size: usize,
 ) -> usize {
-    // SAFETY: by this function's contract.
-    let Some(pool) = (unsafe { fitting(rmp, size) }) else { return 0 };
-    // SAFETY: a pool's collection lives as long as it does.
-    unsafe { pool.collection().as_ref() }.dynamic_count(pool)
+    let Some(collection) = live(b"r_mempool_dynamic_allocs_count", rmp) else { return 0 };
+    collection.pool_for(size).map_or(0, |class| collection.dynamic_count(class))
 }
 
 /// # Names that older binaries call

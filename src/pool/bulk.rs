@@ -172,7 +172,7 @@ impl Pool {
             shared.depot.refill();
             shared.start_anew(self.has_caches());
         }
-        dynamic::release_all(&self.dynamic, self.backing())
+        dynamic::release_all(&self.dynamic, self.backing(), Some(self.address()))
             .unwrap_or_else(|fault| self.stop(fault));
     }
 }

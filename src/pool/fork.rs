@@ -19,7 +19,7 @@ impl Pool {
 
     /// Whether threads may have entries of it in caches.
     pub fn has_caches(&self) -> bool {
-        self.caches.count > 0
+        self.caches.count() > 0
     }
 
     /// Takes its locks: the depot's, then the dynamic entries'.

@@ -3,33 +3,55 @@
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering;
 
-use super::{Pool, refuse};
+use super::{Pool, refuse_in};
 use crate::cache::{Cache, Element};
 use crate::depot::Depot;
 use crate::fence;
+use crate::misuse::Call;
 use crate::slot::{Entry, State};
 use crate::stats::mempool_stats;
 use crate::thread_index::CACHE_DISTANCE;
 
 impl Pool {
-    /// All counts, taken under the locks. O(caches).
+    /// How many of its slots' entries are with callers, the most that were, and how many slots are in
+    /// caches. For any thread, also where another one alone uses the pool. O(caches).
+    fn slot_figures(&self) -> [usize; 3] {
+        let ([handed, peak], cached) =
+            self.shared.tally(|| self.all_caches().map(Cache::len).sum::<usize>());
+        [(handed as usize).saturating_sub(cached), peak as usize, cached]
+    }
+
+    /// How many of its slots' entries are with callers: exact while nobody is inside a call, and
+    /// never below 0 or above the capacity. O(caches).
+    pub fn used(&self) -> usize {
+        if self.traits.bypass {
+            return self.dynamic_tally()[0].min(self.capacity());
+        }
+        self.slot_figures()[0]
+    }
+
+    /// How many of its dynamic entries are with callers.
+    pub fn dynamic_count(&self) -> usize {
+        let [count, _] = self.dynamic_tally();
+        if self.traits.bypass { count.saturating_sub(self.capacity()) } else { count }
+    }
+
+    fn dynamic_tally(&self) -> [usize; 2] {
+        self.dynamic.tally(|| ()).0.map(|figure| figure as usize)
+    }
+
+    /// All counts. O(caches).
     pub fn figures(&self) -> mempool_stats {
-        let (mut count, mut peak) = {
-            let dynamic = self.dynamic.lock();
-            (dynamic.count(), dynamic.peak())
-        };
-        let shared = self.shared.lock();
+        let [mut count, mut peak] = self.dynamic_tally();
+        let [mut used, mut peak_used, cached] = self.slot_figures();
         let capacity = self.capacity();
-        let cached: usize = self.all_caches().map(Cache::len).sum();
-        let (mut used, mut peak_used) =
-            ((shared.handed() as usize).saturating_sub(cached), shared.peak as usize);
         if self.traits.bypass {
             // What stands in for slots are the first of the heap's.
             (used, peak_used) = (count.min(capacity), peak.min(capacity));
             (count, peak) = (count - used, peak - peak_used);
         }
         let cache_bytes =
-            self.caches.count * (CACHE_DISTANCE + self.caches.elements() * size_of::<Element>());
+            self.caches.count() * (CACHE_DISTANCE + self.caches.elements() * size_of::<Element>());
         let lists = Depot::bits_bytes(self.capacity) + Depot::stack_bytes(self.capacity);
         mempool_stats {
             struct_size: size_of::<mempool_stats>(),
@@ -51,9 +73,8 @@ impl Pool {
         }
     }
 
-    /// Starts the high-water marks anew from what is out, and the counts of what was missing from 0.
-    ///
-    /// O(caches): to know what is out, it takes what is in them.
+    /// Starts the high-water marks anew from what is out. O(caches): to know that, it takes what is in
+    /// them.
     pub fn reset_peak(&self) {
         let mut shared = self.shared.lock();
         self.all_caches().for_each(Cache::close);
@@ -70,8 +91,6 @@ impl Pool {
         shared.peak = shared.handed();
         self.leave(shared);
         self.dynamic.lock().forget_peak();
-        self.exhausted.store(0, Ordering::Relaxed);
-        self.failed.store(0, Ordering::Relaxed);
     }
 
     /// Whether an address is that of an entry that is out in one of its slots. O(1).
@@ -111,11 +130,12 @@ impl Pool {
         true
     }
 
-    /// The pool that an entry is of, and how many bytes it has. Aborts when it is no live entry.
+    /// The pool that an entry is of, and how many bytes it has, for `call`. Aborts when it is no live
+    /// entry.
     ///
     /// # Safety
     /// The 8 bytes before the entry can be read.
-    pub unsafe fn of_entry<'a>(entry: Entry) -> (&'a Self, usize) {
+    pub unsafe fn of_entry<'a>(call: Call, entry: Entry) -> (&'a Self, usize) {
         // SAFETY: by this function's contract; a word of ours names a live pool.
         unsafe {
             match entry.decode().owner_and_state() {
@@ -125,9 +145,9 @@ impl Pool {
                 }
                 Some((owner, State::Dynamic)) => {
                     let pool = Self::at(owner);
-                    (pool, pool.dynamic_size(entry))
+                    (pool, pool.dynamic_size(call, entry))
                 }
-                _ => refuse(entry),
+                _ => refuse_in(call, entry),
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::Pool;
 use crate::collection::Collection;
-use crate::misuse::{Kind, Misuse};
+use crate::misuse::{Call, FREE, Kind, Misuse};
 use crate::registry;
 use crate::slot::{Entry, State};
 
@@ -13,14 +13,24 @@ use crate::slot::{Entry, State};
 #[cold]
 pub unsafe fn refuse(entry: Entry) -> ! {
     // SAFETY: by this function's contract.
-    let misuse = unsafe { what_went_wrong(entry) };
+    unsafe { refuse_in(FREE, entry) }
+}
+
+/// As [`refuse`], of an address that was given to another call than a free.
+///
+/// # Safety
+/// As [`refuse`].
+#[cold]
+pub unsafe fn refuse_in(call: Call, entry: Entry) -> ! {
+    // SAFETY: by this function's contract.
+    let misuse = unsafe { what_went_wrong(call, entry) };
     // Nothing is locked any more: a handler may take its time, and others go on.
     misuse.stop()
 }
 
 /// # Safety
 /// As [`refuse`].
-unsafe fn what_went_wrong(entry: Entry) -> Misuse {
+unsafe fn what_went_wrong(call: Call, entry: Entry) -> Misuse {
     let address = entry.address();
     // To walk the list needs its lock, or a pool could go in the middle of a look at it. It can't hang
     // here: after a short spin it goes without, and says less.
@@ -35,24 +45,25 @@ unsafe fn what_went_wrong(entry: Entry) -> Misuse {
         // A word that names no live pool is no word of ours, or of a pool that is gone.
         if pool.is_some() || all.is_none() {
             let kind = match state {
+                _ if call != FREE => Kind::Freed,
                 State::Out | State::Free => Kind::DoubleFree,
                 State::Dynamic | State::DynamicFreed => Kind::DoubleFreeDynamic,
             };
-            return Misuse::new(kind, address, pool.map(Pool::subject));
+            return Misuse::new(call, kind, address, pool.map(Pool::subject));
         }
     }
     let collection = all.as_ref().and_then(|all| all.holder_of(address));
     for pool in collection.map_or(&[][..], Collection::pools) {
         if let Some(kind) = pool.what_is_at(address) {
-            return Misuse::new(kind, address, Some(pool.subject()));
+            return Misuse::new(call, kind, address, Some(pool.subject()));
         }
     }
     if collection.is_none()
         && let Some(former) = all.as_ref().and_then(|all| all.former_at(address))
     {
-        return Misuse::new(Kind::Destroyed, address, Some(former.subject()));
+        return Misuse::new(call, Kind::Destroyed, address, Some(former.subject()));
     }
-    Misuse::new(Kind::Foreign, address, None)
+    Misuse::new(call, Kind::Foreign, address, None)
 }
 
 impl Pool {

@@ -3,11 +3,10 @@
 use super::guard::Quarantine;
 use super::{Missed, Pool, slot_number};
 use crate::cache::{Cache, Unsettled};
-use crate::cache_plan::CachePlan;
 use crate::depot::Depot;
 use crate::fence;
 use crate::likely_owner::expect;
-use crate::lock::Guard;
+use crate::lock::{Guard, Tallied, Tally};
 use crate::misuse::Kind;
 use crate::slot::{Entry, State};
 use crate::thread_index::{self, CACHE_DISTANCE};
@@ -44,6 +43,13 @@ pub(super) struct Shared {
     pub(super) reserved: u32, // slots in caches that can't go out without the lock
     pub(super) peak: u32,     // the most that were out at once
     pub(super) damage: Damage,
+}
+
+impl Tallied for Shared {
+    /// How many slots are in caches or out, and the high-water mark.
+    fn tally(&self) -> Tally {
+        [self.handed(), self.peak]
+    }
 }
 
 impl Shared {
@@ -106,7 +112,7 @@ impl Shared {
 impl Pool {
     /// The calling thread's cache, wherever it lies. Gives the thread an index if it has none.
     pub(super) fn own_cache(&self) -> Option<&Cache> {
-        let CachePlan { count, .. } = self.caches;
+        let count = self.caches.count();
         let number = if self.traits.single_thread {
             // A free finds the cache faster in a thread with an index.
             thread_index::claim();
@@ -120,13 +126,14 @@ impl Pool {
     }
 
     pub(super) fn all_caches(&self) -> impl Iterator<Item = &Cache> {
-        (0..self.caches.count).map(|number| self.cache_at(number * CACHE_DISTANCE))
+        (0..self.caches.count()).map(|number| self.cache_at(number * CACHE_DISTANCE))
     }
 
     /// The thread's cache is empty, closed, none, or not for the fast path.
     #[cold]
     #[inline(never)]
     pub fn alloc_slow(&self, Missed { mut unsettled }: Missed) -> Option<Entry> {
+        self.expect_live(b"alloc");
         if self.traits.guarded() {
             return self.alloc_guarded();
         }
