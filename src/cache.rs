@@ -60,7 +60,8 @@ pub type Element = AtomicPtr<u8>;
 ///
 /// Invariant, while the owner is inside no call: `base <= bottom <= sp <= base + room`; the elements
 /// in `[bottom, sp)` are free slots of the pool, in no other place;
-/// `open => base == bottom <= floor <= sp && ceiling <= base + room`; `!open => bottom == sp`.
+/// `open => base == bottom <= floor <= sp && ceiling <= base + room`; `!open => bottom == sp`, unless
+/// its owner did not come by since it was closed and could not be drained.
 /// Inside a call `sp` may be one lower or higher.
 #[cfg_attr(not(loom), repr(C, align(64)))]
 pub struct Cache {
@@ -90,6 +91,11 @@ fn above_all() -> *mut Element {
 
 fn below_all() -> *mut Element {
     ptr::null_mut()
+}
+
+/// Below all, too: of a cache that is closed to be claimed.
+fn claimed() -> *mut Element {
+    ptr::without_provenance_mut(1)
 }
 
 impl Cache {
@@ -237,6 +243,68 @@ impl Cache {
         self.ceiling.store(below_all(), Relaxed);
     }
 
+    /// T1, of a cache that is open, so that after the heavy fence [`claim`](Self::claim) says how much is in
+    /// it.
+    pub fn close_to_claim(&self) {
+        if self.is_open() {
+            // Relaxed: as in `close`.
+            self.floor.store(above_all(), Relaxed);
+            self.ceiling.store(claimed(), Relaxed);
+        }
+    }
+
+    /// T3 and T5 of a cache that was closed to be claimed: says how much is in it. That stays in its place and
+    /// is the caller's, until [`take_claim`](Self::take_claim) or [`drop_claim`](Self::drop_claim).
+    ///
+    /// # Safety
+    /// The caller holds the lock since the cache was closed, with a heavy fence in between.
+    pub unsafe fn claim(&self) -> usize {
+        if !self.is_claimed() {
+            return 0;
+        }
+        // Lower than the base after a pop that found the cache empty.
+        let sp = self.sp.load(Acquire).max(self.base); // T3
+        self.bottom.store(sp, Relaxed); // T5
+        (sp as usize - self.base as usize) / size_of::<Element>()
+    }
+
+    /// T4: hands what was claimed to `give`, and leaves the cache closed.
+    ///
+    /// # Safety
+    /// The caller holds the lock since it claimed.
+    pub unsafe fn take_claim(&self, mut give: impl FnMut(Entry)) {
+        if self.is_claimed() {
+            let (mut at, end) = (self.base, self.bottom.load(Relaxed));
+            while at < end {
+                // SAFETY: valid, since the cache was open: `base` was its bottom.
+                give(unsafe { entry_at(at) });
+                at = at.wrapping_add(1);
+            }
+            self.close();
+        }
+    }
+
+    /// Opens the cache again as if nothing had been claimed, with all that is in it as its reserve: it
+    /// hands out no new high-water mark before its owner came by with the lock. Says how much that is.
+    ///
+    /// # Safety
+    /// The caller holds the lock since it claimed.
+    pub unsafe fn drop_claim(&self) -> usize {
+        if !self.is_claimed() {
+            return 0;
+        }
+        self.bottom.store(self.base, Relaxed);
+        // An owner that moved it since T3 was stopped, or will settle by what it finds here.
+        let sp = self.sp.load(Acquire).max(self.base);
+        self.floor.store(sp, Relaxed);
+        self.ceiling.store(self.base.wrapping_add(self.room), Relaxed);
+        (sp as usize - self.base as usize) / size_of::<Element>()
+    }
+
+    fn is_claimed(&self) -> bool {
+        self.ceiling.load(Relaxed) == claimed()
+    }
+
     /// T3 to T5: hands every entry that is in it to `give`.
     ///
     /// # Safety
@@ -270,7 +338,7 @@ impl Cache {
 
     /// Whether the limits are open.
     pub fn is_open(&self) -> bool {
-        self.ceiling.load(Relaxed) != below_all()
+        self.ceiling.load(Relaxed) > claimed()
     }
 
     /// How many elements there are; while the owner is inside a call, one more or less.

@@ -27,6 +27,8 @@ pub struct CachePlan {
     /// Whether the fast path finds them. If not, every call needs more than the fast path does, and
     /// looks for its cache later.
     pub fast: bool,
+    /// Whether owners run light fences, so that who closes the caches of others needs a heavy one.
+    pub light: bool,
 }
 
 impl CachePlan {
@@ -40,8 +42,10 @@ impl CachePlan {
         } else {
             many(capacity, most_caches())
         };
-        let fast = !traits.zero_on_free && (traits.single_thread || fence::available());
-        Self { count: count as u32, room: room as u32, fast }
+        // What needs no fence does not ask for one.
+        let light = count > 0 && !traits.single_thread && fence::available();
+        let fast = !traits.zero_on_free && (traits.single_thread || light);
+        Self { count: count as u32, room: room as u32, fast, light }
     }
 
     /// How many threads have one: those with an index below.

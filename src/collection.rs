@@ -10,7 +10,6 @@ use core::ptr::NonNull;
 use crate::backing::Backing;
 use crate::depot::DEPOT_SLACK;
 use crate::error::Error;
-use crate::fence;
 use crate::forking;
 use crate::layout::{CLASS_RESERVE, Cursor, Layout, REGION_RESERVE};
 use crate::misuse::{Call, DESTROY, Kind, Misuse};
@@ -126,7 +125,6 @@ impl Collection {
         draw();
         forking::prepare()?;
         thread_index::prepare();
-        fence::prepare();
         let (asked, mut traits) = (settings::get(), request.traits);
         traits.hardened |= asked.hardened;
         traits.bypass |= asked.bypass;
@@ -407,6 +405,7 @@ fn seal_of(collection: NonNull<Collection>) -> usize {
 mod tests {
     use super::*;
     use crate::layout::{Class, Classes};
+    use crate::pool::Sources;
     use crate::slot::Entry;
 
     fn class(elem_size: usize, elem_count: usize) -> Class {
@@ -495,6 +494,10 @@ mod tests {
         }
     }
 
+    fn bulk(pool: &Pool, places: &mut [*mut u8]) -> bool {
+        Sources { class: pool, larger_too: false, heap_too: false }.fill(places)
+    }
+
     #[test]
     fn invariants_hold_after_bulk_calls_and_resets() {
         for (count, single_thread) in [(9, false), (1000, false), (1000, true)] {
@@ -504,7 +507,7 @@ mod tests {
                 let pool = &collection.pools()[0];
                 let mut places = vec![core::ptr::null_mut(); count];
                 for n in (1..=count).step_by(1 + count / 20) {
-                    assert!(pool.alloc_bulk(&mut places[..n]));
+                    assert!(bulk(pool, &mut places[..n]));
                     collection.check();
                     let rest = pool.alloc().map(|entry| entry.payload());
                     // SAFETY: the entries are live.
@@ -518,9 +521,9 @@ mod tests {
                 }
                 // With the cache open, in a shortage.
                 let one = pool.alloc().unwrap();
-                assert!(!pool.alloc_bulk(&mut places));
+                assert!(!bulk(pool, &mut places));
                 collection.check();
-                assert!(pool.alloc_bulk(&mut places[1..]));
+                assert!(bulk(pool, &mut places[1..]));
                 collection.check();
                 assert!(places[1..].iter().all(|&place| place != one.payload()));
             });

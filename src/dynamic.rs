@@ -198,19 +198,12 @@ impl DynamicEntries {
     }
 }
 
-/// A new entry of `size` bytes from the heap or the backing, for the pool at `owner`. None if there is
-/// none to be had.
+/// A new entry of `size` bytes from the heap or the backing, for the pool at `owner`, that counts
+/// nowhere before [`enter`]. None if the memory is not available.
 #[cold]
-pub fn alloc(
-    list: &Locked<DynamicEntries>,
-    backing: Option<&Backing>,
-    owner: usize,
-    size: usize,
-    align: usize,
-) -> Result<Option<Entry>, Fault> {
+pub fn obtain(backing: Option<&Backing>, owner: usize, size: usize, align: usize) -> Option<Entry> {
     let lead = HEADER.next_multiple_of(align);
-    let Some(bytes) = lead.checked_add(size) else { return Ok(None) };
-    let Ok(base) = backing::obtain(backing, bytes, align) else { return Ok(None) };
+    let base = backing::obtain(backing, lead.checked_add(size)?, align).ok()?;
     // SAFETY: `lead + size` bytes are there, and `lead` has room for the block in front.
     unsafe {
         let entry = Entry::new(base.add(lead));
@@ -224,8 +217,43 @@ pub fn alloc(
             word: 0,
         });
         entry.mark(owner, State::Dynamic);
-        list.lock().insert(block)?;
-        Ok(Some(entry))
+        Some(entry)
+    }
+}
+
+/// Counts an entry from [`obtain`] as one that is out.
+pub fn enter(list: &Locked<DynamicEntries>, entry: Entry) -> Result<(), Fault> {
+    list.lock().insert(block_of(entry))
+}
+
+/// Remembers another entry in one that was obtained and did not enter.
+///
+/// # Safety
+/// As said, and nobody else has it.
+pub unsafe fn set_next(entry: Entry, next: Option<Entry>) {
+    let next = next.map_or(ptr::null_mut(), block_of);
+    // SAFETY: by this function's contract.
+    unsafe { (*block_of(entry)).next = next };
+}
+
+/// What [`set_next`] remembered.
+///
+/// # Safety
+/// As [`set_next`], which was called.
+pub unsafe fn next(entry: Entry) -> Option<Entry> {
+    // SAFETY: by this function's contract.
+    NonNull::new(unsafe { (*block_of(entry)).next }).map(|block| entry_of(block.as_ptr()))
+}
+
+/// Gives an entry back that was obtained and did not enter.
+///
+/// # Safety
+/// As said; it came from there.
+pub unsafe fn forgo(backing: Option<&Backing>, entry: Entry) {
+    // SAFETY: by this function's contract.
+    unsafe {
+        entry.wipe();
+        give_back(backing, block_of(entry));
     }
 }
 

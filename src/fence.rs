@@ -7,11 +7,11 @@
 //! both had run a full barrier in between.
 //!
 //! Where the kernel has no such call (before 4.14, or a filter refuses it), `light` is not enough,
-//! and [`available`] says so: pools then keep every thread off the common path.
+//! and [`available`] says so: pools that are made then keep every thread off the common path, and both
+//! sides run a [`full`] barrier. A filter that comes later makes [`heavy`] fail.
 
 use core::sync::atomic::{AtomicU32, Ordering, compiler_fence};
 
-use crate::misuse::membarrier_refused;
 use crate::sync::fence;
 
 const UNKNOWN: u32 = 0;
@@ -20,22 +20,17 @@ const ABSENT: u32 = 2;
 
 static STATE: AtomicU32 = AtomicU32::new(UNKNOWN);
 
-/// Asks the kernel once. Every create function calls this first.
-pub fn prepare() {
+/// Whether `heavy` can make up for `light`, in a pool that is being made. Asks the kernel once, and the
+/// first time that a pool needs to know: where other threads run, the kernel takes some milliseconds.
+pub fn available() -> bool {
     if STATE.load(Ordering::Relaxed) == UNKNOWN {
         let query = membarrier(libc::MEMBARRIER_CMD_QUERY);
         let wanted = libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED
             | libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED;
-        let available = query >= 0
-            && query as libc::c_int & wanted == wanted
-            && membarrier(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0;
+        let available = query >= 0 && query as libc::c_int & wanted == wanted && register();
         // Relaxed: the registration is the kernel's, and all who ask get the same answer.
         STATE.store(if available { AVAILABLE } else { ABSENT }, Ordering::Relaxed);
     }
-}
-
-/// Whether `heavy` can make up for `light`.
-pub fn available() -> bool {
     STATE.load(Ordering::Relaxed) == AVAILABLE
 }
 
@@ -50,27 +45,34 @@ pub fn light() {
     }
 }
 
-/// The common path's side where `heavy` is not available.
+/// Either side where `heavy` is not available.
 pub fn full() {
     fence(Ordering::SeqCst);
 }
 
 /// The rare path's side: a full barrier on every core that runs a thread of this process. Some
 /// hundred nanoseconds, microseconds where it has to interrupt other cores.
-pub fn heavy() {
+///
+/// False if the kernel refuses what it granted, and nothing can be said of other threads: a filter of
+/// system calls came. A process image that was restored lacks the registration alone, and gets it again.
+#[must_use]
+pub fn heavy() -> bool {
     fence(Ordering::SeqCst);
-    if available() && !cfg!(loom) {
-        // Once registered it fails only if a filter of system calls came later.
-        if membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED) != 0 {
-            membarrier_refused();
-        }
-        fence(Ordering::SeqCst);
+    let done = cfg!(loom) || barrier_everywhere() || (register() && barrier_everywhere());
+    if !done {
+        // Pools that are made from now on do without. Relaxed, as above.
+        STATE.store(ABSENT, Ordering::Relaxed);
     }
+    fence(Ordering::SeqCst);
+    done
 }
 
-/// Whether the next [`heavy`] will do, which a filter of system calls that came late may refuse.
-pub fn works() -> bool {
-    !available() || membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0
+fn barrier_everywhere() -> bool {
+    membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0
+}
+
+fn register() -> bool {
+    membarrier(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0
 }
 
 fn membarrier(command: libc::c_int) -> libc::c_long {

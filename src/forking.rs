@@ -82,12 +82,14 @@ unsafe extern "C" fn before() {
     shared_pools(&all).for_each(Pool::hold);
     let cached = || shared_pools(&all).filter(|pool| pool.has_caches());
     // If the fence is refused, the caches stay as they are, and what is in others' is lost to the child.
-    if cached().next().is_some() && fence::works() {
-        // SAFETY: all are held, and closed before the fence.
+    let heavy = || !cached().any(Pool::needs_heavy_fence) || fence::heavy();
+    if cached().next().is_some() && heavy() {
+        // SAFETY: all are held, and closed before the fence, which worked just now.
         unsafe {
             cached().for_each(|pool| pool.close_caches());
-            fence::heavy();
-            cached().for_each(|pool| pool.collect());
+            fence::full();
+            let known = heavy();
+            cached().for_each(|pool| pool.collect(known));
         }
     }
     forget(all);

@@ -7,7 +7,7 @@
 
 use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{AtomicU32, Ordering, fence};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 const FREE: u32 = 0;
 const HELD: u32 = 1;
@@ -37,7 +37,7 @@ const TRIES: usize = 1000;
 pub struct Locked<T: Tallied> {
     state: AtomicU32,
     shared: bool,
-    tally: [AtomicU32; 2],
+    tally: AtomicU64, // both figures, so that they are always of one moment
     value: UnsafeCell<T>,
 }
 
@@ -49,8 +49,8 @@ impl<T: Tallied> Locked<T> {
     /// `shared` false takes no lock: the caller promises that calls never overlap. The tally is 0 at
     /// first.
     pub const fn new(value: T, shared: bool) -> Self {
-        let tally = [const { AtomicU32::new(0) }; 2];
-        Self { state: AtomicU32::new(FREE), shared, tally, value: UnsafeCell::new(value) }
+        let (state, tally) = (AtomicU32::new(FREE), AtomicU64::new(0));
+        Self { state, shared, tally, value: UnsafeCell::new(value) }
     }
 
     /// Waits for the value. One compare-and-swap when nobody holds it.
@@ -76,7 +76,8 @@ impl<T: Tallied> Locked<T> {
         loop {
             // Acquire pairs with the Release in `Guard::drop`: with an even count there is its tally.
             let before = self.state.load(Ordering::Acquire);
-            let figures = (self.tally.each_ref().map(|of| of.load(Ordering::Relaxed)), beside());
+            let both = self.tally.load(Ordering::Relaxed);
+            let figures = ([both as u32, (both >> 32) as u32], beside());
             // Pairs with the fence in `begin`: if a figure above is of a later guard's, so is the count.
             fence(Ordering::Acquire);
             let calm = before.is_multiple_of(2) && self.state.load(Ordering::Relaxed) == before;
@@ -101,10 +102,9 @@ impl<T: Tallied> Locked<T> {
 
     /// It goes.
     #[inline]
-    fn end(&self, tally: Tally) {
-        for (place, figure) in self.tally.iter().zip(tally) {
-            place.store(figure, Ordering::Relaxed);
-        }
+    fn end(&self, [one, other]: Tally) {
+        // Relaxed: ordered by the two stores to `state` around it.
+        self.tally.store(u64::from(one) | u64::from(other) << 32, Ordering::Relaxed);
         let count = self.state.load(Ordering::Relaxed);
         // Release pairs with the Acquire in `tally`.
         self.state.store(count.wrapping_add(1), Ordering::Release);

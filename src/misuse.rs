@@ -111,16 +111,6 @@ pub fn internal_error() -> ! {
     abort()
 }
 
-/// The kernel refuses what it granted when the first pool was made, and what other threads hold can't
-/// be told without.
-#[cold]
-pub fn membarrier_refused() -> ! {
-    let mut line = Line::new();
-    line.text(b"membarrier is refused since the first pool was made; install filters of system calls before");
-    line.write();
-    abort()
-}
-
 fn abort() -> ! {
     // SAFETY: it can be called anywhere.
     unsafe { libc::abort() }

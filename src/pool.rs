@@ -14,7 +14,7 @@ mod trade;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-pub use self::bulk::all_or_none;
+pub use self::bulk::Sources;
 use self::guard::Quarantine;
 pub use self::refuse::{refuse, refuse_in};
 use self::trade::{Damage, Shared};
@@ -200,12 +200,22 @@ impl Pool {
         unsafe { refuse(entry) }
     }
 
-    /// An entry from the heap or the backing, owned by this pool. None if there is none to be had.
+    /// An entry from the heap or the backing, owned by this pool. None if the memory is not available.
     #[cold]
     pub fn alloc_dynamic(&self) -> Option<Entry> {
-        let (owner, backing) = (self.address(), self.backing());
-        dynamic::alloc(&self.dynamic, backing, owner, self.elem_size, self.align.into())
-            .unwrap_or_else(|fault| self.stop(fault))
+        let entry = self.obtain_dynamic()?;
+        self.enter_dynamic(entry);
+        Some(entry)
+    }
+
+    /// The same, which counts nowhere yet.
+    fn obtain_dynamic(&self) -> Option<Entry> {
+        dynamic::obtain(self.backing(), self.address(), self.elem_size, self.align.into())
+    }
+
+    /// From now on it does.
+    fn enter_dynamic(&self, entry: Entry) {
+        dynamic::enter(&self.dynamic, entry).unwrap_or_else(|fault| self.stop(fault));
     }
 
     /// Where its dynamic entries come from, if not from the heap.
@@ -352,8 +362,10 @@ impl Pool {
             quarantine,
             open,
             active: 0,
+            given_up: false,
+            claimed: false,
             visits: 0,
-            pending: 0,
+            promised: 0,
             reserved: 0,
             peak: 0,
             damage: Damage::None,

@@ -5,7 +5,7 @@ use core::cmp::Ordering;
 use crate::collection::{Collection, Policy};
 use crate::error::Error;
 use crate::misuse::{Kind, REALLOC};
-use crate::pool::{Missed, Pool, refuse_in};
+use crate::pool::{Missed, Pool, Sources, refuse_in};
 use crate::slot::{Entry, State};
 
 /// By the bits that the last byte's offset of a size takes, the smallest pool that may have it: for
@@ -84,6 +84,17 @@ impl Collection {
         entry
     }
 
+    /// Where entries of a class come from when many are wanted at once.
+    pub fn sources<'a>(&self, class: &'a Pool) -> Sources<'a> {
+        let (larger_too, heap_too) = match self.policy() {
+            Policy::Ordinary => (false, false),
+            Policy::Disabled => (true, false),
+            Policy::AtFirstExhaustion => (false, true),
+            Policy::AtLastExhaustion => (true, true),
+        };
+        Sources { class, larger_too, heap_too }
+    }
+
     /// How many dynamic entries count as those of a class: where the larger classes are tried
     /// first, no class can be blamed, and all count as each one's.
     pub fn dynamic_count(&self, class: &Pool) -> usize {
@@ -112,20 +123,25 @@ impl Collection {
         if pool.collection().as_ptr().cast_const() != &raw const *self {
             pool.stop_in(REALLOC, (Kind::WrongPool, entry));
         }
-        // SAFETY: the word says that the entry is dynamic, out, and of this pool.
-        let has =
-            if dynamic { unsafe { pool.dynamic_size(REALLOC, entry) } } else { pool.elem_size() };
-        let wanted_size = self.pool_for(size).ok_or(Error::Invalid)?.elem_size();
-        let new = match wanted_size.cmp(&has) {
+        let has = if dynamic {
+            // SAFETY: the word says that the entry is dynamic, out, and of this pool.
+            unsafe { pool.dynamic_size(REALLOC, entry) }
+        } else {
+            pool.elem_size()
+        };
+        let fitting = self.pool_for(size).ok_or(Error::Invalid)?;
+        let new = match fitting.elem_size().cmp(&has) {
             Ordering::Equal => return Ok(entry),
             Ordering::Greater => self.alloc_sized(size)?,
             Ordering::Less => {
                 // With no slot free in a smaller class, the entry stays where it fits.
-                let mut smaller = self
-                    .pools()
-                    .iter()
-                    .filter(|pool| (wanted_size..has).contains(&pool.elem_size()));
-                match smaller.find_map(|pool| pool.alloc()) {
+                let smaller = || {
+                    fitting.note_exhausted();
+                    core::iter::successors(fitting.larger(), |pool| pool.larger())
+                        .take_while(|pool| pool.elem_size() < has)
+                        .find_map(Pool::alloc)
+                };
+                match fitting.alloc().or_else(smaller) {
                     Some(new) => new,
                     None => return Ok(entry),
                 }

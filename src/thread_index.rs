@@ -244,6 +244,15 @@ fn give_bit(index: usize) {
     TAKEN.fetch_and(!(1 << index), Ordering::Release);
 }
 
+/// Runs `inside` as the owner of an index, unless a thread has it.
+pub fn stand_in(index: usize, inside: impl FnOnce()) {
+    // Acquire, as in `take_bit`.
+    if TAKEN.fetch_or(1 << index, Ordering::Acquire) & 1 << index == 0 {
+        inside();
+        give_bit(index);
+    }
+}
+
 /// Gives back the indices of all threads but the calling one.
 ///
 /// # Safety

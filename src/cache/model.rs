@@ -105,7 +105,7 @@ impl Pool {
         }
         if shared.depot.is_empty() && shared.open {
             self.caches.iter().for_each(Cache::close);
-            fence::heavy();
+            assert!(fence::heavy());
             for cache in &self.caches {
                 // SAFETY: closed, then a heavy fence, with the lock.
                 unsafe { cache.drain(|entry| shared.depot.push(entry)) };
@@ -139,7 +139,7 @@ impl Pool {
     fn reset_peak(&self) {
         let mut shared = self.shared();
         self.caches.iter().for_each(Cache::close);
-        fence::heavy();
+        assert!(fence::heavy());
         for cache in &self.caches {
             // SAFETY: closed, then a heavy fence, with the lock.
             unsafe { cache.drain(|entry| shared.depot.push(entry)) };
@@ -179,7 +179,7 @@ impl Pool {
     fn fork(&self, see: impl FnOnce(&[Entry])) {
         let mut shared = self.shared();
         self.caches.iter().for_each(Cache::close);
-        fence::heavy();
+        assert!(fence::heavy());
         for cache in &self.caches {
             // SAFETY: closed, then a heavy fence, with the lock.
             unsafe { cache.drain(|entry| shared.depot.push(entry)) };

@@ -5,7 +5,7 @@ use core::ffi::c_void;
 use super::{mempool, r_mempool};
 use crate::collection::Collection;
 use crate::error::Error;
-use crate::pool::{Pool, all_or_none};
+use crate::pool::{Pool, Sources};
 
 /// Fills an array with entries by means of `alloc`, or with NULL.
 ///
@@ -75,16 +75,8 @@ pub unsafe extern "C" fn mempool_alloc_bulk(
         fill(entries, n, |places| {
             let pool = pool.ok_or(Error::Invalid)?;
             pool.expect_live(b"mempool_alloc_bulk");
-            if pool.alloc_bulk(places) {
-                return Ok(());
-            }
-            pool.note_exhausted();
-            let heap_too = || pool.alloc().or_else(|| pool.alloc_dynamic());
-            if pool.falls_back() && all_or_none(places, heap_too) {
-                return Ok(());
-            }
-            pool.note_failed();
-            Err(Error::NoMemory)
+            let sources = Sources { class: pool, larger_too: false, heap_too: pool.falls_back() };
+            sources.fill(places).then_some(()).ok_or(Error::NoMemory)
         })
     }
 }
@@ -117,10 +109,7 @@ pub unsafe extern "C" fn r_mempool_alloc_bulk(
             let collection = collection.ok_or(Error::Invalid)?;
             collection.expect_live(b"r_mempool_alloc_bulk");
             let class = collection.pool_for(size).ok_or(Error::Invalid)?;
-            let singly = || collection.alloc_sized(size).ok();
-            (class.alloc_bulk(places) || all_or_none(places, singly))
-                .then_some(())
-                .ok_or(Error::NoMemory)
+            collection.sources(class).fill(places).then_some(()).ok_or(Error::NoMemory)
         })
     }
 }

@@ -155,9 +155,10 @@ pub unsafe extern "C" fn mempool_usable_size(entry: *const c_void) -> usize {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mempool_owner(entry: *const c_void) -> *mut c_void {
     match entry_of(entry) {
-        // SAFETY: by this function's contract; what is not a live entry can be read at least.
         Some(entry) => {
-            unsafe { Pool::of_entry(b"mempool_owner", entry) }.0.handle().as_ptr().cast()
+            // SAFETY: by this function's contract; what is not a live entry can be read at least.
+            let (pool, _) = unsafe { Pool::of_entry(b"mempool_owner", entry) };
+            pool.handle().as_ptr().cast()
         }
         None => core::ptr::null_mut(),
     }

@@ -1,72 +1,250 @@
 //! How do many entries go out or come back at once?
 //!
-//! With one look at the thread's cache and one at the depot, both under the lock, whose cost the entries
-//! share.
+//! They go out all or none, and a call that fails is seen by nobody: the locks of all pools that it may
+//! take from are held while it finds out what there is, and entries from the heap count when all are
+//! there. They come back with one look at the thread's cache and one at the depot, whose cost they share.
 
+use core::iter;
+use core::mem::forget;
 use core::ptr::NonNull;
 
 use super::trade::Damage;
 use super::{Pool, slot_number};
-use crate::cache::Cache;
 use crate::dynamic;
-use crate::likely_owner::expect;
 use crate::slot::{Entry, State};
 use crate::zero::zero;
 
-impl Pool {
-    /// Fills all places with entries of slots, or none. O(places), and O(caches) in a shortage.
-    pub fn alloc_bulk(&self, places: &mut [*mut u8]) -> bool {
-        if self.traits.guarded() {
-            // A look before, so that what can't be had makes no high-water mark.
-            let left = self.capacity() - self.used();
-            return places.len() <= left && all_or_none(places, || self.alloc());
-        }
-        let own = self.own_cache();
-        let mut shared = self.shared.lock();
-        shared.visit(self.capacity);
-        if shared.damage != Damage::None {
-            self.leave(shared);
+/// Where the entries of a call come from, in turn.
+#[derive(Clone, Copy)]
+pub struct Sources<'a> {
+    /// The pool that should serve them.
+    pub class: &'a Pool,
+    /// Then the larger ones of its collection.
+    pub larger_too: bool,
+    /// Then the heap.
+    pub heap_too: bool,
+}
+
+impl Sources<'_> {
+    /// Fills all places with entries, or none. O(places), O(caches) more in a shortage, and
+    /// O(classes).
+    pub fn fill(self, places: &mut [*mut u8]) -> bool {
+        let capacity: usize = self.pools().map(Pool::capacity).sum();
+        if !self.heap_too && places.len() > capacity {
+            self.class.note_exhausted();
+            self.class.note_failed();
             return false;
         }
-        let mut cache = own.filter(|cache| cache.is_open());
-        let missing = places.len().saturating_sub(cache.map_or(0, Cache::len));
-        if missing > shared.depot.free() as usize {
-            self.take_back_from_caches(&mut shared);
-            cache = None;
-            if shared.damage != Damage::None || places.len() > shared.depot.free() as usize {
-                self.leave(shared);
-                return false;
+        let filled = if self.class.traits.bypass {
+            self.fill_bypassed(self.class, places)
+        } else {
+            self.fill_with_spares(places)
+        };
+        if !filled {
+            self.class.note_failed();
+        }
+        filled
+    }
+
+    fn pools(&self) -> impl Iterator<Item = &Pool> {
+        let larger_too = self.larger_too;
+        iter::successors(Some(self.class), move |pool| pool.larger().filter(|_| larger_too))
+    }
+
+    /// What slots there are, and spares from the heap for the rest. As many spares are obtained as were
+    /// missing, with no lock held, so it looks again then.
+    fn fill_with_spares(self, places: &mut [*mut u8]) -> bool {
+        let class = self.class;
+        let mut spares = Spares { class, entries: None, count: 0 };
+        let mut exhausted = false;
+        let filled = loop {
+            match self.take(places, spares.count, &mut exhausted) {
+                Ok(from_slots) => {
+                    places[from_slots..].fill_with(|| spares.enter_one());
+                    break true;
+                }
+                Err(missing) if self.heap_too => {
+                    if !(0..missing).all(|_| spares.obtain_one()) {
+                        break false;
+                    }
+                }
+                Err(_) => break false,
+            }
+        };
+        if exhausted {
+            class.note_exhausted();
+        }
+        filled
+    }
+
+    /// Fills all places but the last, for which there are spares, or none: then says how many spares are
+    /// missing. `exhausted`: the class had not enough.
+    fn take(
+        &self,
+        places: &mut [*mut u8],
+        spares: usize,
+        exhausted: &mut bool,
+    ) -> Result<usize, usize> {
+        // In the order in which a fork takes the same locks.
+        let (mut wanted, mut locked) = (places.len(), 0);
+        for pool in self.pools() {
+            let mut shared = pool.shared.lock();
+            pool.visit(&mut shared);
+            wanted -= pool.promise(&mut shared, wanted);
+            *exhausted |= locked == 0 && wanted > 0;
+            locked += 1;
+            forget(shared);
+            if wanted == 0 {
+                break;
             }
         }
-        let cached = cache.map_or(0, |cache| cache.len().min(places.len()));
-        let (from_cache, from_depot) = places.split_at_mut(cached);
-        if let Some(cache) = cache {
-            // SAFETY: the cache is the thread's own and open, and this call holds the lock.
-            unsafe {
-                let (elements, len) = cache.elements();
-                from_cache.copy_from_slice(&elements[len - cached..len]);
-                cache.set_len(len - cached);
+        let from_slots = places.len() - wanted;
+        let enough = wanted <= spares;
+        let mut rest = &mut places[..from_slots];
+        let mut damaged = false;
+        for pool in self.pools().take(locked) {
+            // SAFETY: this thread locked it just now and forgot the guard.
+            let mut shared = unsafe { pool.shared.held() };
+            let (own, others) = rest.split_at_mut(shared.promised as usize);
+            rest = others;
+            if enough {
+                pool.keep_promise(&mut shared, own);
+            } else {
+                pool.break_promise(&mut shared);
+            }
+            damaged |= shared.damage != Damage::None;
+        }
+        // No lock is held from here on: a handler of misuse may use the pools.
+        if damaged {
+            self.pools().take(locked).for_each(|pool| _ = pool.leave(pool.shared.lock()));
+        }
+        if !enough {
+            return Err(wanted - spares);
+        }
+        let mut pools = self.pools().peekable();
+        for &payload in &places[..from_slots] {
+            // They stand in the order of the pools.
+            while pools.peek().is_some_and(|pool| !pool.has_slot_at(payload as usize)) {
+                pools.next();
+            }
+            if let Some(pool) = pools.peek() {
+                pool.hand_out(entry_at(payload));
             }
         }
-        let (slots, stride) = (self.slots, self.stride);
-        let falling = shared.depot.take_many(from_depot, |slot| {
-            // SAFETY: a slot of the depot's is below the capacity.
-            unsafe { slots.add(slot as usize * stride) }.as_ptr()
-        });
-        match cache {
-            // SAFETY: as above.
-            Some(cache) => unsafe { shared.set_reserve(cache) },
-            None => shared.note_peak(),
+        Ok(from_slots)
+    }
+
+    /// Entries of the heap in place of those of `pool`, of the pools behind it, and of those that would come
+    /// from the heap anyhow. They count when all are there.
+    fn fill_bypassed(&self, pool: &Pool, places: &mut [*mut u8]) -> bool {
+        let promised = pool.promise_bypassed(&mut pool.shared.lock(), places.len());
+        let (own, others) = places.split_at_mut(promised);
+        let filled = pool.obtain_all(own) && {
+            let filled = others.is_empty() || self.fill_bypassed_behind(pool, others);
+            if !filled {
+                pool.forgo_all(own);
+            }
+            filled
+        };
+        if filled {
+            pool.enter_all(own);
         }
-        drop(shared);
-        expect(&from_depot[..falling], self.address());
-        // As a program goes through them: the next is the next in memory.
-        from_depot[..falling].reverse();
-        for &mut payload in places {
+        pool.shared.lock().promised -= promised as u32;
+        filled
+    }
+
+    fn fill_bypassed_behind(&self, pool: &Pool, places: &mut [*mut u8]) -> bool {
+        if pool.address() == self.class.address() {
+            pool.note_exhausted();
+        }
+        if let Some(larger) = pool.larger().filter(|_| self.larger_too) {
+            return self.fill_bypassed(larger, places);
+        }
+        let filled = self.heap_too && self.class.obtain_all(places);
+        if filled {
+            self.class.enter_all(places);
+        }
+        filled
+    }
+}
+
+/// Entries of the heap for a class, which count nowhere yet. Those that nobody enters go back.
+struct Spares<'a> {
+    class: &'a Pool,
+    entries: Option<Entry>, // the last; in each lies the one before
+    count: usize,
+}
+
+impl Spares<'_> {
+    fn obtain_one(&mut self) -> bool {
+        let Some(entry) = self.class.obtain_dynamic() else { return false };
+        // SAFETY: nobody else has the entry.
+        unsafe { dynamic::set_next(entry, self.entries) };
+        self.entries = Some(entry);
+        self.count += 1;
+        true
+    }
+
+    fn take_one(&mut self) -> Option<Entry> {
+        let entry = self.entries?;
+        // SAFETY: as above.
+        self.entries = unsafe { dynamic::next(entry) };
+        self.count -= 1;
+        Some(entry)
+    }
+
+    fn enter_one(&mut self) -> *mut u8 {
+        let entry = self.take_one().expect("as many as places are left");
+        self.class.enter_dynamic(entry);
+        entry.payload()
+    }
+}
+
+impl Drop for Spares<'_> {
+    fn drop(&mut self) {
+        while let Some(entry) = self.take_one() {
+            // SAFETY: it was obtained for this class, and nobody has it.
+            unsafe { dynamic::forgo(self.class.backing(), entry) };
+        }
+    }
+}
+
+impl Pool {
+    /// Marks an entry that was taken as out, with no lock held.
+    fn hand_out(&self, entry: Entry) {
+        if self.traits.guarded() {
+            self.hand_out_guarded(entry);
+        } else {
             // SAFETY: the slot was free, so it is this call's.
-            unsafe { entry_at(payload).mark(self.address(), State::Out) };
+            unsafe { entry.mark(self.address(), State::Out) };
+        }
+    }
+
+    fn has_slot_at(&self, address: usize) -> bool {
+        address.wrapping_sub(self.slots.as_ptr() as usize) < self.stride * self.capacity()
+    }
+
+    /// Fills all places with dynamic entries that count nowhere yet, or none.
+    fn obtain_all(&self, places: &mut [*mut u8]) -> bool {
+        for i in 0..places.len() {
+            let Some(entry) = self.obtain_dynamic() else {
+                self.forgo_all(&places[..i]);
+                return false;
+            };
+            places[i] = entry.payload();
         }
         true
+    }
+
+    fn enter_all(&self, places: &[*mut u8]) {
+        places.iter().for_each(|&payload| self.enter_dynamic(entry_at(payload)));
+    }
+
+    fn forgo_all(&self, places: &[*mut u8]) {
+        for &payload in places {
+            // SAFETY: obtained, and nobody has it.
+            unsafe { dynamic::forgo(self.backing(), entry_at(payload)) };
+        }
     }
 
     /// Takes back entries of any pools. NULL does nothing. O(entries), and a lock for each row of
@@ -120,7 +298,7 @@ impl Pool {
     fn give_bulk(&self, payloads: &[*mut u8]) {
         let own = self.own_cache();
         let mut shared = self.shared.lock();
-        shared.visit(self.capacity);
+        self.visit(&mut shared);
         let mut cached = 0;
         if let Some(cache) = own {
             // SAFETY: the cache is the thread's own and settled, and this call holds the lock.
@@ -175,19 +353,6 @@ impl Pool {
         dynamic::release_all(&self.dynamic, self.backing(), Some(self.address()))
             .unwrap_or_else(|fault| self.stop(fault));
     }
-}
-
-/// Fills all places, or none.
-pub fn all_or_none(places: &mut [*mut u8], alloc: impl Fn() -> Option<Entry>) -> bool {
-    for i in 0..places.len() {
-        let Some(entry) = alloc() else {
-            // SAFETY: these are out, and this call's.
-            places[..i].iter().for_each(|&payload| unsafe { Pool::free(entry_at(payload)) });
-            return false;
-        };
-        places[i] = entry.payload();
-    }
-    true
 }
 
 /// The owner of an entry that is out in a slot.

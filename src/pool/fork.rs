@@ -37,13 +37,17 @@ impl Pool {
     }
 
     /// Takes what is in the caches. Their owners open them again as soon as they come to the depot:
-    /// unlike after a shortage, there is plenty.
+    /// unlike after a shortage, there is plenty. With `known` false the fence was refused, and the pool
+    /// goes on without them.
     ///
     /// # Safety
     /// The pool is held, and its caches were closed, with a heavy fence in between.
-    pub unsafe fn collect(&self) {
+    pub unsafe fn collect(&self, known: bool) {
         // SAFETY: the calling thread holds the lock, and goes on to.
         let mut shared = ManuallyDrop::new(unsafe { self.shared.held() });
+        if !known {
+            return self.give_up_caches(&mut shared);
+        }
         for cache in self.all_caches() {
             // SAFETY: by this function's contract.
             unsafe { cache.drain(|entry| self.give(&mut shared, entry)) };

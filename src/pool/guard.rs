@@ -83,6 +83,12 @@ impl Pool {
             return self.alloc_bypassed();
         }
         let entry = self.entry(self.take_guarded()?);
+        self.hand_out_guarded(entry);
+        Some(entry)
+    }
+
+    /// Makes an entry that was drawn its holder's. O(size of an entry).
+    pub(super) fn hand_out_guarded(&self, entry: Entry) {
         self.tell(|| watcher::taken(self.as_ptr(), entry.payload(), self.elem_size));
         if self.looks() {
             self.check_untouched(entry);
@@ -90,7 +96,6 @@ impl Pool {
         }
         // SAFETY: the slot was free, so it is this call's.
         unsafe { entry.mark(self.address(), State::Out) };
-        Some(entry)
     }
 
     /// As `free_slow`, of a guarded pool. O(size of an entry).
@@ -124,7 +129,20 @@ impl Pool {
 
     fn take_guarded(&self) -> Option<u32> {
         let mut shared = self.shared.lock();
-        let Shared { depot, quarantine, visits, .. } = &mut *shared;
+        let slot = self.draw(&mut shared);
+        self.leave(shared).then_some(slot).flatten()
+    }
+
+    /// Fills places with entries that were promised.
+    pub(super) fn draw_guarded(&self, shared: &mut Shared, places: &mut [*mut u8]) {
+        for place in places {
+            let slot = self.draw(shared).expect("as many as were promised");
+            *place = self.entry(slot).payload();
+        }
+    }
+
+    fn draw(&self, shared: &mut Shared) -> Option<u32> {
+        let Shared { depot, quarantine, visits, .. } = shared;
         let slot = if depot.free() == 0 {
             quarantine.take_longest()
         } else if self.traits.hardened {
@@ -134,22 +152,28 @@ impl Pool {
             depot.take()
         };
         shared.note_peak();
-        self.leave(shared).then_some(slot).flatten()
+        slot
+    }
+
+    /// Sets aside up to `wanted` of the entries that a bypassed pool may still take from the heap.
+    pub(super) fn promise_bypassed(&self, shared: &mut Shared, wanted: usize) -> usize {
+        let taken = self.dynamic.lock().count() + shared.promised as usize;
+        let count = self.capacity().saturating_sub(taken).min(wanted);
+        shared.promised += count as u32;
+        count
     }
 
     /// An entry from the heap in place of each of the pool's own.
     fn alloc_bypassed(&self) -> Option<Entry> {
         {
             let mut shared = self.shared.lock();
-            let taken = self.dynamic.lock().count() + shared.pending as usize;
-            if taken >= self.capacity() {
+            if self.promise_bypassed(&mut shared, 1) == 0 {
                 return None;
             }
-            shared.pending += 1;
         }
         // No lock is held while the heap may wait for its own.
         let entry = self.alloc_dynamic();
-        self.shared.lock().pending -= 1;
+        self.shared.lock().promised -= 1;
         entry
     }
 

@@ -6,7 +6,6 @@ use core::sync::atomic::Ordering;
 use super::{Pool, refuse_in};
 use crate::cache::{Cache, Element};
 use crate::depot::Depot;
-use crate::fence;
 use crate::misuse::Call;
 use crate::slot::{Entry, State};
 use crate::stats::mempool_stats;
@@ -77,17 +76,8 @@ impl Pool {
     /// them.
     pub fn reset_peak(&self) {
         let mut shared = self.shared.lock();
-        self.all_caches().for_each(Cache::close);
-        if self.has_caches() && !self.traits.single_thread {
-            fence::heavy();
-        }
-        for cache in self.all_caches() {
-            // SAFETY: this call holds the lock, and the caches were closed before the fence.
-            unsafe { cache.drain(|entry| self.give(&mut shared, entry)) };
-        }
         // Owners open theirs when they next come by: unlike after a shortage, there is plenty.
-        shared.active = 0;
-        shared.reserved = 0;
+        self.empty_caches(&mut shared);
         shared.peak = shared.handed();
         self.leave(shared);
         self.dynamic.lock().forget_peak();

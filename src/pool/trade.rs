@@ -36,10 +36,13 @@ pub(super) enum Damage {
 pub(super) struct Shared {
     pub(super) depot: Depot,
     pub(super) quarantine: Quarantine,
-    pub(super) open: bool,    // caches may be open
-    pub(super) active: u32,   // how many are
-    pub(super) visits: u32,   // since they were closed
-    pub(super) pending: u32,  // entries of a bypassed pool that are on their way from the heap
+    pub(super) open: bool,     // caches may be open
+    pub(super) given_up: bool, // they never are again, since the kernel refuses the heavy fence
+    pub(super) claimed: bool,  // those that were open are claimed for a promise
+    pub(super) active: u32,    // how many are
+    pub(super) visits: u32,    // since they were closed
+    pub(super) promised: u32, // slots that a call will take before it gives the lock back, or entries of
+    //                           a bypassed pool that are on their way from the heap
     pub(super) reserved: u32, // slots in caches that can't go out without the lock
     pub(super) peak: u32,     // the most that were out at once
     pub(super) damage: Damage,
@@ -87,17 +90,6 @@ impl Shared {
         self.open = open;
         self.active = 0;
         self.reserved = 0;
-    }
-
-    /// Counts a call that came to the depot, which after a shortage may end it.
-    pub(super) fn visit(&mut self, capacity: u32) {
-        self.visits = self.visits.saturating_add(1);
-        if !self.open
-            && self.visits > VISITS_AFTER_SHORTAGE
-            && self.depot.free() > capacity / PLENTY
-        {
-            self.open = true;
-        }
     }
 
     /// A slot's entry was freed twice.
@@ -154,7 +146,7 @@ impl Pool {
             // SAFETY: the cache is the thread's own, and this call holds the lock.
             .and_then(|cache| unsafe { self.alloc_through(cache, &mut shared, unsettled) })
             .or_else(|| {
-                shared.visit(self.capacity);
+                self.visit(&mut shared);
                 if shared.depot.free() == 0 {
                     self.take_back_from_caches(&mut shared);
                 }
@@ -191,7 +183,8 @@ impl Pool {
                 if cache.is_open() {
                     shared.set_reserve(cache);
                 } else {
-                    // Who closed it took the others.
+                    // Who closed it took the others, if that was possible.
+                    cache.clear(|entry| self.give(shared, entry));
                     shared.note_peak();
                 }
                 return Some(entry);
@@ -242,7 +235,7 @@ impl Pool {
             },
             None => {
                 let mut shared = self.shared.lock();
-                shared.visit(self.capacity);
+                self.visit(&mut shared);
                 self.give(&mut shared, entry);
                 self.leave(shared);
             }
@@ -255,7 +248,7 @@ impl Pool {
     #[inline(never)]
     pub(super) fn settle_push(&self, cache: &Cache) {
         let mut shared = self.shared.lock();
-        shared.visit(self.capacity);
+        self.visit(&mut shared);
         // SAFETY: the cache is the caller's own, and this call holds the lock. What it has when it is
         // open are its first `len` elements.
         unsafe {
@@ -321,21 +314,167 @@ impl Pool {
     /// shortage: while they are closed, whoever frees brings the entry to the depot.
     #[cold]
     pub(super) fn take_back_from_caches(&self, shared: &mut Shared) {
-        if !shared.open {
-            return;
+        if shared.given_up {
+            self.take_back_as_owner(shared);
+        } else if shared.open {
+            self.empty_caches(shared);
+            shared.open = false;
+            shared.visits = 0;
         }
+    }
+
+    /// Closes every cache and brings what is in it to the depot, or gives the caches up.
+    pub(super) fn empty_caches(&self, shared: &mut Shared) {
         self.all_caches().for_each(Cache::close);
-        if !self.traits.single_thread {
-            fence::heavy();
+        if !self.thief_fence() {
+            return self.give_up_caches(shared);
         }
         for cache in self.all_caches() {
             // SAFETY: this call holds the lock, and the caches were closed before the fence.
             unsafe { cache.drain(|entry| self.give(shared, entry)) };
         }
+        shared.active = 0;
+        shared.reserved = 0;
+    }
+
+    /// The kernel refuses the heavy fence: what other threads' caches hold can't be told any more. They
+    /// are closed for good, and whoever owns one brings what is in it to the depot at its next call.
+    #[cold]
+    pub(super) fn give_up_caches(&self, shared: &mut Shared) {
+        shared.given_up = true;
         shared.open = false;
         shared.active = 0;
         shared.reserved = 0;
-        shared.visits = 0;
+        self.take_back_as_owner(shared);
+    }
+
+    /// Takes what is in the calling thread's own cache, and in those that nobody owns.
+    #[cold]
+    fn take_back_as_owner(&self, shared: &mut Shared) {
+        let own = thread_index::own_index();
+        for (number, cache) in self.all_caches().enumerate() {
+            // SAFETY: this call holds the lock, the cache is closed, and its owner is the calling thread,
+            // inside no other call on it, or whoever stands in for it.
+            let mut take = || unsafe { cache.clear(|entry| self.give(shared, entry)) };
+            if own == Some(number) {
+                take();
+            } else {
+                thread_index::stand_in(number, &mut take);
+            }
+        }
+    }
+
+    /// The thief's side of the protocol. False if the kernel refuses it.
+    fn thief_fence(&self) -> bool {
+        if self.needs_heavy_fence() {
+            return fence::heavy();
+        }
+        fence::full();
+        true
+    }
+
+    /// Whether owners of its caches count on a heavy fence of whoever closes them.
+    pub fn needs_heavy_fence(&self) -> bool {
+        self.caches.light
+    }
+
+    /// Counts a call that came to the depot, which after a shortage may end it.
+    pub(super) fn visit(&self, shared: &mut Shared) {
+        shared.visits = shared.visits.saturating_add(1);
+        if !shared.open
+            && shared.visits > VISITS_AFTER_SHORTAGE
+            && shared.depot.free() > self.capacity / PLENTY
+        {
+            shared.open = self.has_caches() && !shared.given_up;
+        }
+    }
+
+    // ---- A call that takes from several pools, or nothing --------------------------------------
+
+    /// Says how many of `wanted` slots the pool has: that many are the caller's, as long as it holds the
+    /// lock, until [`keep_promise`](Self::keep_promise) or [`break_promise`](Self::break_promise).
+    pub(super) fn promise(&self, shared: &mut Shared, wanted: usize) -> usize {
+        let own = self.own_cache();
+        let cached = own.filter(|cache| cache.is_open()).map_or(0, Cache::len);
+        let mut free = shared.depot.free() as usize + shared.quarantine.len() as usize + cached;
+        if shared.damage != Damage::None {
+            free = 0;
+        } else if free < wanted && shared.open {
+            self.all_caches().for_each(Cache::close_to_claim);
+            if self.thief_fence() {
+                // SAFETY: this call holds the lock, and the caches were closed before the fence.
+                let claims = self.all_caches().map(|cache| unsafe { cache.claim() });
+                shared.claimed = true;
+                free = shared.depot.free() as usize + claims.sum::<usize>();
+            } else {
+                self.all_caches().for_each(Cache::close);
+                self.give_up_caches(shared);
+            }
+        }
+        if shared.given_up {
+            self.take_back_as_owner(shared);
+            free = shared.depot.free() as usize;
+        }
+        // A pool has no more than fits.
+        shared.promised = free.min(wanted) as u32;
+        shared.promised as usize
+    }
+
+    /// Takes as many slots as were promised. What is to be done without the lock follows with
+    /// [`hand_out`](Self::hand_out).
+    pub(super) fn keep_promise(&self, shared: &mut Shared, places: &mut [*mut u8]) {
+        debug_assert!(places.len() == shared.promised as usize);
+        shared.promised = 0;
+        if self.traits.guarded() {
+            return self.draw_guarded(shared, places);
+        }
+        if shared.claimed {
+            for cache in self.all_caches() {
+                // SAFETY: this call holds the lock, and claimed since.
+                unsafe { cache.take_claim(|entry| self.give(shared, entry)) };
+            }
+            // A shortage, as any other.
+            shared.claimed = false;
+            (shared.open, shared.visits) = (false, 0);
+            (shared.active, shared.reserved) = (0, 0);
+        }
+        let own = self.own_cache().filter(|cache| cache.is_open());
+        let cached = own.map_or(0, |cache| cache.len().min(places.len()));
+        let (from_cache, from_depot) = places.split_at_mut(cached);
+        if let Some(cache) = own {
+            // SAFETY: the cache is the thread's own and open, and this call holds the lock.
+            unsafe {
+                let (elements, len) = cache.elements();
+                from_cache.copy_from_slice(&elements[len - cached..len]);
+                cache.set_len(len - cached);
+            }
+        }
+        let (slots, stride) = (self.slots, self.stride);
+        let falling = shared.depot.take_many(from_depot, |slot| {
+            // SAFETY: a slot of the depot's is below the capacity.
+            unsafe { slots.add(slot as usize * stride) }.as_ptr()
+        });
+        match own {
+            // SAFETY: as above.
+            Some(cache) => unsafe { shared.set_reserve(cache) },
+            None => shared.note_peak(),
+        }
+        expect(&from_depot[..falling], self.address());
+        // As a program goes through them: the next is the next in memory.
+        from_depot[..falling].reverse();
+    }
+
+    /// Leaves everything as it was before the promise.
+    pub(super) fn break_promise(&self, shared: &mut Shared) {
+        shared.promised = 0;
+        if shared.claimed {
+            shared.claimed = false;
+            // SAFETY: this call holds the lock, and claimed since.
+            let reserves = self.all_caches().map(|cache| unsafe { cache.drop_claim() });
+            shared.reserved = reserves.sum::<usize>() as u32;
+            // Of an owner that takes one at this moment.
+            shared.note_peak();
+        }
     }
 
     /// Gives a free slot to the depot. [`leave`](Self::leave) must follow.
@@ -366,6 +505,6 @@ impl Pool {
 
     /// The owner's side of the protocol on a detour.
     fn fence(&self) -> fn() {
-        if fence::available() { fence::light } else { fence::full }
+        if self.caches.light || self.traits.single_thread { fence::light } else { fence::full }
     }
 }
