@@ -225,12 +225,13 @@ impl Collection {
             if this.as_ref().report_leaks {
                 this.as_ref().pools().iter().for_each(|pool| pool.report_leak());
             }
+            this.as_ref().pools().iter().for_each(|pool| pool.wind_up());
             registry::leave(this);
             let collection = this.as_mut();
             let wipe_words = collection.region.is_handed_on();
             let backing = collection.backing;
             for i in 0..collection.pool_count {
-                collection.pools.add(i).read().as_mut().retire(wipe_words, backing.as_ref());
+                collection.pools.add(i).read().as_mut().retire(wipe_words);
             }
             collection.seal = 0;
             let region = core::ptr::read(&collection.region);

@@ -48,19 +48,17 @@ pub fn one(collection: &Collection, out: Stream, form: Form) {
     cancellation::disabled(|| report(&head, |class| collection.class_figures(class), out, form));
 }
 
-/// Reports every pool there is: the newest first, those that a child of fork lacks last. O(pools log
-/// pools).
+/// Reports every pool there is, the newest first. O(pools log pools).
 pub fn all(out: Stream, form: Form) {
-    let mut last = None;
+    let mut walk = registry::lock().walk();
     loop {
         // The lock goes with each of these statements.
-        let Some(at) = registry::lock().after(last) else { return };
+        let Some(at) = registry::lock().step(&mut walk) else { return };
         let head = registry::lock().at(at).map(Head::of);
         let figures = |class| registry::lock().at(at)?.class_figures(class);
         if let Some(head) = head {
             cancellation::disabled(|| report(&head, figures, out, form));
         }
-        last = Some(at);
     }
 }
 

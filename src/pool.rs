@@ -416,11 +416,17 @@ impl Pool {
         Some(())
     }
 
-    /// Releases the dynamic entries, breaks the seal and closes the fast paths: while the memory can be
-    /// read, an alloc finds out that the pool is gone. `wipe_words`: the slots' memory will be used for
-    /// something else, and no word of ours may stay in it.
-    pub fn retire(&mut self, wipe_words: bool, backing: Option<&Backing>) {
-        dynamic::release_all(&self.dynamic, backing, None).unwrap_or_else(|fault| self.stop(fault));
+    /// Releases the dynamic entries. What is found damaged is reported while a handler may still look at
+    /// the pool.
+    pub fn wind_up(&self) {
+        dynamic::release_all(&self.dynamic, self.backing(), None)
+            .unwrap_or_else(|fault| self.stop(fault));
+    }
+
+    /// Breaks the seal and closes the fast paths: while the memory can be read, an alloc finds out that
+    /// the pool is gone. `wipe_words`: the slots' memory will be used for something else, and no word of
+    /// ours may stay in it.
+    pub fn retire(&mut self, wipe_words: bool) {
         self.seal = 0;
         self.fast_end = 0;
         if self.traits.guarded() {

@@ -159,12 +159,18 @@ pub fn glance() -> Option<Guard<'static, Registry>> {
     ALL.lock_unless_held()
 }
 
-/// A place in the list that can be found again after the lock was given back.
+/// A pool that can be found again after the lock was given back.
 #[derive(Clone, Copy)]
-pub struct Position {
+pub struct Place {
     handle: usize,
     serial: u64,
     which: usize,
+}
+
+/// A walk over all pools, the newest first, that gives the lock back on its way. It comes to no pool that
+/// is made after it began.
+pub struct Walk {
+    next: [Option<Place>; 2], // of each list
 }
 
 impl Registry {
@@ -173,39 +179,38 @@ impl Registry {
         self.iter().find(|collection| collection.region_contains(address))
     }
 
-    /// The collection at a position, if it is still there. O(log pools).
-    pub fn at(&self, position: Position) -> Option<&Collection> {
+    /// The collection at a place, if it is still there. O(log pools).
+    pub fn at(&self, place: Place) -> Option<&Collection> {
         // SAFETY: a link that is in the tree is a live collection's.
-        self.find_again(position).map(|link| unsafe { Collection::of_link(link).as_ref() })
+        self.find_again(place).map(|link| unsafe { Collection::of_link(link).as_ref() })
     }
 
-    /// The position behind another one, or the first. O(log pools), but O(pools) if the collection at
-    /// that position was destroyed meanwhile.
-    pub fn after(&self, position: Option<Position>) -> Option<Position> {
-        let (which, link) = match position {
-            None => (0, self.first[0]),
-            Some(at) => match self.find_again(at) {
-                // SAFETY: all in the list are live (invariant).
-                Some(link) => (at.which, unsafe { link.as_ref() }.next),
-                None => (
-                    at.which,
-                    self.links(at.which).find(|link| {
-                        // SAFETY: as above.
-                        unsafe { link.as_ref() }.serial < at.serial
-                    }),
-                ),
-            },
-        };
-        let (which, link) = match link {
-            None if which == 0 => (1, self.first[1]?),
-            link => (which, link?),
-        };
+    /// Begins a walk.
+    pub fn walk(&self) -> Walk {
+        Walk { next: [0, 1].map(|which| self.first[which].map(|link| place_of(link, which))) }
+    }
+
+    /// The next place of a walk. O(log pools), but O(pools) if the pool there was destroyed since the
+    /// last step.
+    pub fn step(&self, walk: &mut Walk) -> Option<Place> {
+        let next = walk.next.map(|place| {
+            let place = place?;
+            let older = || {
+                // SAFETY: all in the lists are live (invariant).
+                self.links(place.which).find(|link| unsafe { link.as_ref() }.serial < place.serial)
+            };
+            Some((self.find_again(place).or_else(older)?, place.which))
+        });
         // SAFETY: as above.
-        let Link { handle, serial, .. } = unsafe { link.as_ref() };
-        Some(Position { handle: *handle, serial: *serial, which })
+        let serial = |next: &(NonNull<Link>, usize)| unsafe { next.0.as_ref() }.serial;
+        let (link, which) = next.into_iter().flatten().max_by_key(serial)?;
+        walk.next = next.map(|next| next.map(|(link, which)| place_of(link, which)));
+        // SAFETY: as above.
+        walk.next[which] = unsafe { link.as_ref() }.next.map(|link| place_of(link, which));
+        Some(place_of(link, which))
     }
 
-    /// Every live collection: the newest first, those that a child of fork lacks last.
+    /// Every live collection: the newest first, but those that a child of fork lacks last.
     pub fn iter(&self) -> impl Iterator<Item = &Collection> {
         // SAFETY: all in the lists are live (invariant), and this borrows the locked lists.
         (0..2)
@@ -223,11 +228,11 @@ impl Registry {
         self.tree.iter().find_map(|tree| unsafe { tree.find(handle) })
     }
 
-    fn find_again(&self, position: Position) -> Option<NonNull<Link>> {
+    fn find_again(&self, place: Place) -> Option<NonNull<Link>> {
         // SAFETY: as in `link_at`.
-        let link = unsafe { self.tree[position.which].find(position.handle) }?;
+        let link = unsafe { self.tree[place.which].find(place.handle) }?;
         // SAFETY: as above. Another pool may have come to where one was.
-        (unsafe { link.as_ref() }.serial == position.serial).then_some(link)
+        (unsafe { link.as_ref() }.serial == place.serial).then_some(link)
     }
 
     /// In a child of fork: forgets what has no copy there.
@@ -265,6 +270,12 @@ impl Registry {
             assert_eq!(unsafe { self.tree[which].check() }, count);
         }
     }
+}
+
+fn place_of(link: NonNull<Link>, which: usize) -> Place {
+    // SAFETY: its callers have a link of the list, which is live.
+    let Link { handle, serial, .. } = unsafe { link.as_ref() };
+    Place { handle: *handle, serial: *serial, which }
 }
 
 /// Which list and tree a collection is in, or is to be in.

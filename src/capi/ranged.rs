@@ -7,7 +7,7 @@ use super::{answer, answer_entry, free_entry, refuse};
 use crate::collection::{Collection, Policy, Request};
 use crate::error::Error;
 use crate::layout::{Classes, Layout};
-use crate::misuse::{Call, REALLOC};
+use crate::misuse::Call;
 use crate::pool::{Missed, Pool, Traits};
 use crate::slot::Entry;
 use crate::zero::zero;
@@ -210,10 +210,7 @@ pub unsafe extern "C" fn r_mempool_realloc_entry(
     let collection = unsafe { collection(rmp) };
     answer_entry(collection.ok_or(Error::Invalid).and_then(|c| match NonNull::new(entry.cast()) {
         // SAFETY: by this function's contract; what is not a live entry can be read at least.
-        Some(entry) => unsafe {
-            c.expect_live(REALLOC);
-            c.realloc(Entry::new(entry), size)
-        },
+        Some(entry) => unsafe { c.realloc(Entry::new(entry), size) },
         None => c.alloc_sized(size),
     }))
 }

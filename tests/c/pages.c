@@ -380,9 +380,14 @@ static void touch_absent(void *pool)
         CHECK(mempool_alloc_entry(mp) != NULL);
     mempool_destroy(mp);
     fputs("gone\n", stderr);
-    mempool_total_capacity(pool);
     void *volatile entry = mempool_alloc_entry(pool);
     (void)entry;
+}
+
+/* What looks a pool up reports it. */
+static void ask_absent(void *pool)
+{
+    mempool_total_capacity(pool);
 }
 
 /* Pools of both sorts of pages in turn: a walk over all comes to each, the newest first. */
@@ -444,6 +449,10 @@ static void have_huge_pages(void)
             const char *text = run_in_child(touch_absent, mp, &status);
             CHECK(strcmp(text, "gone\n") == 0);
             CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+            text = run_in_child(ask_absent, mp, &status);
+            CHECK(aborted(status, text,
+                          (const char *const[]){"cmempool: mempool_total_capacity of ",
+                                                ", which is not a live pool", NULL}));
             /* A pool more has ordinary ones. */
             mempool *third = mempool_create_with(&options);
             CHECK(third != NULL && !has_huge_pages(third));
