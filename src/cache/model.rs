@@ -158,10 +158,40 @@ impl Pool {
         // SAFETY: as in `alloc_unwritten`.
         if unsafe { own.push(entry, fence::light) } == Err(Unsettled) {
             let mut shared = self.shared();
-            assert!(!own.is_open(), "the models never fill a cache");
-            // SAFETY: as above, with the lock.
-            unsafe { own.clear(|entry| shared.depot.push(entry)) };
+            // The models never fill a cache. It is open again after a claim that was dropped.
+            if !own.is_open() {
+                // SAFETY: as above, with the lock.
+                unsafe { own.clear(|entry| shared.depot.push(entry)) };
+            }
         }
+    }
+
+    /// Takes `wanted` entries or none, as a call that wants many does.
+    fn alloc_all(&self, wanted: usize) -> Vec<Entry> {
+        let mut shared = self.shared();
+        self.caches.iter().for_each(Cache::close_to_claim);
+        assert!(fence::heavy());
+        // SAFETY: closed, then a heavy fence, with the lock.
+        let claims: usize = self.caches.iter().map(|cache| unsafe { cache.claim() }).sum();
+        let known = shared.depot.len() + claims;
+        if known < wanted {
+            // SAFETY: claimed, with the lock.
+            shared.reserved = self.caches.iter().map(|cache| unsafe { cache.drop_claim() }).sum();
+            self.note_peak(&mut shared);
+            return Vec::new();
+        }
+        for cache in &self.caches {
+            // SAFETY: as above.
+            unsafe { cache.take_claim(|entry| shared.depot.push(entry)) };
+        }
+        (shared.open, shared.reserved) = (false, 0);
+        assert_eq!(shared.depot.len(), known, "as many as were claimed");
+        let rest = known - wanted;
+        let taken = shared.depot.split_off(rest);
+        self.note_peak(&mut shared);
+        drop(shared);
+        taken.iter().for_each(|entry| self.write_to(*entry));
+        taken
     }
 
     /// Opens the index's own cache again, as its owner does when there is plenty.
@@ -424,5 +454,90 @@ fn peak_that_starts_anew_while_the_owner_is_inside_a_call() {
         // Both are out at once.
         assert!((2..=3).contains(&pool.shared().peak));
         pool.verify(1, 2);
+    });
+}
+
+/// The owner and a call that wants more than there can be.
+fn claim_that_is_dropped(cached: usize, call: fn(&Pool) -> usize) {
+    check(move || {
+        let pool = Pool::new(3, 2, cached);
+        let owner = {
+            let pool = pool.clone();
+            thread::spawn(move || call(&pool))
+        };
+        assert!(pool.alloc_all(4).is_empty());
+        let held = owner.join().unwrap();
+        assert!(pool.caches[0].is_open() && pool.caches[1].is_open());
+        assert!(pool.shared().peak >= held);
+        pool.verify(1, held);
+    });
+}
+
+#[test]
+fn claim_that_is_dropped_during_a_pop() {
+    claim_that_is_dropped(3, |pool| {
+        assert!(pool.alloc(0).is_some() && pool.alloc(0).is_some());
+        2
+    });
+}
+
+#[test]
+fn claim_that_is_dropped_during_a_push() {
+    claim_that_is_dropped(2, |pool| {
+        let entry = pool.alloc(0).unwrap();
+        pool.free(0, entry);
+        assert!(pool.alloc(0).is_some());
+        1
+    });
+}
+
+#[test]
+fn claim_that_is_dropped_while_the_cache_is_empty() {
+    claim_that_is_dropped(0, |pool| {
+        assert!(pool.alloc(0).is_some());
+        1
+    });
+}
+
+#[test]
+fn peak_after_a_claim_that_is_dropped() {
+    check(|| {
+        let pool = Pool::new(3, 2, 3);
+        {
+            let mut shared = pool.shared();
+            shared.peak = 0;
+            // SAFETY: no other thread knows the pool yet.
+            unsafe { pool.reserve_all(&pool.caches[0], &mut shared) };
+        }
+        let owner = {
+            let pool = pool.clone();
+            thread::spawn(move || [pool.alloc(0), pool.alloc(0)])
+        };
+        assert!(pool.alloc_all(4).is_empty());
+        assert_eq!(owner.join().unwrap().iter().flatten().count(), 2);
+        assert_eq!(pool.shared().peak, 2);
+        pool.verify(1, 2);
+    });
+}
+
+#[test]
+fn claim_that_is_taken() {
+    check(|| {
+        let pool = Pool::new(3, 2, 3);
+        let owner = {
+            let pool = pool.clone();
+            thread::spawn(move || {
+                let entry = pool.alloc(0);
+                if let Some(entry) = entry {
+                    pool.free(0, entry);
+                }
+                usize::from(pool.alloc(0).is_some())
+            })
+        };
+        let taken = pool.alloc_all(2);
+        let held = owner.join().unwrap();
+        // The owner is at one of three at a time.
+        assert!(taken.len() == 2 && held == 1);
+        pool.verify(1, 3);
     });
 }
