@@ -291,7 +291,8 @@ typedef struct mempool_backing {
      * none: then create fails with ENOMEM, and so does taking an entry. `alignment` is 16 for the
      * pool's own memory, and the pool's alignment for an entry: a pool without an alignment of its own is
      * content with what `malloc` returns. Memory at another address is given back at once; then create
-     * fails with EINVAL, and taking an entry with ENOMEM. No other process may share the memory.
+     * fails with EINVAL, and taking an entry with ENOMEM. So is a pool's own memory that has a tagged
+     * pointer or ends above 2^48. No other process may share the memory.
      */
     void *(*alloc)(size_t size, size_t alignment, void *context);
     /**
@@ -335,6 +336,8 @@ typedef struct mempool_options {
      * Memory of the caller's to put the pool and all it needs into, or NULL. It must be aligned to
      * 16 bytes and belong to the pool until that is destroyed. The library then makes no heap and
      * no kernel memory call for the pool, except for entries that fall back to the heap and to lock it.
+     * A pool stores addresses in 48 bits: the pointer must have no tag in its upper bits (Arm's MTE,
+     * HWAddressSanitizer), and the buffer must end at 2^48 or below.
      */
     void *buffer;
     /**
@@ -854,7 +857,8 @@ void _r_mempool_destroy(struct r_mempool *rmp);
  * @return the pool, to be destroyed with `mempool_destroy`; NULL with `errno` set
  * @errno EINVAL  NULL, a struct of an unknown size, an unknown flag, a count, size or alignment that
  *                breaks a rule, a buffer too small or badly aligned, a backing without both functions
- *                or that gives badly aligned memory, huge pages asked for with either
+ *                or that gives badly aligned memory, either with a tagged pointer or an end above
+ *                2^48, huge pages asked for with either
  * @errno ENOMEM  the memory can't be had, or not be locked (`RLIMIT_MEMLOCK`), or so many entries not be
  *                counted
  * @errno EPERM   the memory was to be locked, which the process may not
@@ -872,7 +876,8 @@ CMEMPOOL_MUST_USE;
  * @return the ranged pool, to be destroyed with `r_mempool_destroy`; NULL with `errno` set
  * @errno EINVAL  NULL, a struct of an unknown size, an unknown flag or policy, classes or an
  *                alignment that break a rule, a buffer too small or badly aligned, a backing without
- *                both functions or that gives badly aligned memory, huge pages asked for with either
+ *                both functions or that gives badly aligned memory, either with a tagged pointer or
+ *                an end above 2^48, huge pages asked for with either
  * @errno ENOMEM  the memory can't be had, or not be locked (`RLIMIT_MEMLOCK`), or so many entries not be
  *                counted
  * @errno EPERM   the memory was to be locked, which the process may not
@@ -1249,7 +1254,8 @@ void mempool_set_misuse_handler(mempool_misuse_handler handler,
  * @param fallback_to_dynamic_memory  as for `mempool_create`
  * @param will_be_accessed_by_only_one_thread  true: as `MEMPOOL_SINGLE_THREAD`
  * @return the pool, to be destroyed with `mempool_destroy`; NULL with `errno` set
- * @errno EINVAL  a size of 0, no buffer, one that is badly aligned or too small for one entry
+ * @errno EINVAL  a size of 0, no buffer, one that is badly aligned, too small for one entry, has a
+ *                tagged pointer or ends above 2^48
  * @errno ENOMEM  the pool can't be made for want of memory elsewhere
  *
  * Threads and cost: as `mempool_create`.
@@ -1277,7 +1283,7 @@ CMEMPOOL_MUST_USE;
  * @param will_be_accessed_by_only_one_thread  true: as `MEMPOOL_SINGLE_THREAD`
  * @return the ranged pool, to be destroyed with `r_mempool_destroy`; NULL with `errno` set
  * @errno EINVAL  sizes or a count that `r_mempool_create` refuses, no policy, no buffer, one that
- *                is too small or badly aligned
+ *                is too small, badly aligned, has a tagged pointer or ends above 2^48
  * @errno ENOMEM  so much can't be counted, or the pool can't be made for want of memory elsewhere
  *
  * Threads and cost: as `r_mempool_create`.

@@ -47,7 +47,8 @@ fn power_of_two(exponent: usize) -> usize {
 /// @param fallback_to_dynamic_memory  as for `mempool_create`
 /// @param will_be_accessed_by_only_one_thread  true: as `MEMPOOL_SINGLE_THREAD`
 /// @return the pool, to be destroyed with `mempool_destroy`; NULL with `errno` set
-/// @errno EINVAL  a size of 0, no buffer, one that is badly aligned or too small for one entry
+/// @errno EINVAL  a size of 0, no buffer, one that is badly aligned, too small for one entry, has a
+///                tagged pointer or ends above 2^48
 /// @errno ENOMEM  the pool can't be made for want of memory elsewhere
 ///
 /// Threads and cost: as `mempool_create`.
@@ -97,7 +98,7 @@ pub unsafe extern "C" fn mempool_create_from_preallocated_buffer(
 /// @param will_be_accessed_by_only_one_thread  true: as `MEMPOOL_SINGLE_THREAD`
 /// @return the ranged pool, to be destroyed with `r_mempool_destroy`; NULL with `errno` set
 /// @errno EINVAL  sizes or a count that `r_mempool_create` refuses, no policy, no buffer, one that
-///                is too small or badly aligned
+///                is too small, badly aligned, has a tagged pointer or ends above 2^48
 /// @errno ENOMEM  so much can't be counted, or the pool can't be made for want of memory elsewhere
 ///
 /// Threads and cost: as `r_mempool_create`.

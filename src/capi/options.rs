@@ -117,6 +117,8 @@ pub struct mempool_options {
     /// Memory of the caller's to put the pool and all it needs into, or NULL. It must be aligned to
     /// 16 bytes and belong to the pool until that is destroyed. The library then makes no heap and
     /// no kernel memory call for the pool, except for entries that fall back to the heap and to lock it.
+    /// A pool stores addresses in 48 bits: the pointer must have no tag in its upper bits (Arm's MTE,
+    /// HWAddressSanitizer), and the buffer must end at 2^48 or below.
     pub buffer: *mut c_void,
     /// Bytes of the buffer, at least `mempool_buffer_size` of these options; 0 without a buffer.
     pub buffer_size: usize,
@@ -340,7 +342,8 @@ unsafe fn known<T: Options>(options: *const T) -> Result<T, Error> {
 /// @return the pool, to be destroyed with `mempool_destroy`; NULL with `errno` set
 /// @errno EINVAL  NULL, a struct of an unknown size, an unknown flag, a count, size or alignment that
 ///                breaks a rule, a buffer too small or badly aligned, a backing without both functions
-///                or that gives badly aligned memory, huge pages asked for with either
+///                or that gives badly aligned memory, either with a tagged pointer or an end above
+///                2^48, huge pages asked for with either
 /// @errno ENOMEM  the memory can't be had, or not be locked (`RLIMIT_MEMLOCK`), or so many entries not be
 ///                counted
 /// @errno EPERM   the memory was to be locked, which the process may not
@@ -367,7 +370,8 @@ pub unsafe extern "C" fn mempool_create_with(options: *const mempool_options) ->
 /// @return the ranged pool, to be destroyed with `r_mempool_destroy`; NULL with `errno` set
 /// @errno EINVAL  NULL, a struct of an unknown size, an unknown flag or policy, classes or an
 ///                alignment that break a rule, a buffer too small or badly aligned, a backing without
-///                both functions or that gives badly aligned memory, huge pages asked for with either
+///                both functions or that gives badly aligned memory, either with a tagged pointer or
+///                an end above 2^48, huge pages asked for with either
 /// @errno ENOMEM  the memory can't be had, or not be locked (`RLIMIT_MEMLOCK`), or so many entries not be
 ///                counted
 /// @errno EPERM   the memory was to be locked, which the process may not
