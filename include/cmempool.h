@@ -329,7 +329,9 @@ typedef struct mempool_options {
      */
     size_t alignment;
     /**
-     * Shown in reports, or NULL. The first 63 bytes are copied.
+     * Shown in reports, or NULL. The first 63 bytes are copied, or up to three less, so that no part of a
+     * UTF-8 character stays at the end. Lines for people show a question mark in the place of each control
+     * character (C0, DEL, C1) and of each byte that is no UTF-8.
      */
     const char *name;
     /**

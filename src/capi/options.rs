@@ -112,7 +112,9 @@ pub struct mempool_options {
     /// Alignment of every entry in bytes: a power of two up to 4096. 0, or less than 16, means 16,
     /// that of `max_align_t`. It rounds the size of a slot up: see `mempool_create`.
     pub alignment: usize,
-    /// Shown in reports, or NULL. The first 63 bytes are copied.
+    /// Shown in reports, or NULL. The first 63 bytes are copied, or up to three less, so that no part of a
+    /// UTF-8 character stays at the end. Lines for people show a question mark in the place of each control
+    /// character (C0, DEL, C1) and of each byte that is no UTF-8.
     pub name: *const c_char,
     /// Memory of the caller's to put the pool and all it needs into, or NULL. It must be aligned to
     /// 16 bytes and belong to the pool until that is destroyed. The library then makes no heap and
