@@ -1249,6 +1249,9 @@ void mempool_set_misuse_handler(mempool_misuse_handler handler,
  * parentheses around it. The functions themselves, as in `(mempool_create)(1000, 8, false)` and
  * behind their addresses, take the older forms.
  *
+ * With exponents, as there, create fails with EINVAL where the smallest class's is below 4 or another one
+ * is 0: unlike the older form, which makes a smallest class of 16 bytes of any smaller size.
+ *
  * @param buffer       memory of the caller's, aligned to 16 bytes, that belongs to the pool until
  *                     that is destroyed
  * @param buffer_size  its bytes
@@ -1273,19 +1276,21 @@ CMEMPOOL_MUST_USE;
  * Makes a ranged pool in a buffer, with exponents as for the newer form of `r_mempool_create`.
  *
  * `DECLARE_STATIC_RMEMPOOL_BUFFER` declares such a buffer. What `r_mempool_create` says of sizes
- * and counts holds here: a smallest class of less than 2^4 bytes has 2^4.
+ * and counts holds here, except that a smallest class of less than 2^4 bytes is refused.
  *
  * @param buffer       memory of the caller's, aligned to 16 bytes, that belongs to the ranged pool
  *                     until it is destroyed
  * @param buffer_size  its bytes
- * @param smallest_exponent  the smallest class's entries have 2 to the power of this usable bytes
+ * @param smallest_exponent  the smallest class's entries have 2 to the power of this usable bytes; at
+ *                           least 4
  * @param largest_exponent   and the largest class's 2 to the power of that
- * @param count_exponent     the smallest class has 2 to the power of this entries
+ * @param count_exponent     the smallest class has 2 to the power of this entries; at least 1
  * @param policy       what to do when the class that fits is empty
  * @param will_be_accessed_by_only_one_thread  true: as `MEMPOOL_SINGLE_THREAD`
  * @return the ranged pool, to be destroyed with `r_mempool_destroy`; NULL with `errno` set
- * @errno EINVAL  sizes or a count that `r_mempool_create` refuses, no policy, no buffer, one that
- *                is too small, badly aligned, has a tagged pointer or ends above 2^48
+ * @errno EINVAL  a smallest exponent below 4, another one of 0, sizes or a count that
+ *                `r_mempool_create` refuses, no policy, no buffer, one that is too small, badly
+ *                aligned, has a tagged pointer or ends above 2^48
  * @errno ENOMEM  so much can't be counted, or the pool can't be made for want of memory elsewhere
  *
  * Threads and cost: as `r_mempool_create`.
@@ -1401,8 +1406,10 @@ CMEMPOOL_MUST_USE;
     R_MEMPOOL_STATIC_BUFFER(name, (size_t)1 << (smallest_exponent), \
                             (size_t)1 << (largest_exponent), (size_t)1 << (count_exponent))
 
-/* Where no size says 2^e, the largest, which no pool can have. */
-#define CMEMPOOL_POWER_OF_TWO(e) ((e) < 64 ? (size_t)1 << (e) : SIZE_MAX)
+/* 2^e; for an exponent below the least the size 0, which is refused, and for one that no size has room for
+ * the largest size, which no pool can have. */
+#define CMEMPOOL_POWER_OF_TWO(e, least) \
+    ((e) < (least) ? 0 : (e) < 64 ? (size_t)1 << (e) : SIZE_MAX)
 
 static inline CMEMPOOL_MUST_USE mempool *cmempool_create_4(size_t elem_count, size_t elem_size,
                                                            bool fall_back, bool single_thread)
@@ -1422,9 +1429,9 @@ static inline CMEMPOOL_MUST_USE r_mempool *cmempool_r_create_5(size_t smallest_e
                                                                bool single_thread)
 {
     r_mempool_options options = R_MEMPOOL_OPTIONS_INIT;
-    options.smallest_size = CMEMPOOL_POWER_OF_TWO(smallest_exponent);
-    options.largest_size = CMEMPOOL_POWER_OF_TWO(largest_exponent);
-    options.smallest_count = CMEMPOOL_POWER_OF_TWO(count_exponent);
+    options.smallest_size = CMEMPOOL_POWER_OF_TWO(smallest_exponent, 4);
+    options.largest_size = CMEMPOOL_POWER_OF_TWO(largest_exponent, 1);
+    options.smallest_count = CMEMPOOL_POWER_OF_TWO(count_exponent, 1);
     options.policy = policy;
     options.flags = single_thread ? MEMPOOL_SINGLE_THREAD : 0;
     return r_mempool_create_with(&options);
