@@ -69,6 +69,7 @@ static AT_LOAD: extern "C" fn() = {
     extern "C" fn at_load() {
         // Without memory for it: the first create tries again, and says so.
         let _ = prepare();
+        thread_index::prepare();
     }
     at_load
 };
