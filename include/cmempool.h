@@ -22,6 +22,8 @@
  *     stderr, or calls the program's handler (mempool_set_misuse_handler), and aborts.
  *   - All functions may be called from any thread, unless their comment says otherwise, but not from a
  *     signal handler. None is a cancellation point.
+ *   - The shared library is never unloaded, nor is a plugin that links the static one: dlclose returns
+ *     0 and leaves it loaded, for the threads that used a pool.
  *   - A child of fork may use every pool, whatever other threads were doing; what those held, took or
  *     gave back at that moment counts as out there. Not after vfork or a bare clone.
  *   - A filter of system calls (seccomp) that refuses membarrier must be there before the first pool is

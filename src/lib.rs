@@ -35,6 +35,8 @@
 //! | `ranged.rs`     | which class serves a size, and what when it is empty?                |
 //! | `pool/fork.rs`  | what does a fork do to one pool?                                     |
 //! | `forking.rs`    | how does a child of fork get every pool in order?                    |
+//! | `weak.rs`       | does the program have a function of this name?                       |
+//! | `load.rs`       | what is done when the library is loaded?                             |
 //! | `registry.rs`   | which pools exist, and which one holds this address?                 |
 //! | `stats.rs`      | what does a pool tell of how full it is?                             |
 //! | `dump.rs`       | how is a pool shown to a person, or to a program as JSON?            |
@@ -94,6 +96,7 @@ mod forking;
 mod layout;
 mod likely_owner;
 mod line;
+mod load;
 mod lock;
 mod misuse;
 mod pool;
@@ -108,6 +111,7 @@ mod stats;
 mod sync;
 mod thread_index;
 mod watcher;
+mod weak;
 mod zero;
 
 pub use capi::*;

@@ -56,7 +56,7 @@ pub fn prepare() {
     }
     let mut key = 0;
     // SAFETY: `key` is a place for the result; the destructor is a function that stays loaded
-    // (see `forking.rs`).
+    // (see `load.rs`).
     if unsafe { libc::pthread_key_create(&mut key, Some(thread_ends)) } != 0 {
         return;
     }

@@ -72,6 +72,8 @@ static const char *const infallible[] = {
     "__asan_poison_memory_region",
     "__asan_unpoison_memory_region", "__lsan_register_root_region",
     "__lsan_unregister_root_region",
+    /* At load: if they fail, all is well until a module that holds the library is closed. */
+    "dladdr1", "dlsym",
     /* Of reports: a stream that fails is its owner's to find. */
     "fprintf", "fputc", "fputs", "fwrite",
 };
