@@ -550,7 +550,8 @@ typedef struct mempool_misuse {
      */
     const void *pool;
     /**
-     * The pool's name; "" without a name or a pool.
+     * The pool's name; "" without a name or a pool. Control characters in it are as they were given; in
+     * `text` they are question marks.
      */
     const char *pool_name;
     /**
