@@ -22,6 +22,8 @@
  *     stderr, or calls the program's handler (mempool_set_misuse_handler), and aborts.
  *   - All functions may be called from any thread, unless their comment says otherwise, but not from a
  *     signal handler. None is a cancellation point.
+ *   - The shared library is never unloaded, nor is a plugin that links the static one: dlclose returns
+ *     0 and leaves it loaded, for the threads that used a pool.
  *   - A child of fork may use every pool, whatever other threads were doing; what those held, took or
  *     gave back at that moment counts as out there. Not after vfork or a bare clone.
  *   - A filter of system calls (seccomp) that refuses membarrier must be there before the first pool is
@@ -232,7 +234,7 @@ typedef enum mempool_misuse_kind {
      */
     MEMPOOL_MISUSE_WRONG_POOL = 6,
     /**
-     * What was destroyed is no live pool of that sort.
+     * What was destroyed, or asked about, is no live pool of that sort.
      */
     MEMPOOL_MISUSE_NOT_A_POOL = 7,
     /**
@@ -252,6 +254,10 @@ typedef enum mempool_misuse_kind {
      * kind after which the program goes on.
      */
     MEMPOOL_MISUSE_LEAK = 11,
+    /**
+     * An entry that was freed was given to a function that needs a live one and is no free.
+     */
+    MEMPOOL_MISUSE_USE_AFTER_FREE = 12,
 } mempool_misuse_kind;
 
 /**
@@ -291,7 +297,8 @@ typedef struct mempool_backing {
      * none: then create fails with ENOMEM, and so does taking an entry. `alignment` is 16 for the
      * pool's own memory, and the pool's alignment for an entry: a pool without an alignment of its own is
      * content with what `malloc` returns. Memory at another address is given back at once; then create
-     * fails with EINVAL, and taking an entry with ENOMEM. No other process may share the memory.
+     * fails with EINVAL, and taking an entry with ENOMEM. So is a pool's own memory that has a tagged
+     * pointer or ends above 2^48. No other process may share the memory.
      */
     void *(*alloc)(size_t size, size_t alignment, void *context);
     /**
@@ -328,13 +335,17 @@ typedef struct mempool_options {
      */
     size_t alignment;
     /**
-     * Shown in reports, or NULL. The first 63 bytes are copied.
+     * Shown in reports, or NULL. The first 63 bytes are copied, or up to three less, so that no part of a
+     * UTF-8 character stays at the end. Lines for people show a question mark in the place of each control
+     * character (C0, DEL, C1) and of each byte that is no UTF-8.
      */
     const char *name;
     /**
      * Memory of the caller's to put the pool and all it needs into, or NULL. It must be aligned to
      * 16 bytes and belong to the pool until that is destroyed. The library then makes no heap and
      * no kernel memory call for the pool, except for entries that fall back to the heap and to lock it.
+     * A pool stores addresses in 48 bits: the pointer must have no tag in its upper bits (Arm's MTE,
+     * HWAddressSanitizer), and the buffer must end at 2^48 or below.
      */
     void *buffer;
     /**
@@ -483,8 +494,9 @@ typedef struct mempool_stats {
      */
     size_t dynamic_peak;
     /**
-     * Calls that the pool or class should have served and had no entry for, since create or the
-     * last `mempool_reset_peak`: a larger class, the heap or nobody served them.
+     * Calls that the pool or class should have served and had no entry for, since create: a larger
+     * class, the heap or nobody served them. One that wanted many entries at once counts once. A realloc
+     * that should have moved an entry to this class, and left it where it is, counts too.
      */
     uint64_t exhausted;
     /**
@@ -543,7 +555,8 @@ typedef struct mempool_misuse {
      */
     const void *pool;
     /**
-     * The pool's name; "" without a name or a pool.
+     * The pool's name; "" without a name or a pool. Control characters in it are as they were given; in
+     * `text` they are question marks.
      */
     const char *pool_name;
     /**
@@ -854,7 +867,8 @@ void _r_mempool_destroy(struct r_mempool *rmp);
  * @return the pool, to be destroyed with `mempool_destroy`; NULL with `errno` set
  * @errno EINVAL  NULL, a struct of an unknown size, an unknown flag, a count, size or alignment that
  *                breaks a rule, a buffer too small or badly aligned, a backing without both functions
- *                or that gives badly aligned memory, huge pages asked for with either
+ *                or that gives badly aligned memory, either with a tagged pointer or an end above
+ *                2^48, huge pages asked for with either
  * @errno ENOMEM  the memory can't be had, or not be locked (`RLIMIT_MEMLOCK`), or so many entries not be
  *                counted
  * @errno EPERM   the memory was to be locked, which the process may not
@@ -872,7 +886,8 @@ CMEMPOOL_MUST_USE;
  * @return the ranged pool, to be destroyed with `r_mempool_destroy`; NULL with `errno` set
  * @errno EINVAL  NULL, a struct of an unknown size, an unknown flag or policy, classes or an
  *                alignment that break a rule, a buffer too small or badly aligned, a backing without
- *                both functions or that gives badly aligned memory, huge pages asked for with either
+ *                both functions or that gives badly aligned memory, either with a tagged pointer or
+ *                an end above 2^48, huge pages asked for with either
  * @errno ENOMEM  the memory can't be had, or not be locked (`RLIMIT_MEMLOCK`), or so many entries not be
  *                counted
  * @errno EPERM   the memory was to be locked, which the process may not
@@ -1006,13 +1021,12 @@ void r_mempool_reset(struct r_mempool *rmp);
  * @param mp     a live pool
  * @param stats  filled in; its `struct_size` must be set
  * @return whether it was; else `errno` is set, and nothing changes
- * @errno EINVAL  `mp` or `stats` is NULL, or `struct_size` is less than the struct's first version had
+ * @errno EINVAL  `mp` or `stats` is NULL, or `struct_size` is that of no version this library knows
  *
  * Threads: safe. Cost: O(caches), at most 64, with the pool's lock. The figures cost allocs and
  * frees nothing, but for each alloc that makes a new high-water mark: it takes the pool's lock.
  */
-bool mempool_get_stats(const struct mempool *mp,
-                       struct mempool_stats *stats);
+bool mempool_get_stats(const struct mempool *mp, struct mempool_stats *stats);
 
 /**
  * How many classes a ranged pool has. 0 for NULL.
@@ -1039,8 +1053,8 @@ size_t r_mempool_class_count(const struct r_mempool *rmp);
 bool r_mempool_get_stats(const struct r_mempool *rmp, size_t index, struct mempool_stats *stats);
 
 /**
- * Starts a pool's high-water marks anew, from what is out now, and its counts of exhausted and
- * failed calls from 0. NULL does nothing.
+ * Starts a pool's high-water marks anew, from what is out now. The counts of exhausted and failed calls
+ * go on: they only grow. NULL does nothing.
  *
  * Threads: safe. A call that is under way in another thread counts on either side of it. Cost:
  * O(caches), at most 64, with the pool's lock; threads fill their caches anew.
@@ -1242,6 +1256,9 @@ void mempool_set_misuse_handler(mempool_misuse_handler handler,
  * parentheses around it. The functions themselves, as in `(mempool_create)(1000, 8, false)` and
  * behind their addresses, take the older forms.
  *
+ * With exponents, as there, create fails with EINVAL where the smallest class's is below 4 or another one
+ * is 0: unlike the older form, which makes a smallest class of 16 bytes of any smaller size.
+ *
  * @param buffer       memory of the caller's, aligned to 16 bytes, that belongs to the pool until
  *                     that is destroyed
  * @param buffer_size  its bytes
@@ -1249,7 +1266,8 @@ void mempool_set_misuse_handler(mempool_misuse_handler handler,
  * @param fallback_to_dynamic_memory  as for `mempool_create`
  * @param will_be_accessed_by_only_one_thread  true: as `MEMPOOL_SINGLE_THREAD`
  * @return the pool, to be destroyed with `mempool_destroy`; NULL with `errno` set
- * @errno EINVAL  a size of 0, no buffer, one that is badly aligned or too small for one entry
+ * @errno EINVAL  a size of 0, no buffer, one that is badly aligned, too small for one entry, has a
+ *                tagged pointer or ends above 2^48
  * @errno ENOMEM  the pool can't be made for want of memory elsewhere
  *
  * Threads and cost: as `mempool_create`.
@@ -1265,19 +1283,21 @@ CMEMPOOL_MUST_USE;
  * Makes a ranged pool in a buffer, with exponents as for the newer form of `r_mempool_create`.
  *
  * `DECLARE_STATIC_RMEMPOOL_BUFFER` declares such a buffer. What `r_mempool_create` says of sizes
- * and counts holds here: a smallest class of less than 2^4 bytes has 2^4.
+ * and counts holds here, except that a smallest class of less than 2^4 bytes is refused.
  *
  * @param buffer       memory of the caller's, aligned to 16 bytes, that belongs to the ranged pool
  *                     until it is destroyed
  * @param buffer_size  its bytes
- * @param smallest_exponent  the smallest class's entries have 2 to the power of this usable bytes
+ * @param smallest_exponent  the smallest class's entries have 2 to the power of this usable bytes; at
+ *                           least 4
  * @param largest_exponent   and the largest class's 2 to the power of that
- * @param count_exponent     the smallest class has 2 to the power of this entries
+ * @param count_exponent     the smallest class has 2 to the power of this entries; at least 1
  * @param policy       what to do when the class that fits is empty
  * @param will_be_accessed_by_only_one_thread  true: as `MEMPOOL_SINGLE_THREAD`
  * @return the ranged pool, to be destroyed with `r_mempool_destroy`; NULL with `errno` set
- * @errno EINVAL  sizes or a count that `r_mempool_create` refuses, no policy, no buffer, one that
- *                is too small or badly aligned
+ * @errno EINVAL  a smallest exponent below 4, another one of 0, sizes or a count that
+ *                `r_mempool_create` refuses, no policy, no buffer, one that is too small, badly
+ *                aligned, has a tagged pointer or ends above 2^48
  * @errno ENOMEM  so much can't be counted, or the pool can't be made for want of memory elsewhere
  *
  * Threads and cost: as `r_mempool_create`.
@@ -1393,8 +1413,10 @@ CMEMPOOL_MUST_USE;
     R_MEMPOOL_STATIC_BUFFER(name, (size_t)1 << (smallest_exponent), \
                             (size_t)1 << (largest_exponent), (size_t)1 << (count_exponent))
 
-/* Where no size says 2^e, the largest, which no pool can have. */
-#define CMEMPOOL_POWER_OF_TWO(e) ((e) < 64 ? (size_t)1 << (e) : SIZE_MAX)
+/* 2^e; for an exponent below the least the size 0, which is refused, and for one that no size has room for
+ * the largest size, which no pool can have. */
+#define CMEMPOOL_POWER_OF_TWO(e, least) \
+    ((e) < (least) ? 0 : (e) < 64 ? (size_t)1 << (e) : SIZE_MAX)
 
 static inline CMEMPOOL_MUST_USE mempool *cmempool_create_4(size_t elem_count, size_t elem_size,
                                                            bool fall_back, bool single_thread)
@@ -1414,9 +1436,9 @@ static inline CMEMPOOL_MUST_USE r_mempool *cmempool_r_create_5(size_t smallest_e
                                                                bool single_thread)
 {
     r_mempool_options options = R_MEMPOOL_OPTIONS_INIT;
-    options.smallest_size = CMEMPOOL_POWER_OF_TWO(smallest_exponent);
-    options.largest_size = CMEMPOOL_POWER_OF_TWO(largest_exponent);
-    options.smallest_count = CMEMPOOL_POWER_OF_TWO(count_exponent);
+    options.smallest_size = CMEMPOOL_POWER_OF_TWO(smallest_exponent, 4);
+    options.largest_size = CMEMPOOL_POWER_OF_TWO(largest_exponent, 1);
+    options.smallest_count = CMEMPOOL_POWER_OF_TWO(count_exponent, 1);
     options.policy = policy;
     options.flags = single_thread ? MEMPOOL_SINGLE_THREAD : 0;
     return r_mempool_create_with(&options);

@@ -33,7 +33,8 @@ pub struct mempool_backing {
     /// none: then create fails with ENOMEM, and so does taking an entry. `alignment` is 16 for the
     /// pool's own memory, and the pool's alignment for an entry: a pool without an alignment of its own is
     /// content with what `malloc` returns. Memory at another address is given back at once; then create
-    /// fails with EINVAL, and taking an entry with ENOMEM. No other process may share the memory.
+    /// fails with EINVAL, and taking an entry with ENOMEM. So is a pool's own memory that has a tagged
+    /// pointer or ends above 2^48. No other process may share the memory.
     pub alloc: Option<
         unsafe extern "C" fn(size: usize, alignment: usize, context: *mut c_void) -> *mut c_void,
     >,

@@ -12,6 +12,8 @@ use crate::depot::DEPOT_SLACK;
 use crate::error::Error;
 use crate::forking;
 use crate::layout::{CLASS_RESERVE, Cursor, Layout, REGION_RESERVE};
+
+use crate::line::cut;
 use crate::misuse::{Call, DESTROY, Kind, Misuse};
 use crate::pool::{Pool, Traits};
 use crate::ranged::SizeTable;
@@ -189,9 +191,9 @@ impl Collection {
             name_len: 0,
         };
         if let Some(name) = request.name {
-            let bytes = name.to_bytes();
-            collection.name_len = bytes.len().min(NAME_MAX);
-            collection.name[..collection.name_len].copy_from_slice(&bytes[..collection.name_len]);
+            let bytes = cut(name.to_bytes(), NAME_MAX);
+            collection.name_len = bytes.len();
+            collection.name[..bytes.len()].copy_from_slice(bytes);
         }
         // SAFETY: the cursor dealt this room to the collection and its pools alone.
         unsafe {

@@ -11,6 +11,7 @@ use libc::FILE;
 
 use crate::cancellation;
 use crate::collection::{Collection, NAME_MAX, Policy};
+use crate::line::{character, printable};
 use crate::region;
 use crate::registry;
 use crate::stats::mempool_stats;
@@ -129,8 +130,9 @@ fn write_head(head: &Head, out: Stream) {
     out.text(if head.is_ranged() { c"ranged pool" } else { c"pool" });
     if head.name_len > 0 {
         out.text(c" \"");
-        // A name must not break the line.
-        head.name().iter().for_each(|&byte| out.byte(if byte < b' ' { b'?' } else { byte }));
+        for character in printable(head.name()) {
+            character.iter().for_each(|&byte| out.byte(byte));
+        }
         out.text(c"\"");
     }
     let (bytes, unit) = scaled(head.bytes);
@@ -259,11 +261,6 @@ fn write_json_head(head: &Head, out: Stream) {
             head.bytes,
         );
     }
-}
-
-/// Bytes of the UTF-8 character that the text starts with; 0 if it starts with none.
-fn character(text: &[u8]) -> usize {
-    (1..=text.len().min(4)).find(|&len| core::str::from_utf8(&text[..len]).is_ok()).unwrap_or(0)
 }
 
 fn write_json_class(class: &mempool_stats, follows: bool, out: Stream) {

@@ -46,12 +46,12 @@ use crate::thread_index;
 static REGISTERED: AtomicBool = AtomicBool::new(false);
 
 /// Has fork call the handlers. Every create function calls this first; most likely it was done when
-/// the library was loaded.
+/// the library was loaded (`load.rs`).
 pub fn prepare() -> Result<(), Error> {
     // Relaxed: nothing is published with it. Whoever swaps first registers; once is enough, and twice
     // would have a fork wait for itself.
     if !REGISTERED.load(Ordering::Relaxed) && !REGISTERED.swap(true, Ordering::Relaxed) {
-        // SAFETY: functions that stay loaded (the shared library is never unloaded).
+        // SAFETY: functions that stay loaded (see `load.rs`).
         let result = unsafe { libc::pthread_atfork(Some(before), Some(parent), Some(child)) };
         if result != 0 {
             REGISTERED.store(false, Ordering::Relaxed);
@@ -60,18 +60,6 @@ pub fn prepare() -> Result<(), Error> {
     }
     Ok(())
 }
-
-// Handlers for `before` run in the reverse order of their registration, the others in its order.
-// Registered at load, ours run next to the fork itself, and those of the program may use pools.
-#[used]
-#[unsafe(link_section = ".init_array.00101")]
-static AT_LOAD: extern "C" fn() = {
-    extern "C" fn at_load() {
-        // Without memory for it: the first create tries again, and says so.
-        let _ = prepare();
-    }
-    at_load
-};
 
 unsafe extern "C" fn before() {
     if is_ending() {

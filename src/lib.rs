@@ -36,6 +36,8 @@
 //! | `ranged.rs`     | which class serves a size, and what when it is empty?                |
 //! | `pool/fork.rs`  | what does a fork do to one pool?                                     |
 //! | `forking.rs`    | how does a child of fork get every pool in order?                    |
+//! | `weak.rs`       | does the program have a function of this name?                       |
+//! | `load.rs`       | what is done when the library is loaded?                             |
 //! | `registry.rs`   | which pools exist, and which one holds this address?                 |
 //! | `registry/tree.rs` | which live pool has this handle?                                  |
 //! | `registry/former.rs` | where were pools that are destroyed?                            |
@@ -98,6 +100,7 @@ mod forking;
 mod layout;
 mod likely_owner;
 mod line;
+mod load;
 mod lock;
 mod misuse;
 mod pool;
@@ -112,6 +115,7 @@ mod stats;
 mod sync;
 mod thread_index;
 mod watcher;
+mod weak;
 mod zero;
 
 pub use capi::*;

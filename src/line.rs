@@ -21,13 +21,15 @@ impl Line {
         line
     }
 
-    /// Appends text. A name must not break the line: control characters become question marks.
+    /// Appends text as [`printable`] has it. A character that does not fit ends it.
     #[inline(never)] // called often, and in no hurry
     pub fn text(&mut self, text: &[u8]) {
-        // One byte stays free for the line's end.
-        for &byte in text.iter().take(ROOM - 1 - self.len) {
-            self.bytes[self.len] = if byte < b' ' { b'?' } else { byte };
-            self.len += 1;
+        for character in printable(text) {
+            // One byte stays free for the line's end.
+            let end = self.len + character.len();
+            let Some(room) = self.bytes[..ROOM - 1].get_mut(self.len..end) else { return };
+            room.copy_from_slice(character);
+            self.len = end;
         }
     }
 
@@ -89,6 +91,35 @@ impl Line {
     }
 }
 
+/// The characters of a text, with a question mark in the place of each that a terminal obeys (C0, DEL and
+/// C1), and of each byte that is no UTF-8.
+pub fn printable(mut rest: &[u8]) -> impl Iterator<Item = &[u8]> {
+    core::iter::from_fn(move || {
+        let len = character(rest);
+        let (first, others) = rest.split_at_checked(len.max(1))?;
+        rest = others;
+        Some(match first {
+            _ if len == 0 => b"?",
+            [..b' ' | 0x7F] | [0xC2, 0x80..=0x9F] => b"?",
+            _ => first,
+        })
+    })
+}
+
+/// Bytes of the UTF-8 character that the text starts with; 0 if it starts with none.
+#[inline(never)] // as `text`
+pub fn character(text: &[u8]) -> usize {
+    (1..=text.len().min(4)).find(|&len| core::str::from_utf8(&text[..len]).is_ok()).unwrap_or(0)
+}
+
+/// The first `limit` bytes of a text, less those of a character that does not end there.
+pub fn cut(text: &[u8], limit: usize) -> &[u8] {
+    let end = limit.min(text.len());
+    let goes_on = |at: &usize| at + character(&text[*at..]) > end;
+    let start = (end.saturating_sub(3)..end).find(goes_on);
+    &text[..start.unwrap_or(end)]
+}
+
 /// Has `write` write all of it: it says how much it wrote, or with which `errno` it failed. Goes on after
 /// a part and after a signal, not for ever. What can't be written is lost: nothing can be done about it.
 fn write_all(mut bytes: &[u8], mut write: impl FnMut(&[u8]) -> Result<usize, i32>) {
@@ -116,6 +147,35 @@ mod tests {
         assert_eq!(line.as_str().len(), ROOM - 1);
         assert!(!line.as_str().contains('\n'));
         assert_eq!(line.bytes[ROOM - 1], 0);
+    }
+
+    #[test]
+    fn a_line_ends_with_a_whole_character() {
+        for before in ROOM - 6..ROOM {
+            for letter in ["x", "ä", "€", "🐟"] {
+                let mut line = Line { bytes: [0; ROOM], len: 0 };
+                line.text(&vec![b'-'; before]);
+                line.text(letter.as_bytes());
+                let fits = before + letter.len() < ROOM;
+                assert_eq!(line.as_str().ends_with(letter), fits);
+                assert_eq!(line.len, if fits { before + letter.len() } else { before });
+                assert_eq!(line.bytes[ROOM - 1], 0);
+            }
+        }
+    }
+
+    #[test]
+    fn cuts() {
+        assert_eq!(cut("a🐟".as_bytes(), 5), "a🐟".as_bytes());
+        for limit in 1..5 {
+            assert_eq!(cut("a🐟".as_bytes(), limit), b"a");
+        }
+        assert_eq!(cut("ä€".as_bytes(), 2), "ä".as_bytes());
+        assert_eq!(cut("ä€".as_bytes(), 1), b"");
+        assert_eq!(cut(b"ab", 0), b"");
+        assert_eq!(cut(b"", 0), b"");
+        assert_eq!(cut(&[0x80; 9], 6), [0x80; 6]);
+        assert_eq!(cut(b"a\xE2\x82b", 3), b"a\xE2\x82");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use core::ptr::{self, NonNull};
 
 use crate::backing::{self, Backing};
 use crate::error::Error;
-use crate::slot::{MIN_ALIGN, OWNER_ALIGN};
+use crate::slot::{ADDRESS_END, MIN_ALIGN, OWNER_ALIGN};
 use crate::watcher;
 
 const HUGE_PAGE: usize = 2 << 20;
@@ -41,7 +41,7 @@ pub struct Wish {
 /// The memory of a pool or of a collection of pools.
 ///
 /// Invariant: `base..base + len` is readable, writable and used by this region alone until
-/// [`release`](Region::release).
+/// [`release`](Region::release). It ends at [`ADDRESS_END`] or below.
 pub struct Region {
     base: NonNull<u8>,
     len: usize,
@@ -80,7 +80,7 @@ impl Region {
             Self::map_guarded(len, wish)
         } else if len < page_size() && !wish.locked {
             // Locked pages are never the heap's: whoever unlocks one does so for all that is in it.
-            Self::from_heap(len)
+            Self::from_heap(len, wish)
         } else {
             Self::map(len, wish)
         }
@@ -110,12 +110,20 @@ impl Region {
     /// # Safety
     /// The buffer is `len` bytes that nobody else uses until the region is released.
     pub unsafe fn of_caller(base: NonNull<u8>, len: usize, wish: Wish) -> Result<Self, Error> {
+        if !is_addressable(base, len) {
+            return Err(Error::Invalid);
+        }
         Self::new(base, len, Source::Caller).begin(wish, None)
     }
 
     /// `len` bytes by the caller's functions, whatever they contain.
     pub fn of_backing(backing: &Backing, len: usize, wish: Wish) -> Result<Self, Error> {
         let base = backing::obtain(Some(backing), len, MIN_ALIGN)?;
+        if !is_addressable(base, len) {
+            // SAFETY: it was obtained just now, and nobody uses it.
+            unsafe { backing::give_back(Some(backing), base, len) };
+            return Err(Error::Invalid);
+        }
         Self::new(base, len, Source::Backed).begin(wish, Some(backing))
     }
 
@@ -192,8 +200,14 @@ impl Region {
         matches!(self.source, Source::Mapped | Source::Guarded)
     }
 
-    fn from_heap(len: usize) -> Result<Self, Error> {
+    fn from_heap(len: usize, wish: Wish) -> Result<Self, Error> {
         let base = backing::obtain(None, len, OWNER_ALIGN)?;
+        if !is_addressable(base, len) {
+            // A heap that tags its pointers. The kernel does not.
+            // SAFETY: it was obtained just now, and nobody uses it.
+            unsafe { backing::give_back(None, base, len) };
+            return Self::map(len, wish);
+        }
         // SAFETY: the memory is new and `len` bytes long.
         unsafe { base.write_bytes(0, len) };
         Ok(Self::new(base, len, Source::Heap))
@@ -301,6 +315,11 @@ impl Region {
             }
         }
     }
+}
+
+/// Whether a word can hold every address of these bytes: no tag, and no end above [`ADDRESS_END`].
+fn is_addressable(base: NonNull<u8>, len: usize) -> bool {
+    (base.as_ptr() as usize).checked_add(len).is_some_and(|end| end <= ADDRESS_END)
 }
 
 fn errno() -> i32 {

@@ -59,7 +59,8 @@ pub struct mempool_misuse {
     /// The pool, a `mempool *` or `r_mempool *` as its create function returned it; NULL if there is
     /// none to blame. After `MEMPOOL_MISUSE_POOL_DESTROYED` a number, no more.
     pub pool: *const c_void,
-    /// The pool's name; "" without a name or a pool.
+    /// The pool's name; "" without a name or a pool. Control characters in it are as they were given; in
+    /// `text` they are question marks.
     pub pool_name: *const c_char,
     /// Usable bytes of the pool's entries, in a ranged pool of the class's; 0 where none is to blame.
     pub entry_size: usize,

@@ -6,7 +6,7 @@
 use core::ffi::{CStr, c_char};
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use crate::line::Line;
+use crate::line::{Line, cut};
 
 const VARIABLE: &CStr = c"CMEMPOOL_OPTIONS";
 
@@ -92,7 +92,7 @@ fn unknown(word: &[u8]) -> Line {
     line.text(VARIABLE.to_bytes());
     line.text(b" ignores \"");
     // What is known stays in the line.
-    line.text(&word[..word.len().min(64)]);
+    line.text(cut(word, 64));
     line.text(b"\"; it knows ");
     for (i, (known, _)) in WORDS.iter().enumerate() {
         line.text(if i == 0 { b"" } else { b", " });

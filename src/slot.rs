@@ -20,6 +20,9 @@ use crate::secret::keyed;
 /// Pools lie at multiples of this, in bytes.
 pub const OWNER_ALIGN: usize = 128;
 
+/// The first address that no pool, and nothing in it, may reach: a word has no room for it.
+pub const ADDRESS_END: usize = 1 << 48;
+
 /// Bytes in front of a payload that say who owns it.
 pub const WORD: usize = size_of::<usize>();
 
@@ -27,7 +30,7 @@ pub const WORD: usize = size_of::<usize>();
 pub const MIN_ALIGN: usize = align_of::<libc::max_align_t>();
 
 /// The bits of a decoded word in which there is no address.
-const STATE_BITS: usize = 0xFFFF << 48 | (OWNER_ALIGN - 1);
+const STATE_BITS: usize = !(ADDRESS_END - 1) | (OWNER_ALIGN - 1);
 
 static_assertions::const_assert_eq!(WORD, 8);
 static_assertions::const_assert_eq!(MIN_ALIGN, 16);

@@ -4,9 +4,10 @@
 //! next thread with that index inherits its caches. What a thread keeps is not the index but its
 //! cache's distance from the first, so that finding a cache is one addition.
 //!
-//! A key of thread-specific data tells that a thread ends. If its first call comes in the very last
-//! round of such data's destructors, it does not: so each index has a robust mutex that its owner holds,
-//! and of which the kernel says when the owner is dead. Who claims an index looks there for one.
+//! A key of thread-specific data tells that a thread ends. It does not if the thread's first call comes in
+//! the very last round of such data's destructors, and it is not used where that would call the heap. So
+//! each index has a robust mutex that its owner holds, and the kernel marks the mutex of an owner that is
+//! dead. A thread that claims an index looks for such a mutex first.
 
 use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_void};
@@ -33,6 +34,10 @@ static_assertions::const_assert_eq!(MAX_THREADS, u64::BITS as usize);
 /// The key whose destructor gives an index back, plus one; 0 while there is none.
 static KEY: AtomicU32 = AtomicU32::new(0);
 
+/// So many keys, the first, have room for a value in each thread. For others, glibc calls the heap when a
+/// thread sets its first, and a pool in a caller's buffer must not.
+const KEYS_WITH_ROOM: u32 = 32;
+
 /// The distance of the calling thread's cache, or a number above all distances.
 ///
 /// Two loads: thread-local data of the initial-exec model, which an executable's linker turns into
@@ -42,8 +47,8 @@ pub fn distance() -> usize {
     local::get()
 }
 
-/// Sets up what gives indices back. Every create function calls this first: early, so that the
-/// key is one of the few that need no memory of their own per thread.
+/// Sets up what gives indices back. Every create function calls this first; most likely it was done when
+/// the library was loaded, early enough for a key with room.
 pub fn prepare() {
     // Acquire pairs with the Release below: the key exists.
     if KEY.load(Ordering::Acquire) != 0 {
@@ -51,7 +56,7 @@ pub fn prepare() {
     }
     let mut key = 0;
     // SAFETY: `key` is a place for the result; the destructor is a function that stays loaded
-    // (the shared library is never unloaded).
+    // (see `load.rs`).
     if unsafe { libc::pthread_key_create(&mut key, Some(thread_ends)) } != 0 {
         return;
     }
@@ -70,19 +75,32 @@ pub fn claim() -> bool {
     if local::get() < ENDED {
         return true;
     }
-    // Acquire: see `prepare`.
-    let key = KEY.load(Ordering::Acquire);
-    if local::get() == ENDED || key == 0 {
+    if local::get() == ENDED {
         return false;
     }
     let Some(index) = inherit().or_else(take_bit_and_hold) else { return false };
-    // SAFETY: the key exists. The value says no more than that the destructor is to run.
-    if unsafe { libc::pthread_setspecific(key - 1, ptr::without_provenance(index + 1)) } != 0 {
+    if !comes_back(index) {
         give_back(index);
         return false;
     }
     local::set(index * CACHE_DISTANCE);
     true
+}
+
+/// Has the index, which the calling thread holds, come back when the thread ends. False if nothing would
+/// give it back.
+fn comes_back(index: usize) -> bool {
+    // Acquire: see `prepare`.
+    match KEY.load(Ordering::Acquire) {
+        key @ 1..=KEYS_WITH_ROOM => {
+            let value = ptr::without_provenance(index + 1);
+            // SAFETY: the key exists. The value says no more than that the destructor is to run.
+            unsafe { libc::pthread_setspecific(key - 1, value) == 0 }
+        }
+        // Without a key, its mutex will do: whoever claims one next finds that the owner is dead.
+        // Relaxed: the thread has the bit, or has seen it.
+        _ => LIVES[index].ready.load(Ordering::Relaxed),
+    }
 }
 
 /// An index of a thread that died without giving it back, if that is lower than the lowest free one.

@@ -9,14 +9,24 @@ use super::{
 };
 use crate::collection::Collection;
 use crate::error::Error;
-use crate::layout::largest_count;
+use crate::layout::{SMALLEST_CLASS, largest_count};
 
 fn flag(value: u64, set: bool) -> u64 {
     if set { value } else { 0 }
 }
 
-/// 2 to the power of `exponent`; where no size says that, the largest, which no pool can have.
-fn power_of_two(exponent: usize) -> usize {
+/// As in the original's newer release.
+const LEAST_SMALLEST_EXPONENT: usize = 4;
+const LEAST_EXPONENT: usize = 1;
+
+static_assertions::const_assert_eq!(SMALLEST_CLASS, 1 << LEAST_SMALLEST_EXPONENT);
+
+/// 2 to the power of `exponent`; for one below `least` 0, which is refused, and for one that no size has room
+/// for the largest size, which no pool can have.
+fn power_of_two(exponent: usize, least: usize) -> usize {
+    if exponent < least {
+        return 0;
+    }
     u32::try_from(exponent).ok().and_then(|e| 1_usize.checked_shl(e)).unwrap_or(usize::MAX)
 }
 
@@ -40,6 +50,9 @@ fn power_of_two(exponent: usize) -> usize {
 /// parentheses around it. The functions themselves, as in `(mempool_create)(1000, 8, false)` and
 /// behind their addresses, take the older forms.
 ///
+/// With exponents, as there, create fails with EINVAL where the smallest class's is below 4 or another one
+/// is 0: unlike the older form, which makes a smallest class of 16 bytes of any smaller size.
+///
 /// @param buffer       memory of the caller's, aligned to 16 bytes, that belongs to the pool until
 ///                     that is destroyed
 /// @param buffer_size  its bytes
@@ -47,7 +60,8 @@ fn power_of_two(exponent: usize) -> usize {
 /// @param fallback_to_dynamic_memory  as for `mempool_create`
 /// @param will_be_accessed_by_only_one_thread  true: as `MEMPOOL_SINGLE_THREAD`
 /// @return the pool, to be destroyed with `mempool_destroy`; NULL with `errno` set
-/// @errno EINVAL  a size of 0, no buffer, one that is badly aligned or too small for one entry
+/// @errno EINVAL  a size of 0, no buffer, one that is badly aligned, too small for one entry, has a
+///                tagged pointer or ends above 2^48
 /// @errno ENOMEM  the pool can't be made for want of memory elsewhere
 ///
 /// Threads and cost: as `mempool_create`.
@@ -85,19 +99,21 @@ pub unsafe extern "C" fn mempool_create_from_preallocated_buffer(
 /// Makes a ranged pool in a buffer, with exponents as for the newer form of `r_mempool_create`.
 ///
 /// `DECLARE_STATIC_RMEMPOOL_BUFFER` declares such a buffer. What `r_mempool_create` says of sizes
-/// and counts holds here: a smallest class of less than 2^4 bytes has 2^4.
+/// and counts holds here, except that a smallest class of less than 2^4 bytes is refused.
 ///
 /// @param buffer       memory of the caller's, aligned to 16 bytes, that belongs to the ranged pool
 ///                     until it is destroyed
 /// @param buffer_size  its bytes
-/// @param smallest_exponent  the smallest class's entries have 2 to the power of this usable bytes
+/// @param smallest_exponent  the smallest class's entries have 2 to the power of this usable bytes; at
+///                           least 4
 /// @param largest_exponent   and the largest class's 2 to the power of that
-/// @param count_exponent     the smallest class has 2 to the power of this entries
+/// @param count_exponent     the smallest class has 2 to the power of this entries; at least 1
 /// @param policy       what to do when the class that fits is empty
 /// @param will_be_accessed_by_only_one_thread  true: as `MEMPOOL_SINGLE_THREAD`
 /// @return the ranged pool, to be destroyed with `r_mempool_destroy`; NULL with `errno` set
-/// @errno EINVAL  sizes or a count that `r_mempool_create` refuses, no policy, no buffer, one that
-///                is too small or badly aligned
+/// @errno EINVAL  a smallest exponent below 4, another one of 0, sizes or a count that
+///                `r_mempool_create` refuses, no policy, no buffer, one that is too small, badly
+///                aligned, has a tagged pointer or ends above 2^48
 /// @errno ENOMEM  so much can't be counted, or the pool can't be made for want of memory elsewhere
 ///
 /// Threads and cost: as `r_mempool_create`.
@@ -118,9 +134,9 @@ pub unsafe extern "C" fn r_mempool_create_from_preallocated_buffer(
 ) -> *mut r_mempool {
     let options = r_mempool_options {
         struct_size: size_of::<r_mempool_options>(),
-        smallest_size: power_of_two(smallest_exponent),
-        largest_size: power_of_two(largest_exponent),
-        smallest_count: power_of_two(count_exponent),
+        smallest_size: power_of_two(smallest_exponent, LEAST_SMALLEST_EXPONENT),
+        largest_size: power_of_two(largest_exponent, LEAST_EXPONENT),
+        smallest_count: power_of_two(count_exponent, LEAST_EXPONENT),
         classes: core::ptr::null(),
         class_count: 0,
         alignment: 0,

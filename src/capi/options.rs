@@ -112,11 +112,15 @@ pub struct mempool_options {
     /// Alignment of every entry in bytes: a power of two up to 4096. 0, or less than 16, means 16,
     /// that of `max_align_t`. It rounds the size of a slot up: see `mempool_create`.
     pub alignment: usize,
-    /// Shown in reports, or NULL. The first 63 bytes are copied.
+    /// Shown in reports, or NULL. The first 63 bytes are copied, or up to three less, so that no part of a
+    /// UTF-8 character stays at the end. Lines for people show a question mark in the place of each control
+    /// character (C0, DEL, C1) and of each byte that is no UTF-8.
     pub name: *const c_char,
     /// Memory of the caller's to put the pool and all it needs into, or NULL. It must be aligned to
     /// 16 bytes and belong to the pool until that is destroyed. The library then makes no heap and
     /// no kernel memory call for the pool, except for entries that fall back to the heap and to lock it.
+    /// A pool stores addresses in 48 bits: the pointer must have no tag in its upper bits (Arm's MTE,
+    /// HWAddressSanitizer), and the buffer must end at 2^48 or below.
     pub buffer: *mut c_void,
     /// Bytes of the buffer, at least `mempool_buffer_size` of these options; 0 without a buffer.
     pub buffer_size: usize,
@@ -340,7 +344,8 @@ unsafe fn known<T: Options>(options: *const T) -> Result<T, Error> {
 /// @return the pool, to be destroyed with `mempool_destroy`; NULL with `errno` set
 /// @errno EINVAL  NULL, a struct of an unknown size, an unknown flag, a count, size or alignment that
 ///                breaks a rule, a buffer too small or badly aligned, a backing without both functions
-///                or that gives badly aligned memory, huge pages asked for with either
+///                or that gives badly aligned memory, either with a tagged pointer or an end above
+///                2^48, huge pages asked for with either
 /// @errno ENOMEM  the memory can't be had, or not be locked (`RLIMIT_MEMLOCK`), or so many entries not be
 ///                counted
 /// @errno EPERM   the memory was to be locked, which the process may not
@@ -367,7 +372,8 @@ pub unsafe extern "C" fn mempool_create_with(options: *const mempool_options) ->
 /// @return the ranged pool, to be destroyed with `r_mempool_destroy`; NULL with `errno` set
 /// @errno EINVAL  NULL, a struct of an unknown size, an unknown flag or policy, classes or an
 ///                alignment that break a rule, a buffer too small or badly aligned, a backing without
-///                both functions or that gives badly aligned memory, huge pages asked for with either
+///                both functions or that gives badly aligned memory, either with a tagged pointer or
+///                an end above 2^48, huge pages asked for with either
 /// @errno ENOMEM  the memory can't be had, or not be locked (`RLIMIT_MEMLOCK`), or so many entries not be
 ///                counted
 /// @errno EPERM   the memory was to be locked, which the process may not

@@ -103,8 +103,6 @@ static void use(mempool *mp, size_t count, size_t size)
 static void r_use(r_mempool *rmp, unsigned smallest, unsigned largest, unsigned count)
 {
     size_t taken = 0;
-    if (smallest < 4)
-        smallest = 4;
     for (unsigned e = smallest; e <= largest; e++) {
         size_t size = (size_t)1 << e, of_class = (size_t)1 << (count - (e - smallest));
         CHECK(r_mempool_total_capacity(rmp, size) == of_class);
@@ -263,17 +261,22 @@ static void ordinary_forms(void)
     CHECK_FAILS(mempool_create(0, 8, false), EINVAL);
 }
 
+static CMEMPOOL_ALIGNED(16) unsigned char any[1 << 17];
+
 static void ranged_forms(void)
 {
     for (unsigned smallest = 0; smallest <= 6; smallest++)
         for (unsigned largest = 0; largest <= 9; largest++)
             for (uint8_t count = 0; count <= 9; count++) {
                 snprintf(row, sizeof row, "2^%u to 2^%u, 2^%u", smallest, largest, count);
-                unsigned from = smallest < 4 ? 4 : smallest;
                 memset(&r_seen, 0xff, sizeof r_seen);
-                if (largest <= from || count < largest - from) {
+                if (smallest < 4 || largest <= smallest || count < largest - smallest) {
                     CHECK_FAILS(r_mempool_create((uint8_t)smallest, largest, count,
                                                  fallback_disabled, false),
+                                EINVAL);
+                    CHECK_FAILS(r_mempool_create_from_preallocated_buffer(
+                                    any, sizeof any, smallest, largest, count, fallback_disabled,
+                                    false),
                                 EINVAL);
                     continue;
                 }
@@ -290,6 +293,14 @@ static void ranged_forms(void)
                 r_use(rmp, smallest, largest, count);
                 r_mempool_destroy(rmp);
             }
+
+    /* The older form has sizes: its smallest class has 16 bytes where less is asked for. */
+    for (size_t size = 1; size < 16; size *= 2) {
+        snprintf(row, sizeof row, "a smallest size of %zu", size);
+        r_mempool *rmp = r_mempool_create(size, 64, 8, fallback_disabled);
+        r_use(rmp, 4, 6, 3);
+        r_mempool_destroy(rmp);
+    }
 
     snprintf(row, sizeof row, "ranged");
     r_mempool *rmp = r_mempool_create(4, 16, 17, fallback_at_first_exhaustion, false);
@@ -317,7 +328,26 @@ static void ranged_forms(void)
     CHECK_FAILS(r_mempool_create(4, 6, 63, fallback_disabled, false), ENOMEM);
     CHECK_FAILS(r_mempool_create(64, 65, 8, fallback_disabled, false), EINVAL);
     CHECK_FAILS(r_mempool_create(4, 6, 4, __fallback_end_place_holder, false), EINVAL);
+    /* An exponent that is too small is told before one that is too large. */
+    CHECK_FAILS(r_mempool_create(0, 64, 64, fallback_disabled, false), EINVAL);
+    CHECK_FAILS(r_mempool_create(3, 64, 64, fallback_disabled, false), EINVAL);
+    CHECK_FAILS(r_mempool_create(4, 0, 64, fallback_disabled, false), EINVAL);
+    CHECK_FAILS(r_mempool_create(4, 64, 0, fallback_disabled, false), EINVAL);
+    CHECK_FAILS(r_mempool_create(64, 0, 64, fallback_disabled, false), EINVAL);
+    CHECK_FAILS(r_mempool_create_from_preallocated_buffer(any, sizeof any, 0, 64, 64,
+                                                          fallback_disabled, false),
+                EINVAL);
+    CHECK_FAILS(r_mempool_create_from_preallocated_buffer(any, sizeof any, 3, 64, 64,
+                                                          fallback_disabled, false),
+                EINVAL);
+    CHECK_FAILS(r_mempool_create_from_preallocated_buffer(any, sizeof any, 4, 0, 64,
+                                                          fallback_disabled, false),
+                EINVAL);
+    CHECK_FAILS(r_mempool_create_from_preallocated_buffer(any, sizeof any, 4, 64, 0,
+                                                          fallback_disabled, false),
+                EINVAL);
     /* No exponent is cut to 8 bits. */
+    CHECK_FAILS(r_mempool_create(256 + 4, 256 + 6, 256 + 4, fallback_disabled, false), EINVAL);
     CHECK_FAILS(r_mempool_create(4, 256 + 6, 4, fallback_disabled, false), ENOMEM);
 }
 
@@ -329,7 +359,7 @@ static void ranged_forms(void)
     _(100, sizeof(void *)) _(127, 100) _(128, 1) _(1000, 3) _(1000, 24) _(1023, 56) _(1024, 57) \
     _(4095, 1) _(4096, 8) _(1 + 2, 8 + 16)
 #define RANGED(_) \
-    _(4, 5, 1) _(4, 5, 7) _(4, 6, 2) _(0, 5, 3) _(1, 5, 1) _(3, 7, 3) _(4, 10, 6) _(4, 10, 9) \
+    _(4, 5, 1) _(4, 5, 7) _(4, 6, 2) _(4, 5, 3) _(5, 7, 3) _(4, 7, 3) _(4, 10, 6) _(4, 10, 9) \
     _(5, 6, 4) _(6, 9, 5) _(8, 12, 4) _(2 + 2, 3 + 5, 1 + 5)
 
 /* A declaration at file scope, and one in a function. */

@@ -503,8 +503,114 @@ static void buffer_from_the_heap(void)
     }
 }
 
-int main(void)
+/* ---- A program with many keys of thread-specific data ---- */
+
+enum { KEYS = 40, THREADS = 200 };
+
+/* More than there is room for in a thread: for others the C library calls the heap. */
+static void make_keys(int count)
 {
+    pthread_key_t key;
+    while (count-- > 0 && pthread_key_create(&key, NULL) == 0)
+        continue;
+}
+
+/* Before main: the library, linked as it is, was loaded. */
+__attribute__((constructor)) static void make_keys_early(void)
+{
+    make_keys(KEYS);
+}
+
+/* Before all libraries, in a program that was started again with a count. */
+static void make_keys_first(int argc, char **argv, char **environment)
+{
+    (void)environment;
+    if (argc > 1)
+        make_keys(atoi(argv[1]));
+}
+__attribute__((section(".preinit_array"), used)) static void (*const first)(int, char **, char **) =
+    make_keys_first;
+
+static mempool *shared;
+
+static void *use_in_thread(void *its_own)
+{
+    unsigned long before = memory_calls;
+    mempool *const pools[] = {its_own, shared};
+    for (size_t i = 0; i < LENGTH(pools); i++)
+        for (int round = 0; round < 3; round++) {
+            void *entry = mempool_alloc_entry(pools[i]);
+            CHECK(entry != NULL);
+            (mempool_free_entry)(entry);
+        }
+    CHECK(memory_calls == before);
+    return NULL;
+}
+
+static size_t cached(const mempool *mp)
+{
+    mempool_stats stats = MEMPOOL_STATS_INIT;
+    CHECK(mempool_get_stats(mp, &stats));
+    CHECK(stats.used == 0);
+    return stats.cached;
+}
+
+/* New threads, more of them than can have caches at once, call nothing for memory, and each has a cache. */
+static void threads_with_many_keys(void)
+{
+    static char memory[2][65536] __attribute__((aligned(64)));
+    mempool_options options = ordinary(1000, 24, memory[0], sizeof memory[0]);
+    shared = mempool_create_with(&options);
+    CHECK(shared != NULL);
+    options.buffer = memory[1];
+    for (size_t i = 0; i < scaled(THREADS, 70); i++) {
+        row("thread %zu of a program with many keys", i);
+        mempool *its_own = mempool_create_with(&options);
+        CHECK(its_own != NULL && cached(its_own) == 0);
+        pthread_t thread;
+        CHECK(pthread_create(&thread, NULL, use_in_thread, its_own) == 0);
+        CHECK(pthread_join(thread, NULL) == 0);
+        CHECK(cached(its_own) > 0);
+        mempool_destroy(its_own);
+    }
+    /* One thread's cache, which each inherited. */
+    size_t of_one = cached(shared);
+    mempool *its_own = mempool_create_with(&options);
+    use_in_thread(its_own);
+    CHECK(of_one > 0 && cached(shared) <= 2 * of_one && cached(its_own) == of_one);
+    mempool_destroy(its_own);
+    mempool_destroy(shared);
+}
+
+static void start_with_keys(void *count)
+{
+    execl("/proc/self/exe", "static_buffer", (const char *)count, (char *)NULL);
+}
+
+static void start_again(void)
+{
+    if (under_valgrind())
+        return; /* it is what would be started again */
+    static char counts[][8] = {"40", "100000"}; /* the latter leaves none to others */
+    for (size_t i = 0; i < LENGTH(counts); i++) {
+        row("%s keys made before the library was loaded", counts[i]);
+        int status;
+        const char *text = run_in_child(start_with_keys, counts[i], &status);
+        if (text[0] != '\0')
+            fprintf(stderr, "%s", text);
+        CHECK(status == 0 && text[0] == '\0');
+    }
+}
+
+int main(int argc, char **argv)
+{
+    (void)argv;
+    if (argc > 1) {
+        threads_with_many_keys();
+        return 0;
+    }
+    threads_with_many_keys();
+    start_again();
     counters_count();
     static_buffers();
     exact_sizes();
