@@ -26,8 +26,9 @@
  *     0 and leaves it loaded, for the threads that used a pool.
  *   - A child of fork may use every pool, whatever other threads were doing; what those held, took or
  *     gave back at that moment counts as out there. Not after vfork or a bare clone.
- *   - A filter of system calls (seccomp) that refuses membarrier must be there before the first pool is
- *     made: one that comes later has the process abort when a pool's entries run short.
+ *   - If your seccomp filter denies membarrier, install it before you create a pool; the pools then use
+ *     full fences. Where it comes later, a pool that runs short goes on without thread caches: entries in
+ *     another thread's cache come back when that thread next calls the pool or ends.
  *
  * Sizes are in bytes. C99 and C++11 onwards, 64-bit Linux.
  */
@@ -453,9 +454,9 @@ typedef struct r_mempool_options {
  * What `mempool_get_stats` and `r_mempool_get_stats` tell. Start from `MEMPOOL_STATS_INIT`, which
  * sets `struct_size`.
  *
- * How exact it is: all figures are of one moment, and exact if no other thread is inside a call on
- * the pool at that moment. If some are, each of them may make `used`, `cached` and the dynamic
- * figures wrong by one.
+ * How exact it is: exact if no other thread is inside a call on the pool at that moment. If some are, each
+ * of them may make `used`, `cached` and the dynamic figures wrong by one. Of a single-thread pool that
+ * another thread uses, the figures may be a moment old.
  */
 typedef struct mempool_stats {
     /**
@@ -933,6 +934,9 @@ size_t r_mempool_buffer_size(const struct r_mempool_options *options);
  * pool with one look under one lock. If the pool may take from the heap, what is missing comes from
  * there.
  *
+ * A call that fails changes nothing and disturbs nobody: no high-water mark moves, no other call meets a
+ * pool that is emptier, and `exhausted` and `failed` count it once.
+ *
  * ```c
  * void *packets[32];
  * if (mempool_alloc_bulk(mp, packets, 32)) {
@@ -1023,10 +1027,12 @@ void r_mempool_reset(struct r_mempool *rmp);
  * @return whether it was; else `errno` is set, and nothing changes
  * @errno EINVAL  `mp` or `stats` is NULL, or `struct_size` is that of no version this library knows
  *
- * Threads: safe. Cost: O(caches), at most 64, with the pool's lock. The figures cost allocs and
- * frees nothing, but for each alloc that makes a new high-water mark: it takes the pool's lock.
+ * Threads: safe, also for another thread than the one that uses a single-thread pool. Cost: O(log pools +
+ * caches), at most 64 caches, with the lock of the list of pools and then the pool's. The figures cost
+ * allocs and frees nothing, but for each alloc that makes a new high-water mark: it takes the pool's lock.
  */
-bool mempool_get_stats(const struct mempool *mp, struct mempool_stats *stats);
+bool mempool_get_stats(const struct mempool *mp,
+                       struct mempool_stats *stats);
 
 /**
  * How many classes a ranged pool has. 0 for NULL.
@@ -1166,9 +1172,10 @@ void r_mempool_dump(const struct r_mempool *rmp, FILE *out);
  *
  * The pools come in the reverse order of their creation.
  *
- * Threads: safe, but for pools that are made for a single thread: no other thread may be inside a call
- * on one of those. A pool that is made or destroyed meanwhile is in the report, in part, or not. No
- * lock of the library's is held while the stream is written to.
+ * Threads: safe from any thread at any time; exact as `mempool_get_stats`. A pool that is made meanwhile
+ * is not in the report; one that is destroyed is in it whole, in part or not. No lock of the library's is
+ * held while the stream is written to: a slow one holds up nobody else. Cost: O(log pools) for each pool
+ * beside the writing.
  */
 void mempool_dump_all(FILE *out);
 

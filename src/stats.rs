@@ -7,9 +7,9 @@ use crate::collection::{Collection, Policy};
 /// What `mempool_get_stats` and `r_mempool_get_stats` tell. Start from `MEMPOOL_STATS_INIT`, which
 /// sets `struct_size`.
 ///
-/// How exact it is: all figures are of one moment, and exact if no other thread is inside a call on
-/// the pool at that moment. If some are, each of them may make `used`, `cached` and the dynamic
-/// figures wrong by one.
+/// How exact it is: exact if no other thread is inside a call on the pool at that moment. If some are, each
+/// of them may make `used`, `cached` and the dynamic figures wrong by one. Of a single-thread pool that
+/// another thread uses, the figures may be a moment old.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub struct mempool_stats {

@@ -42,6 +42,9 @@ unsafe fn fill(
 /// pool with one look under one lock. If the pool may take from the heap, what is missing comes from
 /// there.
 ///
+/// A call that fails changes nothing and disturbs nobody: no high-water mark moves, no other call meets a
+/// pool that is emptier, and `exhausted` and `failed` count it once.
+///
 /// ```c
 /// void *packets[32];
 /// if (mempool_alloc_bulk(mp, packets, 32)) {

@@ -44,8 +44,9 @@ unsafe fn fill(stats: *mut mempool_stats, figures: impl FnOnce() -> Option<mempo
 /// @return whether it was; else `errno` is set, and nothing changes
 /// @errno EINVAL  `mp` or `stats` is NULL, or `struct_size` is that of no version this library knows
 ///
-/// Threads: safe. Cost: O(caches), at most 64, with the pool's lock. The figures cost allocs and
-/// frees nothing, but for each alloc that makes a new high-water mark: it takes the pool's lock.
+/// Threads: safe, also for another thread than the one that uses a single-thread pool. Cost: O(log pools +
+/// caches), at most 64 caches, with the lock of the list of pools and then the pool's. The figures cost
+/// allocs and frees nothing, but for each alloc that makes a new high-water mark: it takes the pool's lock.
 ///
 /// # Safety
 /// `mp` is NULL or a live pool, `stats` NULL or as large as its `struct_size` says.
@@ -313,9 +314,10 @@ pub unsafe extern "C" fn r_mempool_dump(rmp: *const r_mempool, out: *mut FILE) {
 ///
 /// The pools come in the reverse order of their creation.
 ///
-/// Threads: safe, but for pools that are made for a single thread: no other thread may be inside a call
-/// on one of those. A pool that is made or destroyed meanwhile is in the report, in part, or not. No
-/// lock of the library's is held while the stream is written to.
+/// Threads: safe from any thread at any time; exact as `mempool_get_stats`. A pool that is made meanwhile
+/// is not in the report; one that is destroyed is in it whole, in part or not. No lock of the library's is
+/// held while the stream is written to: a slow one holds up nobody else. Cost: O(log pools) for each pool
+/// beside the writing.
 ///
 /// # Safety
 /// `out` is a stream.
