@@ -181,8 +181,11 @@ pub unsafe extern "C" fn r_mempool_calloc_entry(rmp: *mut r_mempool, size: usize
 ///
 /// When the size fits the entry's own class, the entry stays as it is. Otherwise it moves: its
 /// bytes, as many as both have, are copied to an entry of the class that fits, and the old entry is
-/// freed. An entry that should shrink stays too while no smaller one is to be had. Entries from the
-/// heap move into the pool and back in the same way.
+/// freed. Entries from the heap move into the pool and back in the same way.
+///
+/// An entry that should shrink moves to the class that fits. If that is empty, this counts as `exhausted`
+/// there (see `mempool_stats`), and the entry moves to the next smaller class that has one, or stays where
+/// it is; `mempool_usable_size` tells which.
 ///
 /// @param rmp    a live ranged pool
 /// @param entry  a live entry of this ranged pool; NULL makes this `r_mempool_alloc_entry`. Anything

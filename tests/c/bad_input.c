@@ -408,6 +408,29 @@ static void ranged_options(void)
     }
 }
 
+/* A size that no version has is refused, and nothing is written: it may be garbage. */
+static void stats_of_any_size(void)
+{
+    static mempool_stats many[4], untouched[4];
+    memset(many, 's', sizeof many);
+    memcpy(untouched, many, sizeof many);
+    for (size_t size = 0; size < 3 * sizeof *many + 2; size++) {
+        size_t of = size < 3 * sizeof *many ? size : SIZE_MAX - (size & 1);
+        row("struct_size %zu", of);
+        bool known = of == sizeof *many;
+        for (int ranged = 0; ranged < 2; ranged++) {
+            many->struct_size = untouched->struct_size = of;
+            errno = 0;
+            CHECK((ranged ? r_mempool_get_stats(rmp, 0, many) : mempool_get_stats(mp, many)) ==
+                  known);
+            CHECK(errno == (known ? 0 : EINVAL));
+            CHECK((memcmp(many, untouched, sizeof many) == 0) == !known);
+            CHECK(memcmp(many + 1, untouched + 1, sizeof many - sizeof *many) == 0);
+            memcpy(many, untouched, sizeof many);
+        }
+    }
+}
+
 static void on_misuse(const mempool_misuse *report, void *context)
 {
     (void)report, (void)context;
@@ -434,6 +457,7 @@ int main(void)
     ranged();
     ordinary_options();
     ranged_options();
+    stats_of_any_size();
     handlers();
     r_mempool_free_entry(entry);
     r_mempool_destroy(rmp);
