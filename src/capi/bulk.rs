@@ -24,7 +24,6 @@ unsafe fn fill(
     } else {
         // SAFETY: by this function's contract; places for pointers are places for pointers.
         let places = unsafe { core::slice::from_raw_parts_mut(entries.cast::<*mut u8>(), n) };
-        places.fill(core::ptr::null_mut());
         let result = alloc(places);
         if result.is_err() {
             places.fill(core::ptr::null_mut());

@@ -29,6 +29,12 @@ impl Sources<'_> {
     /// Fills all places with entries, or none. O(places), O(caches) more in a shortage, and
     /// O(classes).
     pub fn fill(self, places: &mut [*mut u8]) -> bool {
+        self.class.fill_at_once(places) || self.fill_by_turns(places)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn fill_by_turns(self, places: &mut [*mut u8]) -> bool {
         let capacity: usize = self.pools().map(Pool::capacity).sum();
         if !self.heap_too && places.len() > capacity {
             self.class.note_exhausted();
@@ -210,6 +216,28 @@ impl Drop for Spares<'_> {
 }
 
 impl Pool {
+    /// Fills all places with what the thread's cache and the depot have, or none.
+    fn fill_at_once(&self, places: &mut [*mut u8]) -> bool {
+        if self.traits.guarded() || places.len() > self.capacity() {
+            return false;
+        }
+        let own = self.own_cache();
+        let mut shared = self.shared.lock();
+        let filled = self.has_at_hand(&shared, own, places.len());
+        if filled {
+            self.visit(&mut shared);
+            self.take_at_hand(&mut shared, own, places);
+        }
+        drop(shared);
+        if filled {
+            for &mut payload in places {
+                // SAFETY: the slot was free, so it is this call's.
+                unsafe { entry_at(payload).mark(self.address(), State::Out) };
+            }
+        }
+        filled
+    }
+
     /// Marks an entry that was taken as out, with no lock held.
     fn hand_out(&self, entry: Entry) {
         if self.traits.guarded() {
