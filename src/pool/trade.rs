@@ -481,7 +481,10 @@ impl Pool {
             (shared.open, shared.visits) = (false, 0);
             (shared.active, shared.reserved) = (0, 0);
         }
-        self.take_at_hand(shared, self.own_cache(), places);
+        // With an entry there twice, the depot has less than was promised, and the process is about to end.
+        if shared.damage == Damage::None {
+            self.take_at_hand(shared, self.own_cache(), places);
+        }
     }
 
     /// Leaves everything as it was before the promise.
