@@ -60,7 +60,7 @@
 namespace cmempool {
 
 /// Thrown when memory is not available. what() says what was asked for, and why it failed.
-class bad_alloc : public std::bad_alloc {
+class [[gnu::visibility("default")]] bad_alloc : public std::bad_alloc {
 public:
     explicit bad_alloc(const char *text) noexcept { std::snprintf(text_, sizeof text_, "%s", text); }
 
@@ -267,10 +267,6 @@ struct give_back {
     void operator()(void *entry) const noexcept { (mempool_free_entry)(entry); }
 };
 
-} // namespace detail
-
-namespace detail {
-
 /// Room for a T.
 template <class T> struct room {
     alignas(T) unsigned char bytes[sizeof(T)];
@@ -293,10 +289,11 @@ template <class T> struct forward_list_node {
 
 #else
 
-// The most that any known library takes.
+// The most that any known library takes, before the element and behind it.
 template <class T> struct list_node {
-    void *words[5];
+    void *words[4];
     room<T> value;
+    std::size_t hash;
 };
 
 template <class T> using forward_list_node = list_node<T>;
@@ -415,9 +412,10 @@ template <class T> struct node<std::shared_ptr<T>> {
 /// unordered ones, with any allocator whose pointers are plain. `node_size<std::shared_ptr<T>>` is what
 /// std::allocate_shared takes for a T with a cmempool::allocator.
 ///
-/// It is what libstdc++ and libc++ ask for. In two cases it may be a word more: unordered containers
-/// under _GLIBCXX_DEBUG, and a shared_ptr to an object of an empty class. With another standard
-/// library it is an upper bound: the element and 5 words, or 8 words and an allocator for a shared_ptr.
+/// It is exactly what libstdc++ and libc++ ask for, except that it may be larger for an unordered
+/// container under _GLIBCXX_DEBUG and for a shared_ptr to an object of an empty class. With another
+/// standard library it is an upper bound: the element and 5 words, or for a shared_ptr 8 words and an
+/// allocator.
 template <class Container>
 struct node_size
     : std::integral_constant<std::size_t, sizeof(typename detail::node<Container>::type)> {};
