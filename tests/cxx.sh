@@ -90,6 +90,7 @@ for compiler in g++ clang++ clang++-libc++; do
         echo "skipped: resource, since $compiler has no <memory_resource>"
         has_resources=
     fi
+    jobs+=("build_and_run nodes $compiler c++17 -DNODES_UNKNOWN_LIBRARY")
     # Its containers have other iterators.
     [ "$compiler" != g++ ] || jobs+=("build_and_run nodes g++ c++17 -D_GLIBCXX_DEBUG")
     for standard in 11 14 17 20; do
