@@ -4,6 +4,7 @@
 #include <functional>
 #include <iostream>
 #include <map>
+#include <new>
 #include <string>
 #include <utility>
 #ifdef CMEMPOOL_HAS_MEMORY_RESOURCE
@@ -34,12 +35,21 @@ using names_by_id = std::map<int, std::string, std::less<int>,
 
 static void nodes()
 {
-    // Entries for any node of up to 128 bytes; the pool comes before the containers.
-    cmempool::pool pool(1000, 128);
+    // Entries as large as a node of the map; the pool comes before the containers.
+    auto pool = cmempool::pool::for_nodes_of<names_by_id>(1000);
     names_by_id names(pool);
     names[1] = "ann";
     names[2] = "ben";
     std::cout << names.size() << " names, " << pool.used_count() << " entries\n";
+
+    // Entries for elements are too small for nodes: the first one says so.
+    cmempool::pool small(1000, sizeof(names_by_id::value_type));
+    names_by_id refused(small);
+    try {
+        refused[1] = "ann";
+    } catch (const std::bad_alloc &error) {
+        std::cout << error.what() << "\n";
+    }
 }
 
 #ifdef CMEMPOOL_HAS_MEMORY_RESOURCE

@@ -4,18 +4,21 @@
  *   pool, ranged_pool  own a pool; move-only
  *   object_pool<T>     constructs and destroys objects in a pool of their own
  *   allocator<T>       for std::list, std::map, std::unordered_map: nodes come from a pool
+ *   node_size<C>       how large the nodes of container C are, at compile time
  *   pool_resource      a std::pmr::memory_resource over a ranged pool (C++17)
  *
  *     cmempool::object_pool<session> sessions(1000);
  *     auto s = sessions.make_unique("ann");         // goes back to the pool with s
  *
- *     cmempool::ranged_pool nodes(16, 128, 4096);
- *     std::map<int, std::string, std::less<int>,
- *              cmempool::allocator<std::pair<const int, std::string>>> names(nodes);
+ *     using names_by_id = std::map<int, std::string, std::less<int>,
+ *                                  cmempool::allocator<std::pair<const int, std::string>>>;
+ *     auto nodes = cmempool::pool::for_nodes_of<names_by_id>(1000);
+ *     names_by_id names(nodes);
  *
- * Errors: what can't be made or had throws std::invalid_argument where the C function sets EINVAL,
- * else std::bad_alloc; compiled without exceptions, it aborts. Functions that begin with try_
- * return NULL with errno set. Misuse ends the process, as cmempool.h says.
+ * Errors: an invalid argument throws std::invalid_argument, and what() names the argument. Memory
+ * that is not available throws cmempool::bad_alloc, which is a std::bad_alloc. Compiled without
+ * exceptions, both print the text and abort. Functions that begin with try_ return NULL with errno
+ * set. Misuse ends the process, as cmempool.h says.
  *
  * Threads: any number may use a pool at once, as long as none of them moves or destroys it, unless
  * it was made with MEMPOOL_SINGLE_THREAD. What came from a pool must not be used once that is
@@ -34,7 +37,10 @@
 
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
+#include <cstdio>
 #include <cstdlib>
+#include <iterator>
 #include <memory>
 #include <new>
 #include <stdexcept>
@@ -53,6 +59,19 @@
 
 namespace cmempool {
 
+/// Thrown when memory is not available. what() says what was asked for, and why it failed.
+class [[gnu::visibility("default")]] bad_alloc : public std::bad_alloc {
+public:
+    explicit bad_alloc(const char *text) noexcept { std::snprintf(text_, sizeof text_, "%s", text); }
+
+    const char *what() const noexcept override { return text_; }
+
+private:
+    char text_[192]; // A string of its own would need memory.
+};
+
+template <class T> class allocator;
+
 namespace detail {
 
 /// Alignment of entries where nothing else is asked for.
@@ -60,25 +79,182 @@ constexpr std::size_t default_alignment = 16;
 /// The largest alignment that a pool can be made with.
 constexpr std::size_t largest_alignment = 4096;
 
-/// Throws what errno stands for.
-[[noreturn]] inline void fail(const char *what)
+/// Throws what the error stands for.
+[[noreturn, gnu::cold]] inline void raise(int error, const char *text)
 {
 #ifdef __cpp_exceptions
-    if (errno == EINVAL)
-        throw std::invalid_argument(what);
-    throw std::bad_alloc();
+    if (error == EINVAL)
+        throw std::invalid_argument(text);
+    throw bad_alloc(text);
 #else
-    (void)what;
+    (void)error;
+    std::fprintf(stderr, "%s\n", text);
     std::abort();
 #endif
 }
 
-/// The pointer, unless it is NULL.
-template <class T> T *checked(T *pointer, const char *what)
+/// The same for errno, which a C function set; `invalid` is what EINVAL means there.
+[[noreturn, gnu::cold]] inline void fail(const char *where, const char *invalid)
 {
-    if (pointer == nullptr)
-        fail(what);
-    return pointer;
+    const int error = errno;
+    const char *why = error == EINVAL   ? invalid
+                      : error == EPERM  ? "the process may not lock memory"
+                      : error == EAGAIN ? "the system could not lock all of the memory"
+                                        : "no memory is available";
+    char text[192];
+    std::snprintf(text, sizeof text, "%s: %s", where, why);
+    raise(error, text);
+}
+
+/// The same for a pool that gave no entry of `size` bytes; `largest` is the most that it has.
+[[noreturn, gnu::cold]] inline void no_entry(const char *where, bool moved_from, std::size_t size,
+                                             std::size_t largest)
+{
+    const int error = errno;
+    char text[192];
+    if (error != EINVAL)
+        std::snprintf(text, sizeof text, "%s: no entry is available for %zu bytes", where, size);
+    else if (moved_from)
+        std::snprintf(text, sizeof text, "%s: the pool was moved from", where);
+    else
+        std::snprintf(text, sizeof text, "%s: size %zu is not between 1 and %zu", where, size,
+                      largest);
+    raise(error, text);
+}
+
+/// For an object that no entry of the pool can hold.
+[[noreturn, gnu::cold]] inline void does_not_fit(const char *where, std::size_t size,
+                                                 std::size_t align, std::size_t largest,
+                                                 std::size_t alignment)
+{
+    char text[192];
+    std::snprintf(text, sizeof text,
+                  "%s: %zu bytes aligned to %zu do not fit the pool's entries of %zu bytes aligned "
+                  "to %zu",
+                  where, size, align, largest, alignment);
+    raise(ENOMEM, text);
+}
+
+inline bool is_alignment(std::size_t alignment) noexcept
+{
+    return alignment <= largest_alignment && (alignment & (alignment - 1)) == 0;
+}
+
+/// What is wrong with options that the library refused, apart from sizes, counts and alignment.
+template <class Options>
+[[gnu::cold]] const char *invalid_memory(const Options &options, std::size_t needed) noexcept
+{
+    if (options.buffer == nullptr && options.buffer_size != 0)
+        return "buffer_size is given without buffer";
+    if (reinterpret_cast<std::uintptr_t>(options.buffer) % default_alignment != 0)
+        return "buffer is not aligned to 16 bytes";
+    if (options.buffer != nullptr && options.buffer_size < needed)
+        return "buffer_size is too small";
+    if ((options.flags & MEMPOOL_HUGE_PAGES) != 0 &&
+        (options.buffer != nullptr || options.backing != nullptr))
+        return "flags ask for huge pages, but the memory is given by buffer or backing";
+    return "flags or backing is invalid";
+}
+
+/// What is wrong with options that the library refused.
+[[gnu::cold]] inline const char *invalid_in(const mempool_options &options) noexcept
+{
+    if (options.struct_size != sizeof options)
+        return "struct_size is not that of MEMPOOL_OPTIONS_INIT";
+    if (options.elem_count == 0)
+        return "elem_count is 0";
+    if (options.elem_size == 0)
+        return "elem_size is 0";
+    if (!is_alignment(options.alignment))
+        return "alignment is not a power of two up to 4096";
+    return invalid_memory(options, mempool_buffer_size(&options));
+}
+
+[[gnu::cold]] inline const char *invalid_in(const r_mempool_options &options) noexcept
+{
+    if (options.struct_size != sizeof options)
+        return "struct_size is not that of R_MEMPOOL_OPTIONS_INIT";
+    if (!is_alignment(options.alignment))
+        return "alignment is not a power of two up to 4096";
+    if (static_cast<unsigned>(options.policy) >= __fallback_end_place_holder)
+        return "policy is unknown";
+    if ((options.flags & MEMPOOL_FALL_BACK) != 0)
+        return "flags contain MEMPOOL_FALL_BACK, which policy stands for here";
+    const std::size_t needed = r_mempool_buffer_size(&options);
+    if (needed != 0)
+        return invalid_memory(options, needed);
+    if (options.classes == nullptr && options.class_count != 0)
+        return "class_count is given without classes";
+    if (options.classes != nullptr)
+        return (options.smallest_size | options.largest_size | options.smallest_count) != 0
+                   ? "classes are given, and smallest_size, largest_size or smallest_count, too"
+                   : "classes are not 1 to 256 in ascending order of size";
+    if (options.smallest_size == 0)
+        return "smallest_size is 0";
+    if (options.largest_size <= options.smallest_size)
+        return "largest_size is not above smallest_size";
+    if (options.smallest_count == 0)
+        return "smallest_count is 0";
+    return "smallest_count leaves a class empty, or both sizes mean the same class";
+}
+
+/// Throws what errno says of options that the library refused.
+template <class Options>
+[[noreturn, gnu::cold]] void refused(const char *where, const Options &options)
+{
+    const int error = errno;
+    const char *const invalid = error == EINVAL ? invalid_in(options) : nullptr;
+    errno = error; // Asking may have set it.
+    fail(where, invalid);
+}
+
+inline mempool *create(const mempool_options &options)
+{
+    mempool *const made = mempool_create_with(&options);
+    if (made == nullptr)
+        refused("cmempool::pool", options);
+    return made;
+}
+
+inline r_mempool *create(const r_mempool_options &options)
+{
+    r_mempool *const made = r_mempool_create_with(&options);
+    if (made == nullptr)
+        refused("cmempool::ranged_pool", options);
+    return made;
+}
+
+inline mempool_options options_of(std::size_t elem_count, std::size_t elem_size,
+                                  bool fall_back) noexcept
+{
+    mempool_options options = MEMPOOL_OPTIONS_INIT;
+    options.elem_count = elem_count;
+    options.elem_size = elem_size;
+    options.flags = fall_back ? MEMPOOL_FALL_BACK : 0;
+    return options;
+}
+
+inline r_mempool_options options_of(std::size_t smallest_size, std::size_t largest_size,
+                                    std::size_t smallest_count,
+                                    r_memory_fallback_policy_t policy) noexcept
+{
+    r_mempool_options options = R_MEMPOOL_OPTIONS_INIT;
+    options.smallest_size = smallest_size;
+    options.largest_size = largest_size;
+    options.smallest_count = smallest_count;
+    options.policy = policy;
+    return options;
+}
+
+/// The options, with entries at least as large as `size` and aligned at least to `align`.
+inline mempool_options adapted(mempool_options options, std::size_t size,
+                               std::size_t align) noexcept
+{
+    if (options.elem_size < size)
+        options.elem_size = size;
+    if (options.alignment < align)
+        options.alignment = align;
+    return options;
 }
 
 inline std::size_t alignment_of(std::size_t asked) noexcept
@@ -91,6 +267,172 @@ struct give_back {
     void operator()(void *entry) const noexcept { (mempool_free_entry)(entry); }
 };
 
+/// Room for a T.
+template <class T> struct room {
+    alignas(T) unsigned char bytes[sizeof(T)];
+};
+
+// What a container takes for an element, member by member as the standard library in use has it.
+// tests/cxx/nodes.cpp compares each with what the containers ask for.
+
+#if defined(__GLIBCXX__) || defined(_LIBCPP_VERSION)
+
+template <class T> struct list_node {
+    void *next, *previous;
+    room<T> value;
+};
+
+template <class T> struct forward_list_node {
+    void *next;
+    room<T> value;
+};
+
+#else
+
+// The most that any known library takes, before the element and behind it.
+template <class T> struct list_node {
+    void *words[4];
+    room<T> value;
+    std::size_t hash;
+};
+
+template <class T> using forward_list_node = list_node<T>;
+
+#endif
+
+#if defined(__GLIBCXX__)
+
+template <class T> struct tree_node {
+    int colour;
+    void *parent, *left, *right;
+    room<T> value;
+};
+
+/// With a hash, unless the iterator's last argument, false, says that the library caches none.
+template <class T, class Iterator> struct hash_node {
+    void *next;
+    room<T> value;
+    std::size_t hash;
+};
+
+template <class T, template <class, bool, bool> class Iterator, class U, bool Constant>
+struct hash_node<T, Iterator<U, Constant, false>> {
+    void *next;
+    room<T> value;
+};
+
+#elif defined(_LIBCPP_VERSION)
+
+struct tree_end {
+    void *left;
+};
+
+/// Derived, so that a small element lies in the padding behind `black`, as it does there.
+struct tree_links : tree_end {
+    void *right, *parent;
+    bool black;
+};
+
+template <class T> struct tree_node : tree_links {
+    room<T> value;
+};
+
+template <class T, class Iterator> struct hash_node {
+    void *next;
+    std::size_t hash;
+    room<T> value;
+};
+
+#else
+
+template <class T> using tree_node = list_node<T>;
+template <class T, class Iterator> using hash_node = list_node<T>;
+
+#endif
+
+#if defined(__GLIBCXX__) && defined(_GLIBCXX_HAVE_ATOMIC_LOCK_POLICY)
+using reference_counts = void *[2];
+#elif defined(_LIBCPP_VERSION)
+using reference_counts = void *[3];
+#else
+using reference_counts = void *[8]; // perhaps with a mutex
+#endif
+
+/// What std::allocate_shared takes.
+template <class T> struct shared_node {
+    struct held {
+        allocator<T> from;
+        room<T> value;
+    };
+    reference_counts counts;
+    held object;
+};
+
+template <class...> struct voided {
+    using type = void;
+};
+
+template <class Container, class = void> struct has_hash : std::false_type {};
+template <class Container>
+struct has_hash<Container, typename voided<typename Container::hasher>::type> : std::true_type {};
+
+template <class Container, class = void> struct has_order : std::false_type {};
+template <class Container>
+struct has_order<Container, typename voided<typename Container::key_compare>::type>
+    : std::true_type {};
+
+/// The node of a container, known by its members, so that no container's header is needed here.
+template <class Container> struct node {
+    using value = typename Container::value_type;
+    using iterator = typename Container::iterator;
+    using category = typename std::iterator_traits<iterator>::iterator_category;
+
+    static_assert(!std::is_base_of<std::random_access_iterator_tag, category>::value,
+                  "such a container has arrays, not nodes");
+
+    using in_sequence = typename std::conditional<
+        std::is_base_of<std::bidirectional_iterator_tag, category>::value, list_node<value>,
+        forward_list_node<value>>::type;
+    using type = typename std::conditional<
+        has_hash<Container>::value, hash_node<value, iterator>,
+        typename std::conditional<has_order<Container>::value, tree_node<value>,
+                                  in_sequence>::type>::type;
+};
+
+template <class T> struct node<std::shared_ptr<T>> {
+    static_assert(!std::is_array<T>::value, "an array of any length has no size of its own");
+    using type = shared_node<typename std::remove_cv<T>::type>;
+};
+
+} // namespace detail
+
+/// Bytes of a container's node at compile time: what `elem_size` must be at least.
+///
+/// The container is a std::list, std::forward_list, std::(multi)set, std::(multi)map or one of the
+/// unordered ones, with any allocator whose pointers are plain. `node_size<std::shared_ptr<T>>` is what
+/// std::allocate_shared takes for a T with a cmempool::allocator.
+///
+/// It is exactly what libstdc++ and libc++ ask for, except that it may be larger for an unordered
+/// container under _GLIBCXX_DEBUG and for a shared_ptr to an object of an empty class. With another
+/// standard library it is an upper bound: the element and 5 words, or for a shared_ptr 8 words and an
+/// allocator.
+template <class Container>
+struct node_size
+    : std::integral_constant<std::size_t, sizeof(typename detail::node<Container>::type)> {};
+
+/// Alignment of a container's node in bytes: what `alignment` must be at least.
+template <class Container>
+struct node_alignment
+    : std::integral_constant<std::size_t, alignof(typename detail::node<Container>::type)> {};
+
+namespace detail {
+
+/// Whether entries of `size` bytes, aligned to `alignment`, hold the nodes of a container.
+template <class Container> bool fits(std::size_t size, std::size_t alignment) noexcept
+{
+    return node_size<Container>::value <= size && node_alignment<Container>::value <= alignment;
+}
+
 } // namespace detail
 
 /// A pool of entries of one size. Owns it: the destructor destroys it with all its entries.
@@ -98,14 +440,33 @@ class pool {
 public:
     /// Makes a pool of `elem_count` entries of `elem_size` bytes: see `mempool_create`.
     pool(std::size_t elem_count, std::size_t elem_size, bool fall_back = false)
-        : pool(made{(mempool_create)(elem_count, elem_size, fall_back), elem_size, 0})
+        : pool(detail::options_of(elem_count, elem_size, fall_back))
     {
     }
 
     /// Makes a pool with options: see `mempool_create_with`.
     explicit pool(const mempool_options &options)
-        : pool(made{mempool_create_with(&options), options.elem_size, options.alignment})
+        : handle_(detail::create(options)), elem_size_(options.elem_size),
+          alignment_(detail::alignment_of(options.alignment))
     {
+    }
+
+    /// Makes a pool whose entries hold the nodes of a container: see `node_size`. When all are out,
+    /// it takes from the heap if `fall_back` says so.
+    template <class Container>
+    static pool for_nodes_of(std::size_t elem_count, bool fall_back = false)
+    {
+        return for_nodes_of<Container>(detail::options_of(elem_count, 0, fall_back));
+    }
+
+    /// The same with options, of which `elem_size` and `alignment` are set to a node's, unless they
+    /// are larger.
+    template <class Container> static pool for_nodes_of(const mempool_options &options)
+    {
+        static_assert(node_alignment<Container>::value <= detail::largest_alignment,
+                      "a pool aligns to 4096 bytes at most");
+        return pool(detail::adapted(options, node_size<Container>::value,
+                                    node_alignment<Container>::value));
     }
 
     /// Moving keeps the pool and its entries where they are. What was moved from has no pool: it
@@ -132,7 +493,13 @@ public:
     }
 
     /// Takes an entry; throws if none is to be had.
-    void *allocate() { return detail::checked(try_allocate(), "cmempool::pool::allocate"); }
+    void *allocate()
+    {
+        void *const entry = try_allocate();
+        if (entry == nullptr)
+            detail::no_entry("cmempool::pool::allocate", handle_ == nullptr, elem_size_, elem_size_);
+        return entry;
+    }
 
     /// Takes an entry; NULL if none is to be had.
     void *try_allocate() noexcept { return mempool_alloc_entry(handle_); }
@@ -145,6 +512,12 @@ public:
 
     /// Alignment of each entry in bytes.
     std::size_t alignment() const noexcept { return alignment_; }
+
+    /// Whether its entries hold the nodes of a container.
+    template <class Container> bool serves_nodes_of() const noexcept
+    {
+        return detail::fits<Container>(elem_size_, alignment_);
+    }
 
     /// How many entries it was made for.
     std::size_t total_capacity() const noexcept { return mempool_total_capacity(handle_); }
@@ -162,18 +535,6 @@ public:
     mempool *get() const noexcept { return handle_; }
 
 private:
-    struct made {
-        mempool *handle;
-        std::size_t elem_size;
-        std::size_t alignment;
-    };
-
-    explicit pool(const made &made)
-        : handle_(detail::checked(made.handle, "cmempool::pool")), elem_size_(made.elem_size),
-          alignment_(detail::alignment_of(made.alignment))
-    {
-    }
-
     mempool *handle_;
     std::size_t elem_size_;
     std::size_t alignment_;
@@ -191,14 +552,18 @@ public:
     /// with `smallest_count` entries: see `r_mempool_create`.
     ranged_pool(std::size_t smallest_size, std::size_t largest_size, std::size_t smallest_count,
                 r_memory_fallback_policy_t policy = fallback_disabled)
-        : ranged_pool((r_mempool_create)(smallest_size, largest_size, smallest_count, policy), 0)
+        : ranged_pool(detail::options_of(smallest_size, largest_size, smallest_count, policy))
     {
     }
 
     /// Makes a ranged pool with options: see `r_mempool_create_with`.
     explicit ranged_pool(const r_mempool_options &options)
-        : ranged_pool(r_mempool_create_with(&options), options.alignment)
+        : handle_(detail::create(options)), largest_size_(0),
+          alignment_(detail::alignment_of(options.alignment))
     {
+        mempool_stats stats = MEMPOOL_STATS_INIT;
+        if (r_mempool_get_stats(handle_, r_mempool_class_count(handle_) - 1, &stats))
+            largest_size_ = stats.elem_size;
     }
 
     /// As for `pool`.
@@ -226,7 +591,11 @@ public:
     /// Takes an entry of at least `size` bytes; throws if none is to be had.
     void *allocate(std::size_t size)
     {
-        return detail::checked(try_allocate(size), "cmempool::ranged_pool::allocate");
+        void *const taken = try_allocate(size);
+        if (taken == nullptr)
+            detail::no_entry("cmempool::ranged_pool::allocate", handle_ == nullptr, size,
+                             largest_size_);
+        return taken;
     }
 
     /// Takes an entry of at least `size` bytes; NULL if none is to be had.
@@ -236,7 +605,11 @@ public:
     /// and the entry stays as it was.
     void *reallocate(void *entry, std::size_t size)
     {
-        return detail::checked(try_reallocate(entry, size), "cmempool::ranged_pool::reallocate");
+        void *const taken = try_reallocate(entry, size);
+        if (taken == nullptr)
+            detail::no_entry("cmempool::ranged_pool::reallocate", handle_ == nullptr, size,
+                             largest_size_);
+        return taken;
     }
 
     /// The same; NULL if that can't be, and the entry stays as it was.
@@ -253,6 +626,12 @@ public:
 
     /// Alignment of each entry in bytes.
     std::size_t alignment() const noexcept { return alignment_; }
+
+    /// Whether it has a class for the nodes of a container: see `node_size`.
+    template <class Container> bool serves_nodes_of() const noexcept
+    {
+        return detail::fits<Container>(largest_size_, alignment_);
+    }
 
     /// How many entries the class was made for that fits `size`.
     std::size_t total_capacity(std::size_t size) const noexcept
@@ -276,15 +655,6 @@ public:
     r_mempool *get() const noexcept { return handle_; }
 
 private:
-    ranged_pool(r_mempool *handle, std::size_t alignment)
-        : handle_(detail::checked(handle, "cmempool::ranged_pool")), largest_size_(0),
-          alignment_(detail::alignment_of(alignment))
-    {
-        mempool_stats stats = MEMPOOL_STATS_INIT;
-        if (r_mempool_get_stats(handle, r_mempool_class_count(handle) - 1, &stats))
-            largest_size_ = stats.elem_size;
-    }
-
     r_mempool *handle_;
     std::size_t largest_size_;
     std::size_t alignment_;
@@ -317,13 +687,16 @@ public:
     /// Makes a pool of `count` objects. When all are out, it takes from the heap if `fall_back`
     /// says so.
     explicit object_pool(std::size_t count, bool fall_back = false)
-        : memory_(options_for(count, fall_back))
+        : object_pool(detail::options_of(count, 0, fall_back))
     {
     }
 
     /// Makes a pool with options, of which `elem_size` and `alignment` are set to T's, unless they
     /// are larger.
-    explicit object_pool(const mempool_options &options) : memory_(adapted(options)) {}
+    explicit object_pool(const mempool_options &options)
+        : memory_(detail::adapted(options, sizeof(T), alignof(T)))
+    {
+    }
 
     /// Constructs an object in an entry; throws if there is none. What the constructor throws goes
     /// on to the caller, and the entry back to the pool.
@@ -376,23 +749,6 @@ private:
         return object;
     }
 
-    static mempool_options adapted(mempool_options options) noexcept
-    {
-        if (options.elem_size < sizeof(T))
-            options.elem_size = sizeof(T);
-        if (options.alignment < alignof(T))
-            options.alignment = alignof(T);
-        return options;
-    }
-
-    static mempool_options options_for(std::size_t count, bool fall_back) noexcept
-    {
-        mempool_options options = MEMPOOL_OPTIONS_INIT;
-        options.elem_count = count;
-        options.flags = fall_back ? MEMPOOL_FALL_BACK : 0;
-        return adapted(options);
-    }
-
     pool memory_;
 };
 
@@ -404,6 +760,7 @@ struct source {
     std::size_t largest;
     std::size_t alignment;
     bool ranged;
+    bool oversize_from_heap;
 
     bool serves(std::size_t size, std::size_t align) const noexcept
     {
@@ -424,7 +781,9 @@ inline void *take_from_heap(std::size_t bytes, std::size_t align)
         return ::operator new(bytes);
     void *memory = nullptr;
     errno = posix_memalign(&memory, align, bytes);
-    return checked(memory, "cmempool::allocator");
+    if (memory == nullptr)
+        fail("cmempool::allocator", "the alignment is invalid");
+    return memory;
 }
 
 inline void give_to_heap(void *memory, std::size_t align) noexcept
@@ -437,15 +796,24 @@ inline void give_to_heap(void *memory, std::size_t align) noexcept
 
 } // namespace detail
 
+/// What an allocator does with a single object that does not fit the pool's entries, because it is
+/// too large for them or aligned to more than they are.
+enum class oversize {
+    throws,    ///< The default: a bad_alloc says how large the object is.
+    from_heap, ///< It comes from operator new, as arrays do.
+};
+
 /// An allocator whose single objects, such as a container's nodes, come from a pool.
 ///
-/// From the heap, by operator new (over-aligned ones by posix_memalign), come arrays, such as the
-/// buckets of std::unordered_map and all that a std::vector has, and objects that are too large for
-/// the pool's entries or aligned more than those. Where the pool has no entry, allocate throws
-/// std::bad_alloc, unless the pool itself falls back to the heap.
+/// A node is its element and some pointers. `pool::for_nodes_of` makes a pool with entries for it,
+/// and a ranged pool has a class for it. A single object that does not fit throws a bad_alloc,
+/// whether or not the pool falls back to the heap, since its entries would never be used; with
+/// `oversize::from_heap` it comes from the heap. Where the pool has no entry left, allocate throws a
+/// bad_alloc, unless the pool itself falls back to the heap.
 ///
-/// A node is its element and some pointers, up to 32 bytes more: an ordinary pool needs entries for
-/// that, and a ranged pool has a class for it.
+/// Arrays always come from the heap, by operator new (over-aligned ones by posix_memalign): the
+/// buckets of std::unordered_map, and all that a std::vector has. An array of one is a single object:
+/// a std::vector or std::deque of elements that do not fit needs `oversize::from_heap`.
 ///
 /// Two are equal if they take from the same pool. Move assignment and swap of containers take the
 /// allocator along, so that they never copy elements; copy assignment leaves each container its
@@ -463,29 +831,36 @@ public:
 
     /// Not explicit, so that a container can be given its pool as it is:
     /// `std::list<T, allocator<T>> list(pool);`
-    allocator(pool &from) noexcept
-        : source_{from.get(), from.elem_size(), from.alignment(), false}
+    allocator(pool &from, oversize policy = oversize::throws) noexcept
+        : source_{from.get(), from.elem_size(), from.alignment(), false,
+                  policy == oversize::from_heap}
     {
     }
 
-    allocator(ranged_pool &from) noexcept
-        : source_{from.get(), from.largest_size(), from.alignment(), true}
+    allocator(ranged_pool &from, oversize policy = oversize::throws) noexcept
+        : source_{from.get(), from.largest_size(), from.alignment(), true,
+                  policy == oversize::from_heap}
     {
     }
 
     /// The same for another type.
     template <class U> allocator(const allocator<U> &other) noexcept : source_(other.source_) {}
 
-    /// Memory for `count` objects; throws std::bad_alloc if there is none.
+    /// Memory for `count` objects; throws a bad_alloc if there is none.
     T *allocate(std::size_t count)
     {
-        if (is_from_pool(count))
-            return static_cast<T *>(
-                detail::checked(source_.take(sizeof(T)), "cmempool::allocator"));
-        if (count > static_cast<std::size_t>(-1) / sizeof(T)) {
-            errno = ENOMEM;
-            detail::fail("cmempool::allocator");
+        if (is_from_pool(count)) {
+            void *const entry = source_.take(sizeof(T));
+            if (entry == nullptr)
+                detail::no_entry("cmempool::allocator", source_.handle == nullptr, sizeof(T),
+                                 source_.largest);
+            return static_cast<T *>(entry);
         }
+        if (count == 1 && !source_.oversize_from_heap)
+            detail::does_not_fit("cmempool::allocator", sizeof(T), alignof(T), source_.largest,
+                                 source_.alignment);
+        if (count > static_cast<std::size_t>(-1) / sizeof(T))
+            detail::raise(ENOMEM, "cmempool::allocator: so many objects have no size");
         return static_cast<T *>(detail::take_from_heap(count * sizeof(T), alignof(T)));
     }
 
@@ -498,8 +873,12 @@ public:
             detail::give_to_heap(memory, alignof(T));
     }
 
-    /// Whether single objects come from the pool: not if they are too large for its entries.
-    bool serves() const noexcept { return source_.serves(sizeof(T), alignof(T)); }
+    /// Whether the pool's entries hold the nodes of a container: see `node_size`. An allocator can't
+    /// say that of its own: the allocator of a container is for elements, and a node is larger.
+    template <class Container> bool serves_nodes_of() const noexcept
+    {
+        return detail::fits<Container>(source_.largest, source_.alignment);
+    }
 
     template <class U> bool operator==(const allocator<U> &other) const noexcept
     {
@@ -514,7 +893,10 @@ public:
 private:
     template <class U> friend class allocator;
 
-    bool is_from_pool(std::size_t count) const noexcept { return count == 1 && serves(); }
+    bool is_from_pool(std::size_t count) const noexcept
+    {
+        return count == 1 && source_.serves(sizeof(T), alignof(T));
+    }
 
     detail::source source_;
 };
@@ -525,7 +907,9 @@ private:
 ///
 /// What is larger than the largest class, or aligned more than the pool's entries, comes from the
 /// upstream resource, and so does what the pool has no entry for: with `fallback_disabled` upstream
-/// takes the place of the heap. Memory of both kinds may be out at once.
+/// takes the place of the heap. Memory of both kinds may be out at once. With
+/// `std::pmr::null_memory_resource()` as upstream nothing comes from elsewhere: what the pool can't
+/// serve throws a bad_alloc that says how much was asked for.
 ///
 /// Pool and upstream must outlive the resource, and the resource all that came from it; the pool
 /// may be moved meanwhile. Safe for threads where both of them are. A resource equals itself alone.
@@ -549,10 +933,10 @@ private:
     void *do_allocate(std::size_t bytes, std::size_t alignment) override
     {
         if (!serves(bytes, alignment))
-            return upstream_->allocate(bytes, alignment);
+            return from_upstream(bytes, alignment);
         if (void *entry = r_mempool_alloc_entry(handle_, bytes == 0 ? 1 : bytes))
             return entry;
-        void *memory = upstream_->allocate(bytes, alignment);
+        void *memory = from_upstream(bytes, alignment);
         missed_.fetch_add(1, std::memory_order_relaxed);
         return memory;
     }
@@ -577,6 +961,16 @@ private:
     bool serves(std::size_t bytes, std::size_t alignment) const noexcept
     {
         return bytes <= largest_size_ && alignment <= alignment_;
+    }
+
+    void *from_upstream(std::size_t bytes, std::size_t alignment)
+    {
+        if (upstream_ != std::pmr::null_memory_resource())
+            return upstream_->allocate(bytes, alignment);
+        if (!serves(bytes, alignment))
+            detail::does_not_fit("cmempool::pool_resource", bytes, alignment, largest_size_,
+                                 alignment_);
+        detail::no_entry("cmempool::pool_resource", handle_ == nullptr, bytes, largest_size_);
     }
 
     r_mempool *handle_;

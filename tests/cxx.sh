@@ -3,8 +3,8 @@
 #
 # usage: tests/cxx.sh PREFIX
 #
-# Builds each with each C++ compiler there is, as it is and with AddressSanitizer and
-# UndefinedBehaviorSanitizer, without a warning. Prints a line for each failure and a last line with
+# Builds each with each C++ compiler there is, and clang++ with each standard library, as it is and
+# with AddressSanitizer and UndefinedBehaviorSanitizer, without a warning. Prints a line for each failure and a last line with
 # the counts; ends with 1 if anything failed.
 set -euo pipefail
 
@@ -39,8 +39,8 @@ conclude() { # job status output-file
 build_and_run() { # program compiler standard [flags]
     local job=$1-$2-$3${4:-} status=0
     {
-        "$2" "-std=$3" -Wall -Wextra -Wpedantic -Werror -g ${4:+"$4"} "$here/cxx/$1.cpp" \
-            "$work/unit-$2.o" -o "$work/$job" -I"$prefix/include" -L"$prefix/lib" -lcmempool \
+        "$2" "-std=$3" -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -g ${4:+"$4"} \
+            "$here/cxx/$1.cpp" "$work/unit-$2.o" -o "$work/$job" -I"$prefix/include" -L"$prefix/lib" -lcmempool \
             -Wl,-rpath,"$prefix/lib" -pthread && timeout "$limit" "$work/$job"
     } >"$work/$job.out" 2>&1 || status=$?
     if [ $status -eq 0 ] && ! grep -qx 'ok [1-9][0-9]*' "$work/$job.out"; then
@@ -52,8 +52,8 @@ build_and_run() { # program compiler standard [flags]
 # For programs without exceptions and type information.
 check_bare() { # compiler standard
     local job=bare-$1-$2 status=0
-    "$1" "-std=$2" -Wall -Wextra -Wpedantic -Werror -fno-exceptions -fno-rtti -fsyntax-only \
-        "$here/cxx/unit.cpp" -I"$prefix/include" >"$work/$job.out" 2>&1 || status=$?
+    "$1" "-std=$2" -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -fno-exceptions \
+        -fno-rtti -fsyntax-only "$here/cxx/unit.cpp" -I"$prefix/include" >"$work/$job.out" 2>&1 || status=$?
     conclude "$job" $status "$work/$job.out"
 }
 export -f conclude build_and_run check_bare
@@ -64,14 +64,19 @@ for source in "$here"/cxx/*.cpp; do
     [ "$source" = unit.cpp ] || programs+=("${source%.cpp}")
 done
 
+# clang++ with the standard library of its own, under a name that stands for both.
+printf '#!/bin/sh\nexec clang++ -stdlib=libc++ "$@"\n' >"$work/clang++-libc++"
+chmod +x "$work/clang++-libc++"
+PATH=$work:$PATH
+
 jobs=()
-for compiler in g++ clang++; do
-    if ! command -v "$compiler" >/dev/null; then
-        echo "skipped: $compiler is not installed"
+for compiler in g++ clang++ clang++-libc++; do
+    if ! echo '#include <map>' | "$compiler" -x c++ -fsyntax-only - 2>/dev/null; then
+        echo "skipped: $compiler is not installed, or has no standard library"
         continue
     fi
     # Of the oldest standard: programs have units of more than one.
-    "$compiler" -std=c++11 -Wall -Wextra -Wpedantic -Werror -g -c "$here/cxx/unit.cpp" \
+    "$compiler" -std=c++11 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -g -c "$here/cxx/unit.cpp" \
         -o "$work/unit-$compiler.o" -I"$prefix/include"
     sanitized=-fsanitize=address,undefined
     if ! echo 'int main() { return 0; }' |
@@ -79,12 +84,24 @@ for compiler in g++ clang++; do
         echo "skipped: $compiler has no sanitizers"
         sanitized=
     fi
+    has_resources=true
+    if ! echo '#include <memory_resource>' |
+        "$compiler" -std=c++17 -x c++ -fsyntax-only - 2>/dev/null; then
+        echo "skipped: resource, since $compiler has no <memory_resource>"
+        has_resources=
+    fi
+    jobs+=("build_and_run nodes $compiler c++17 -DNODES_UNKNOWN_LIBRARY")
+    # Its containers have other iterators.
+    [ "$compiler" != g++ ] || jobs+=("build_and_run nodes g++ c++17 -D_GLIBCXX_DEBUG")
     for standard in 11 14 17 20; do
         jobs+=("check_bare $compiler c++$standard")
         for program in "${programs[@]}"; do
-            [ "$program" != resource ] || [ "$standard" -ge 17 ] || continue
+            if [ "$program" = resource ] && { [ -z "$has_resources" ] || [ "$standard" -lt 17 ]; }; then
+                continue
+            fi
             jobs+=("build_and_run $program $compiler c++$standard")
-            [ -z "$sanitized" ] ||
+            # Sizes are the same with sanitizers, and the program takes long to compile.
+            [ -z "$sanitized" ] || [ "$program" = nodes ] ||
                 jobs+=("build_and_run $program $compiler c++$standard $sanitized")
         done
     done

@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <new>
 #include <stdexcept>
+#include <string>
 
 /// In unit.cpp: whether the same types work there.
 bool other_unit_works(cmempool::pool &from);
@@ -41,6 +42,17 @@ static inline void check(bool holds, const char *file, int line, const char *con
         }                                                                       \
         check(thrown_, __FILE__, __LINE__, #__VA_ARGS__ " throws " #type);      \
     } while (0)
+
+/// What the exception of a call says; empty if it throws none.
+template <class Call> static std::string what_of(Call call)
+{
+    try {
+        call();
+    } catch (const std::exception &error) {
+        return error.what();
+    }
+    return "";
+}
 
 static inline bool aligned(const void *pointer, std::size_t alignment)
 {

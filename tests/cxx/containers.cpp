@@ -155,16 +155,39 @@ static void nodes_of_an_unordered_map()
 static void what_the_pool_does_not_serve()
 {
     cmempool::pool pool(10, 64);
+    const allocator<int> from_heap(pool, cmempool::oversize::from_heap);
     const long out = new_out, count = new_count;
     {
-        // Nodes that are too large.
+        // Nodes that are too large: refused, unless the heap was asked for.
         struct large {
             char bytes[100];
         };
-        list<large> large_ones(pool);
+        list<large> refused(pool), large_ones(from_heap);
+        CHECK_THROWS(std::bad_alloc, refused.emplace_back());
+        CHECK(refused.empty() && pool.used_count() == 0 && new_out == out);
         large_ones.emplace_back();
         CHECK(pool.used_count() == 0 && new_out == out + 1);
-        CHECK(!large_ones.get_allocator().serves() && allocator<int>(pool).serves());
+        // What the allocator was asked for goes along, and does not make it another.
+        list<large> copy(large_ones);
+        CHECK(pool.used_count() == 0 && new_out == out + 2);
+        CHECK(refused.get_allocator() == copy.get_allocator());
+        refused.swap(copy);
+        copy.clear();
+        refused.pop_back();
+        CHECK(new_out == out + 1);
+        refused.emplace_back();
+        CHECK_THROWS(std::bad_alloc, copy.emplace_back());
+        CHECK(new_out == out + 2);
+        refused.clear();
+        CHECK(new_out == out + 1);
+        std::vector<large, allocator<large>> vector(pool), heap_vector(from_heap);
+        CHECK_THROWS(std::bad_alloc, vector.emplace_back());
+        heap_vector.emplace_back();
+        vector.resize(2);
+        CHECK(pool.used_count() == 0 && new_out == out + 3);
+        vector = decltype(vector)(pool);
+        heap_vector = decltype(vector)(pool);
+        CHECK(new_out == out + 1);
 
         // Arrays, of whatever size.
         std::vector<int, allocator<int>> numbers(pool);
@@ -203,7 +226,8 @@ static void what_the_pool_does_not_serve()
     fits *entry = fit.allocate(1);
     CHECK(pool.used_count() == 1 && new_out == out);
     fit.deallocate(entry, 1);
-    allocator<fits_not> no_fit(fit);
+    allocator<fits_not> refuses(fit), no_fit(from_heap);
+    CHECK_THROWS(std::bad_alloc, refuses.allocate(1));
     fits_not *other = no_fit.allocate(1);
     CHECK(pool.used_count() == 0 && new_out == out + 1);
     no_fit.deallocate(other, 1);
@@ -223,7 +247,8 @@ static void over_aligned()
     cmempool::pool right(options);
     const long out = new_out;
     for (int round = 0; round < 3; round++) {
-        allocator<wide> heap(narrow), own(right);
+        allocator<wide> heap(narrow, cmempool::oversize::from_heap), own(right);
+        CHECK_THROWS(std::bad_alloc, allocator<wide>(narrow).allocate(1));
         wide *one = heap.allocate(1), *two = own.allocate(1), *more = own.allocate(3);
         CHECK(aligned(one, 64) && aligned(two, 64) && aligned(more, 64));
         CHECK(narrow.used_count() == 0 && right.used_count() == 1);

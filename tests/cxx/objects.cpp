@@ -151,7 +151,7 @@ static void all_sorts()
     cmempool::object_pool<own_new> numbers(1);
     CHECK(numbers.make(own_new{7})->number == 7);
     cmempool::object_pool<const std::string> constants(1);
-    CHECK(*constants.make_unique(3, 'x') == "xxx");
+    CHECK(*constants.make_unique(3u, 'x') == "xxx");
     CHECK(constants.used_count() == 0);
     cmempool::object_pool<int> zero(1);
     CHECK(*zero.make_unique() == 0);
@@ -183,7 +183,7 @@ static void threads()
             std::vector<cmempool::object_pool<std::string>::unique_ptr> held;
             for (int round = 0; round < 20; round++) {
                 for (int i = 0; i < 100; i++)
-                    held.push_back(pool.make_unique(50, static_cast<char>('a' + i % 26)));
+                    held.push_back(pool.make_unique(50u, static_cast<char>('a' + i % 26)));
                 for (int i = 0; i < 100; i++)
                     CHECK((*held[static_cast<std::size_t>(i)])[49] == 'a' + i % 26);
                 held.clear();

@@ -149,6 +149,108 @@ static void refused()
     CHECK_THROWS(std::invalid_argument, cmempool::ranged_pool{ranged_options});
 }
 
+/// Options of a pool that can be made, with one thing wrong.
+template <class Change> static std::string refusal(Change change)
+{
+    mempool_options options = MEMPOOL_OPTIONS_INIT;
+    options.elem_count = 5;
+    options.elem_size = 24;
+    change(options);
+    return what_of([&options] { cmempool::pool{options}; });
+}
+
+template <class Change> static std::string ranged_refusal(Change change)
+{
+    r_mempool_options options = R_MEMPOOL_OPTIONS_INIT;
+    options.smallest_size = 16;
+    options.largest_size = 64;
+    options.smallest_count = 8;
+    change(options);
+    return what_of([&options] { cmempool::ranged_pool{options}; });
+}
+
+/// What is thrown names the argument that was wrong.
+static void told_what_is_wrong()
+{
+    using options = mempool_options;
+    const std::string of_pool = "cmempool::pool: ", of_ranged = "cmempool::ranged_pool: ";
+    CHECK(refusal([](options &) {}).empty());
+    CHECK(what_of([] { cmempool::pool(0, 8); }) == of_pool + "elem_count is 0");
+    CHECK(what_of([] { cmempool::pool(8, 0); }) == of_pool + "elem_size is 0");
+    CHECK(what_of([] { cmempool::pool(8, SIZE_MAX); }) == of_pool + "no memory is available");
+    for (std::size_t alignment : {24u, 8192u})
+        CHECK(refusal([alignment](options &o) { o.alignment = alignment; }) ==
+              of_pool + "alignment is not a power of two up to 4096");
+    CHECK(refusal([](options &o) { o.buffer_size = 1; }) ==
+          of_pool + "buffer_size is given without buffer");
+    CHECK(refusal([](options &o) { o.buffer = memory; }) == of_pool + "buffer_size is too small");
+    CHECK(refusal([](options &o) {
+              o.buffer = memory + 8;
+              o.buffer_size = sizeof memory - 8;
+          }) == of_pool + "buffer is not aligned to 16 bytes");
+    CHECK(refusal([](options &o) {
+              o.buffer = memory;
+              o.buffer_size = sizeof memory;
+              o.flags = MEMPOOL_HUGE_PAGES;
+          }) == of_pool + "flags ask for huge pages, but the memory is given by buffer or backing");
+    CHECK(refusal([](options &o) { o.struct_size = 1; }) ==
+          of_pool + "struct_size is not that of MEMPOOL_OPTIONS_INIT");
+    CHECK(refusal([](options &o) { o.flags = std::uint64_t{1} << 63; }) ==
+          of_pool + "flags or backing is invalid");
+    CHECK(what_of([] { cmempool::object_pool<int>(0); }) == of_pool + "elem_count is 0");
+
+    using ranged_options = r_mempool_options;
+    CHECK(ranged_refusal([](ranged_options &) {}).empty());
+    CHECK(what_of([] { cmempool::ranged_pool(0, 16, 8); }) == of_ranged + "smallest_size is 0");
+    CHECK(what_of([] { cmempool::ranged_pool(64, 16, 8); }) ==
+          of_ranged + "largest_size is not above smallest_size");
+    CHECK(what_of([] { cmempool::ranged_pool(16, 64, 0); }) == of_ranged + "smallest_count is 0");
+    const std::string few =
+        of_ranged + "smallest_count leaves a class empty, or both sizes mean the same class";
+    CHECK(what_of([] { cmempool::ranged_pool(16, 64, 2); }) == few);
+    CHECK(what_of([] { cmempool::ranged_pool(9, 16, 8); }) == few);
+    CHECK(what_of([] { cmempool::ranged_pool(16, 64, 8, __fallback_end_place_holder); }) ==
+          of_ranged + "policy is unknown");
+    CHECK(ranged_refusal([](ranged_options &o) { o.alignment = 3; }) ==
+          of_ranged + "alignment is not a power of two up to 4096");
+    CHECK(ranged_refusal([](ranged_options &o) { o.flags = MEMPOOL_FALL_BACK; }) ==
+          of_ranged + "flags contain MEMPOOL_FALL_BACK, which policy stands for here");
+    CHECK(ranged_refusal([](ranged_options &o) { o.buffer_size = 1; }) ==
+          of_ranged + "buffer_size is given without buffer");
+    CHECK(ranged_refusal([](ranged_options &o) { o.struct_size = 1; }) ==
+          of_ranged + "struct_size is not that of R_MEMPOOL_OPTIONS_INIT");
+    CHECK(ranged_refusal([](ranged_options &o) { o.class_count = 1; }) ==
+          of_ranged + "class_count is given without classes");
+    const r_mempool_class classes[] = {{24, 10}, {24, 3}};
+    CHECK(ranged_refusal([&classes](ranged_options &o) {
+              o.smallest_size = o.largest_size = o.smallest_count = 0;
+              o.classes = classes;
+              o.class_count = 2;
+          }) == of_ranged + "classes are not 1 to 256 in ascending order of size");
+    CHECK(ranged_refusal([&classes](ranged_options &o) { o.classes = classes; }) ==
+          of_ranged + "classes are given, and smallest_size, largest_size or smallest_count, too");
+
+    cmempool::pool pool(1, 40);
+    cmempool::ranged_pool ranged_pool(16, 32, 2);
+    void *entry = pool.allocate();
+    CHECK(what_of([&] { pool.allocate(); }) ==
+          "cmempool::pool::allocate: no entry is available for 40 bytes");
+    pool.deallocate(entry);
+    entry = ranged_pool.allocate(32);
+    CHECK(what_of([&] { ranged_pool.allocate(20); }) ==
+          "cmempool::ranged_pool::allocate: no entry is available for 20 bytes");
+    CHECK(what_of([&] { ranged_pool.allocate(33); }) ==
+          "cmempool::ranged_pool::allocate: size 33 is not between 1 and 32");
+    CHECK(what_of([&] { ranged_pool.reallocate(entry, 0); }) ==
+          "cmempool::ranged_pool::reallocate: size 0 is not between 1 and 32");
+    ranged_pool.deallocate(entry);
+    cmempool::pool other(std::move(pool));
+    CHECK(what_of([&] { pool.allocate(); }) == "cmempool::pool::allocate: the pool was moved from");
+    CHECK(what_of([&] { cmempool::allocator<int>(pool).allocate(1); }) ==
+          "cmempool::allocator: the pool was moved from");
+    CHECK_THROWS(cmempool::bad_alloc, (other.allocate(), other.allocate()));
+}
+
 static void moved()
 {
     leaks = 0;
@@ -254,6 +356,7 @@ int main()
     with_options();
     ranged();
     refused();
+    told_what_is_wrong();
     moved();
     beside_the_macros();
     return done();

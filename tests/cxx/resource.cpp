@@ -87,8 +87,8 @@ static void by_size_and_alignment()
     cmempool::ranged_pool pool(16, 256, 64);
     strict upstream;
     cmempool::pool_resource resource(pool, &upstream);
-    for (std::size_t bytes : {0, 1, 16, 17, 255, 256, 257, 10000})
-        for (std::size_t alignment : {1, 8, 16, 32, 64, 4096}) {
+    for (std::size_t bytes : {0u, 1u, 16u, 17u, 255u, 256u, 257u, 10000u})
+        for (std::size_t alignment : {1u, 8u, 16u, 32u, 64u, 4096u}) {
             const bool from_pool = bytes <= 256 && alignment <= 16;
             void *memory = resource.allocate(bytes, alignment);
             CHECK(aligned(memory, alignment));
@@ -163,7 +163,7 @@ static void an_exhausted_pool()
         CHECK(used(pool) == 0 && upstream.out() == 0);
     }
     // What upstream served for its size is another matter than what the pool had no entry for.
-    for (std::size_t larger : {1000, 33}) {
+    for (std::size_t larger : {1000u, 33u}) {
         cmempool::ranged_pool pool(16, 32, 2);
         strict upstream;
         cmempool::pool_resource resource(pool, &upstream);
@@ -183,6 +183,19 @@ static void an_exhausted_pool()
     CHECK_THROWS(std::bad_alloc, numbers.assign(10, 1));
     numbers.clear();
     CHECK_THROWS(std::bad_alloc, (void)resource.allocate(1000));
+    CHECK(what_of([&] { (void)resource.allocate(33, 8); }) ==
+          "cmempool::pool_resource: 33 bytes aligned to 8 do not fit the pool's entries of 32 bytes "
+          "aligned to 16");
+    CHECK(what_of([&] { (void)resource.allocate(8, 32); }) ==
+          "cmempool::pool_resource: 8 bytes aligned to 32 do not fit the pool's entries of 32 bytes "
+          "aligned to 16");
+    CHECK(used(pool) == 0);
+    numbers.push_back(1); // with the one entry of 32 bytes
+    CHECK(what_of([&] { (void)resource.allocate(20); }) ==
+          "cmempool::pool_resource: no entry is available for 20 bytes");
+    numbers.clear();
+    // As at the start: what was refused left no trace.
+    resource.deallocate(resource.allocate(20), 20);
     CHECK(used(pool) == 0);
 }
 

@@ -10,5 +10,7 @@ bool other_unit_works(cmempool::pool &from)
 {
     std::list<int, cmempool::allocator<int>> numbers(from);
     numbers.assign(3, 7);
-    return from.used_count() == 3 && cmempool::object_pool<int>(2).make_unique(5) != nullptr;
+    auto nodes = cmempool::pool::for_nodes_of<decltype(numbers)>(1);
+    return from.used_count() == 3 && nodes.serves_nodes_of<decltype(numbers)>() &&
+           cmempool::object_pool<int>(2).make_unique(5) != nullptr;
 }
