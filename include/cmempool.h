@@ -43,17 +43,19 @@
 /* ---- What compilers can be told; nothing, where they can't. -------------------------------- */
 
 #if defined(__GNUC__) && !defined(CMEMPOOL_NO_ATTRIBUTES)
-/* A new entry: no other pointer leads to it, and it is aligned at least like max_align_t. Not
+/* A new entry is aligned at least like max_align_t. Not malloc: for_each_live, a handler of leaks, a
+ * caller's buffer and a backing reach entries by other pointers. Nor malloc(mempool_free_entry): entries
+ * also go back in bulk, by a reset, and with their pool, which GCC's analyzer would call leaks. Nor
  * warn_unused_result: an entry whose pointer is dropped still goes with its pool. */
-#define CMEMPOOL_MALLOC __attribute__((malloc, assume_aligned(16)))
-/* Parameter number n says how many bytes the result has. */
+#define CMEMPOOL_ENTRY __attribute__((assume_aligned(16)))
+/* Parameter number n says how many bytes of the result its holder may use. */
 #define CMEMPOOL_ALLOC_SIZE(n) __attribute__((alloc_size(n)))
 /* Dropping the result loses what only it can give back. */
 #define CMEMPOOL_MUST_USE __attribute__((warn_unused_result))
 /* No pointer argument may be NULL. */
 #define CMEMPOOL_NONNULL __attribute__((nonnull))
 #else
-#define CMEMPOOL_MALLOC
+#define CMEMPOOL_ENTRY
 #define CMEMPOOL_ALLOC_SIZE(n)
 #define CMEMPOOL_MUST_USE
 #define CMEMPOOL_NONNULL
@@ -615,14 +617,14 @@ CMEMPOOL_MUST_USE;
  * them in other threads' caches looks at each of those: at most 64, once per shortage. It waits for
  * no thread but for one that is at the depot under the lock.
  */
-void *mempool_alloc_entry(struct mempool *mp) CMEMPOOL_MALLOC;
+void *mempool_alloc_entry(struct mempool *mp) CMEMPOOL_ENTRY;
 
 /**
  * Takes an entry whose bytes are all zero.
  *
  * As `mempool_alloc_entry`; the cost grows with the entries' size.
  */
-void *mempool_calloc_entry(struct mempool *mp) CMEMPOOL_MALLOC;
+void *mempool_calloc_entry(struct mempool *mp) CMEMPOOL_ENTRY;
 
 /* ---- Give an entry back --------------------------------------------------------------------- */
 
@@ -752,7 +754,7 @@ CMEMPOOL_MUST_USE;
  */
 void *r_mempool_alloc_entry(struct r_mempool *rmp,
                             size_t size)
-CMEMPOOL_MALLOC CMEMPOOL_ALLOC_SIZE(2);
+CMEMPOOL_ENTRY CMEMPOOL_ALLOC_SIZE(2);
 
 /**
  * Takes an entry of at least `size` bytes, the first `size` of which are zero.
@@ -761,7 +763,7 @@ CMEMPOOL_MALLOC CMEMPOOL_ALLOC_SIZE(2);
  */
 void *r_mempool_calloc_entry(struct r_mempool *rmp,
                              size_t size)
-CMEMPOOL_MALLOC CMEMPOOL_ALLOC_SIZE(2);
+CMEMPOOL_ENTRY CMEMPOOL_ALLOC_SIZE(2);
 
 /* ---- Make an entry larger or smaller -------------------------------------------------------- */
 

@@ -128,7 +128,7 @@ pub extern "C" fn r_mempool_create(
 /// # Safety
 /// `rmp` is NULL or a live ranged pool.
 ///
-/// cbindgen:postfix=CMEMPOOL_MALLOC CMEMPOOL_ALLOC_SIZE(2)
+/// cbindgen:postfix=CMEMPOOL_ENTRY CMEMPOOL_ALLOC_SIZE(2)
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn r_mempool_alloc_entry(rmp: *mut r_mempool, size: usize) -> *mut c_void {
     // SAFETY: by this function's contract.
@@ -156,7 +156,7 @@ fn alloc_missed(collection: &Collection, class: &Pool, missed: Missed) -> *mut c
 /// # Safety
 /// `rmp` is NULL or a live ranged pool.
 ///
-/// cbindgen:postfix=CMEMPOOL_MALLOC CMEMPOOL_ALLOC_SIZE(2)
+/// cbindgen:postfix=CMEMPOOL_ENTRY CMEMPOOL_ALLOC_SIZE(2)
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn r_mempool_calloc_entry(rmp: *mut r_mempool, size: usize) -> *mut c_void {
     // SAFETY: by this function's contract.
