@@ -46,17 +46,19 @@
 /* ---- What compilers can be told; nothing, where they can't. -------------------------------- */
 
 #if defined(__GNUC__) && !defined(CMEMPOOL_NO_ATTRIBUTES)
-/* A new entry: no other pointer leads to it, and it is aligned at least like max_align_t. Not
+/* A new entry is aligned at least like max_align_t. Not malloc: for_each_live, a handler of leaks, a
+ * caller's buffer and a backing reach entries by other pointers. Nor malloc(mempool_free_entry): entries
+ * also go back in bulk, by a reset, and with their pool, which GCC's analyzer would call leaks. Nor
  * warn_unused_result: an entry whose pointer is dropped still goes with its pool. */
-#define CMEMPOOL_MALLOC __attribute__((malloc, assume_aligned(16)))
-/* Parameter number n says how many bytes the result has. */
+#define CMEMPOOL_ENTRY __attribute__((assume_aligned(16)))
+/* Parameter number n says how many bytes of the result its holder may use. */
 #define CMEMPOOL_ALLOC_SIZE(n) __attribute__((alloc_size(n)))
 /* Dropping the result loses what only it can give back. */
 #define CMEMPOOL_MUST_USE __attribute__((warn_unused_result))
 /* No pointer argument may be NULL. */
 #define CMEMPOOL_NONNULL __attribute__((nonnull))
 #else
-#define CMEMPOOL_MALLOC
+#define CMEMPOOL_ENTRY
 #define CMEMPOOL_ALLOC_SIZE(n)
 #define CMEMPOOL_MUST_USE
 #define CMEMPOOL_NONNULL
@@ -524,7 +526,8 @@ typedef struct mempool_stats {
 } mempool_stats;
 
 /**
- * Called with a live entry, its usable bytes, and the context. To go on, it returns true.
+ * Called with a live entry, its `mempool_usable_size`, and the context. To go on, it returns true. In a
+ * ranged pool, only the bytes that the holder asked for are sure to be in use.
  */
 typedef bool (*mempool_visitor)(void *entry, size_t usable_size, void *context);
 
@@ -629,14 +632,14 @@ CMEMPOOL_MUST_USE;
  * them in other threads' caches looks at each of those: at most 64, once per shortage. It waits for
  * no thread but for one that is at the depot under the lock.
  */
-void *mempool_alloc_entry(struct mempool *mp) CMEMPOOL_MALLOC;
+void *mempool_alloc_entry(struct mempool *mp) CMEMPOOL_ENTRY;
 
 /**
  * Takes an entry whose bytes are all zero.
  *
  * As `mempool_alloc_entry`; the cost grows with the entries' size.
  */
-void *mempool_calloc_entry(struct mempool *mp) CMEMPOOL_MALLOC;
+void *mempool_calloc_entry(struct mempool *mp) CMEMPOOL_ENTRY;
 
 /* ---- Give an entry back --------------------------------------------------------------------- */
 
@@ -750,10 +753,11 @@ CMEMPOOL_MUST_USE;
 /* ---- Take an entry -------------------------------------------------------------------------- */
 
 /**
- * Takes an entry of at least `size` bytes.
+ * Takes an entry of `size` bytes.
  *
  * It comes from the smallest class whose entries are large enough; when that is empty, from
- * wherever the policy says.
+ * wherever the policy says. What such an entry has beyond `size` becomes the caller's by
+ * `r_mempool_realloc_entry`: see `mempool_usable_size`.
  *
  * @param rmp   a live ranged pool
  * @param size  bytes, 1 to the largest class's size
@@ -766,23 +770,24 @@ CMEMPOOL_MUST_USE;
  */
 void *r_mempool_alloc_entry(struct r_mempool *rmp,
                             size_t size)
-CMEMPOOL_MALLOC CMEMPOOL_ALLOC_SIZE(2);
+CMEMPOOL_ENTRY CMEMPOOL_ALLOC_SIZE(2);
 
 /**
- * Takes an entry of at least `size` bytes, the first `size` of which are zero.
+ * Takes an entry of `size` bytes, all zero.
  *
  * As `r_mempool_alloc_entry`; the cost grows with the size.
  */
 void *r_mempool_calloc_entry(struct r_mempool *rmp,
                              size_t size)
-CMEMPOOL_MALLOC CMEMPOOL_ALLOC_SIZE(2);
+CMEMPOOL_ENTRY CMEMPOOL_ALLOC_SIZE(2);
 
 /* ---- Make an entry larger or smaller -------------------------------------------------------- */
 
 /**
  * Makes an entry larger or smaller, as `realloc` does.
  *
- * When the size fits the entry's own class, the entry stays as it is. Otherwise it moves: its
+ * When the size fits the entry's own class, the entry stays where it is, and `size` of its bytes are the
+ * caller's from then on. Otherwise it moves: its
  * bytes, as many as both have, are copied to an entry of the class that fits, and the old entry is
  * freed. An entry that should shrink stays too while no smaller one is to be had. Entries from the
  * heap move into the pool and back in the same way.
@@ -1075,7 +1080,18 @@ void r_mempool_reset_peak(struct r_mempool *rmp);
 /* ---- Ask about entries ---------------------------------------------------------------------- */
 
 /**
- * How many bytes the holder of an entry may use: what was asked for, or more in a ranged pool.
+ * How many bytes an entry has. In an ordinary pool, all of them are its holder's.
+ *
+ * In a ranged pool, the holder has as many as it asked for, and an entry may have more. To have all of
+ * them, ask `r_mempool_realloc_entry` for this size, and use the pointer that it returns: the entry stays
+ * where it is, and nothing is copied. Before that, a write there is an overflow to `_FORTIFY_SOURCE`, and
+ * may be one to AddressSanitizer, Valgrind and hardened pools.
+ *
+ * ```c
+ * size_t size = mempool_usable_size(entry);
+ * entry = r_mempool_realloc_entry(rmp, entry, size);
+ * memset(entry, 0, size);
+ * ```
  *
  * @param entry  a live entry of any pool; 0 for NULL. Anything else is misuse: see
  *               `mempool_free_entry`

@@ -588,7 +588,7 @@ public:
         std::swap(alignment_, other.alignment_);
     }
 
-    /// Takes an entry of at least `size` bytes; throws if none is to be had.
+    /// Takes an entry of `size` bytes; throws if none is to be had.
     void *allocate(std::size_t size)
     {
         void *const taken = try_allocate(size);
@@ -598,7 +598,7 @@ public:
         return taken;
     }
 
-    /// Takes an entry of at least `size` bytes; NULL if none is to be had.
+    /// Takes an entry of `size` bytes; NULL if none is to be had.
     void *try_allocate(std::size_t size) noexcept { return r_mempool_alloc_entry(handle_, size); }
 
     /// Makes an entry larger or smaller: see `r_mempool_realloc_entry`. Throws if that can't be,

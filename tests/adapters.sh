@@ -5,9 +5,10 @@
 #
 # Builds, against the cmempool installed below PREFIX and the libraries as they are installed, with
 # each compiler there is: tests/adapters/*.c, the examples, each header as C++, and what
-# adapters/README.md shows, by the commands it shows. Runs the programs, the tests also with
-# AddressSanitizer, and the adapter's own in hardened and bypassed pools and under valgrind. Prints
-# a line for each library; ends with 1 if anything failed.
+# adapters/README.md shows, by the commands it shows; programs also with _FORTIFY_SOURCE and with
+# link-time optimisation. Runs the programs, the tests also with AddressSanitizer, and the adapter's
+# own in hardened and bypassed pools and under valgrind. Prints a line for each library; ends with 1 if
+# anything failed.
 set -euo pipefail
 
 die() {
@@ -20,6 +21,8 @@ for tool in cc pkg-config; do
     command -v "$tool" >/dev/null || die "'$tool' is needed, and it is not on the PATH"
 done
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck source=tests/variants.sh
+source "$root/tests/variants.sh"
 [ -f "$1/include/cmempool/adapter.h" ] || die "no installed adapters below $1"
 prefix=$(cd "$1" && pwd)
 export PKG_CONFIG_PATH="$prefix/lib/pkgconfig${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}"
@@ -34,6 +37,10 @@ for compiler in gcc clang; do
     ! command -v "$compiler" >/dev/null || compilers+=("$compiler")
 done
 [ ${#compilers[@]} -gt 0 ] || compilers=(cc)
+declare -A levels # of each compiler, flags with commas in between; the plain ones last
+for compiler in "${compilers[@]}"; do
+    levels[$compiler]="$(fortified_flags "$compiler" c) $(link_time_flags "$compiler" c) -O2"
+done
 
 # name, Debian's package, names that pkg-config may know it by
 libraries="
@@ -78,7 +85,7 @@ has_loopback() {
 }
 
 check_library() { # name, names for pkg-config...
-    local name=$1 out=$work/$1.out flags compiler program=$work/$1 package=
+    local name=$1 out=$work/$1.out flags compiler level program=$work/$1 package=
     shift
     [ "$name" != libuv ] || has_loopback || {
         echo "skipped: libuv: there is no network, not even to this machine"
@@ -92,11 +99,25 @@ check_library() { # name, names for pkg-config...
     set -- $(pkg-config --cflags --libs cmempool "$package") -pthread
     flags=(-std=c11 -Wall -Wextra -Wpedantic -Werror -g)
     for compiler in "${compilers[@]}"; do
-        for level in -O0 -O2; do
-            run "$compiler $level" "$compiler" "${flags[@]}" "$level" \
+        run "$compiler -O0" "$compiler" "${flags[@]}" -O0 "$root/tests/adapters/$name.c" \
+            -o "$program" "$@" || return
+        # The plain program, which is the last, stays for what follows.
+        for level in ${levels[$compiler]}; do
+            # Each flag is a word of its own.
+            # shellcheck disable=SC2086
+            run "$compiler $level" "$compiler" "${flags[@]}" ${level//,/ } \
                 "$root/tests/adapters/$name.c" -o "$program" "$@" || return
+            passed "$compiler $level" "$program" || return
+            [ "$name" != adapter ] || continue
+            # shellcheck disable=SC2086
+            run "the example, $compiler $level" "$compiler" "${flags[@]}" ${level//,/ } \
+                "$root/adapters/examples/$name.c" -o "$program-example" "$@" || return
+            run "the example, $compiler $level" "$program-example" || return
+            grep -q '^ranged pool' "$out" || {
+                echo "FAILED $name: the example shows no report"
+                return 1
+            }
         done
-        passed "$compiler" "$program" || return
         case $name in adapter)
             for options in hardened bypass; do
                 passed "$compiler, $options" env CMEMPOOL_OPTIONS=$options "$program" || return
@@ -108,15 +129,6 @@ check_library() { # name, names for pkg-config...
             run "$compiler's AddressSanitizer" "$compiler" "${flags[@]}" -O1 -fsanitize=address \
                 "$root/tests/adapters/$name.c" -o "$program-asan" "$@" || return
             passed "$compiler's AddressSanitizer" "$program-asan" || return
-        fi
-        if [ "$name" != adapter ]; then
-            run "the example, $compiler" "$compiler" "${flags[@]}" -O2 \
-                "$root/adapters/examples/$name.c" -o "$program-example" "$@" || return
-            run "the example" "$program-example" || return
-            grep -q '^ranged pool' "$out" || {
-                echo "FAILED $name: the example shows no report"
-                return 1
-            }
         fi
     done
     printf '#include <cmempool/%s.h>\nint main() { return 0; }\n' "$name" >"$program.cc"
@@ -135,7 +147,13 @@ check_library() { # name, names for pkg-config...
 # The programs that the README shows, each with the name that its first line says, built and run by
 # the commands that it shows.
 check_readme() {
-    local name=README.md out=$work/readme.out command
+    local name=README.md out=$work/readme.out command shown cc=(cc) compiler level
+    # Compilers with their flags, in place of the one that is shown.
+    for compiler in "${compilers[@]}"; do
+        for level in ${levels[$compiler]}; do
+            cc+=("$compiler ${level//,/ }")
+        done
+    done
     mkdir "$work/readme"
     awk -v into="$work/readme/" '
         /^```c$/ {
@@ -151,12 +169,15 @@ check_readme() {
         echo "FAILED README.md: a program without a command, or none"
         return 1
     }
-    while read -r command; do
-        run "$command" bash -euc "$command" || return
-        grep -q '^ranged pool' "$out" || {
-            echo "FAILED README.md: no report from $command"
-            return 1
-        }
+    while read -r shown; do
+        for compiler in "${cc[@]}"; do
+            command=${shown/#cc /$compiler }
+            run "$command" bash -euc "$command" || return
+            grep -q '^ranged pool' "$out" || {
+                echo "FAILED README.md: no report from $command"
+                return 1
+            }
+        done
     done < <(sed -n 's/^    \(cc .*\)/\1/p' "$root/adapters/README.md")
     echo "README.md: passed"
 }

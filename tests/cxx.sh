@@ -4,7 +4,8 @@
 # usage: tests/cxx.sh PREFIX
 #
 # Builds each with each C++ compiler there is, and clang++ with each standard library, as it is and
-# with AddressSanitizer and UndefinedBehaviorSanitizer, without a warning. Prints a line for each failure and a last line with
+# with AddressSanitizer and UndefinedBehaviorSanitizer, without a warning; in one standard with
+# _FORTIFY_SOURCE and with link-time optimisation, too. Prints a line for each failure and a last line with
 # the counts; ends with 1 if anything failed.
 set -euo pipefail
 
@@ -15,6 +16,8 @@ die() {
 
 [ $# -eq 1 ] || die "usage: tests/cxx.sh PREFIX"
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=tests/variants.sh
+source "$here/variants.sh"
 [ -f "$1/include/cmempool.hpp" ] || die "no installed cmempool below $1"
 prefix=$(cd "$1" && pwd)
 work=$(mktemp -d)
@@ -36,10 +39,12 @@ conclude() { # job status output-file
     fi
 }
 
-build_and_run() { # program compiler standard [flags]
+build_and_run() { # program compiler standard [flags: words with | in between]
     local job=$1-$2-$3${4:-} status=0
+    # Each flag is a word of its own.
+    # shellcheck disable=SC2086
     {
-        "$2" "-std=$3" -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -g ${4:+"$4"} \
+        "$2" "-std=$3" -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -g ${4//|/ } \
             "$here/cxx/$1.cpp" "$work/unit-$2.o" -o "$work/$job" -I"$prefix/include" -L"$prefix/lib" -lcmempool \
             -Wl,-rpath,"$prefix/lib" -pthread && timeout "$limit" "$work/$job"
     } >"$work/$job.out" 2>&1 || status=$?
@@ -93,6 +98,7 @@ for compiler in g++ clang++ clang++-libc++; do
     jobs+=("build_and_run nodes $compiler c++17 -DNODES_UNKNOWN_LIBRARY")
     # Its containers have other iterators.
     [ "$compiler" != g++ ] || jobs+=("build_and_run nodes g++ c++17 -D_GLIBCXX_DEBUG")
+    optimised="$(fortified_flags "$compiler" c++) $(link_time_flags "$compiler" c++)"
     for standard in 11 14 17 20; do
         jobs+=("check_bare $compiler c++$standard")
         for program in "${programs[@]}"; do
@@ -100,9 +106,13 @@ for compiler in g++ clang++ clang++-libc++; do
                 continue
             fi
             jobs+=("build_and_run $program $compiler c++$standard")
-            # Sizes are the same with sanitizers, and the program takes long to compile.
+            # Sizes are the same with sanitizers and optimised, and the program takes long to compile.
             [ -z "$sanitized" ] || [ "$program" = nodes ] ||
                 jobs+=("build_and_run $program $compiler c++$standard $sanitized")
+            [ "$standard" -eq 17 ] && [ "$program" != nodes ] || continue
+            for flags in $optimised; do
+                jobs+=("build_and_run $program $compiler c++$standard ${flags//,/|}")
+            done
         done
     done
 done

@@ -50,6 +50,37 @@ fn check_document(name: &'static str) {
     }
 }
 
+/// The examples do the same in whichever way they are built.
+#[test]
+fn examples() {
+    let directory = root().join("c-examples");
+    let files = std::fs::read_dir(&directory).expect("the examples are there");
+    let mut sources: Vec<_> = files.map(|file| file.expect("it can be read").path()).collect();
+    sources.sort();
+    assert!(sources.len() >= 4, "there are examples");
+    for source in sources {
+        let mark = source.extension().expect("an example is of a language");
+        let language = [&C, &CPP].into_iter().find(|known| mark == known.mark);
+        let language = language.expect("an example is in C or C++");
+        if !is_there(language.compiler) {
+            skip(format_args!("{}: no {}", source.display(), language.compiler));
+            continue;
+        }
+        let scratch = Scratch::new();
+        let flags = ["-Wpedantic", "-Werror", "-pthread", "-O2"];
+        let outputs =
+            programs(language, &source, &flags, &scratch).into_iter().map(|mut program| {
+                let outcome = run(program.current_dir(scratch.path())).expect_success();
+                without_addresses(&format!("{}{}", outcome.stdout, outcome.stderr))
+            });
+        let outputs: Vec<_> = outputs.collect();
+        assert!(!outputs[0].is_empty(), "{} prints nothing", source.display());
+        for output in &outputs {
+            assert_eq!(output, &outputs[0], "{}, built in two ways", source.display());
+        }
+    }
+}
+
 /// What a program says where the statements that follow it in the document go.
 const PLACE: &str = "/* here */";
 
@@ -310,7 +341,7 @@ impl Block {
     /// Compiles it as statements in a function. It may leave variables unused, but not call what is
     /// not there or mix up types.
     fn check_snippet(&self, name: &str) {
-        let Language { mark, compiler, standard, header } = self.language;
+        let Language { mark, compiler, standard, header, .. } = self.language;
         demand(&[compiler]);
         let scratch = Scratch::new();
         let text = format!(

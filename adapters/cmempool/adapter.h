@@ -181,8 +181,11 @@ static CMEMPOOL_ADAPTER_COLD void *cmempool_adapter_outgrow(cmempool_adapter *ad
 {
     void *memory = cmempool_adapter_malloc_larger(adapter, size, false);
     if (memory) {
-        /* Less than `size`, which no class serves. */
-        memcpy(memory, entry, mempool_usable_size(entry));
+        /* What was asked for is not known here: all of the entry is asked for, which stays where it
+         * is, and copied. That is less than `size`, which no class serves. */
+        const size_t had = mempool_usable_size(entry);
+        entry = r_mempool_realloc_entry(adapter->pool, entry, had);
+        memcpy(memory, entry, had);
         r_mempool_free_entry(entry);
     }
     return memory;
@@ -228,7 +231,9 @@ static inline void cmempool_adapter_free(cmempool_adapter *adapter, void *memory
         r_mempool_free_entry(memory);
 }
 
-/* How many bytes of a live block its holder may use: what was asked for, or more. 0 for NULL. */
+/* How many bytes a live block has: what was asked for, or more. 0 for NULL. What is more becomes the
+ * holder's with cmempool_adapter_realloc of this size; before that, compilers, sanitizers and hardened
+ * pools may take a write there for an overflow. */
 static inline size_t cmempool_adapter_usable_size(const cmempool_adapter *adapter,
                                                   const void *memory)
 {

@@ -22,9 +22,19 @@ static cmempool_adapter cmempool_sqlite_adapter;
 static int cmempool_sqlite_sizes[256]; /* of the classes, ascending */
 static size_t cmempool_sqlite_classes;
 
+/* SQLite uses all bytes that xSize says, so all of them are asked for. A block has more than was asked
+ * for at first if it comes from a larger class, or SQLite did not round up, which it does only where it
+ * counts memory. */
+static inline void *cmempool_sqlite_whole(void *memory, size_t asked)
+{
+    const size_t has = cmempool_adapter_usable_size(&cmempool_sqlite_adapter, memory);
+    return has > asked ? cmempool_adapter_realloc(&cmempool_sqlite_adapter, memory, has) : memory;
+}
+
 static inline void *cmempool_sqlite_malloc(int size)
 {
-    return cmempool_adapter_malloc(&cmempool_sqlite_adapter, (size_t)size);
+    void *memory = cmempool_adapter_malloc(&cmempool_sqlite_adapter, (size_t)size);
+    return cmempool_sqlite_whole(memory, (size_t)size);
 }
 
 static inline void cmempool_sqlite_free(void *memory)
@@ -34,7 +44,8 @@ static inline void cmempool_sqlite_free(void *memory)
 
 static inline void *cmempool_sqlite_realloc(void *memory, int size)
 {
-    return cmempool_adapter_realloc(&cmempool_sqlite_adapter, memory, (size_t)size);
+    memory = cmempool_adapter_realloc(&cmempool_sqlite_adapter, memory, (size_t)size);
+    return cmempool_sqlite_whole(memory, (size_t)size);
 }
 
 static inline int cmempool_sqlite_size(void *memory)

@@ -128,7 +128,18 @@ pub unsafe extern "C" fn r_mempool_reset_peak(rmp: *mut r_mempool) {
 
 /// # Ask about entries
 ///
-/// How many bytes the holder of an entry may use: what was asked for, or more in a ranged pool.
+/// How many bytes an entry has. In an ordinary pool, all of them are its holder's.
+///
+/// In a ranged pool, the holder has as many as it asked for, and an entry may have more. To have all of
+/// them, ask `r_mempool_realloc_entry` for this size, and use the pointer that it returns: the entry stays
+/// where it is, and nothing is copied. Before that, a write there is an overflow to `_FORTIFY_SOURCE`, and
+/// may be one to AddressSanitizer, Valgrind and hardened pools.
+///
+/// ```c
+/// size_t size = mempool_usable_size(entry);
+/// entry = r_mempool_realloc_entry(rmp, entry, size);
+/// memset(entry, 0, size);
+/// ```
 ///
 /// @param entry  a live entry of any pool; 0 for NULL. Anything else is misuse: see
 ///               `mempool_free_entry`
@@ -196,7 +207,8 @@ pub unsafe extern "C" fn r_mempool_owns(rmp: *const r_mempool, pointer: *const c
         .is_some_and(|collection| collection.owns(pointer as usize))
 }
 
-/// Called with a live entry, its usable bytes, and the context. To go on, it returns true.
+/// Called with a live entry, its `mempool_usable_size`, and the context. To go on, it returns true. In a
+/// ranged pool, only the bytes that the holder asked for are sure to be in use.
 pub type mempool_visitor = Option<
     unsafe extern "C" fn(entry: *mut c_void, usable_size: usize, context: *mut c_void) -> bool,
 >;

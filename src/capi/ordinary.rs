@@ -132,7 +132,7 @@ fn alloc_exhausted(pool: &Pool) -> *mut c_void {
 /// # Safety
 /// `mp` is NULL or a live pool.
 ///
-/// cbindgen:postfix=CMEMPOOL_MALLOC
+/// cbindgen:postfix=CMEMPOOL_ENTRY
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mempool_alloc_entry(mp: *mut mempool) -> *mut c_void {
     // SAFETY: by this function's contract.
@@ -150,7 +150,7 @@ pub unsafe extern "C" fn mempool_alloc_entry(mp: *mut mempool) -> *mut c_void {
 /// # Safety
 /// `mp` is NULL or a live pool.
 ///
-/// cbindgen:postfix=CMEMPOOL_MALLOC
+/// cbindgen:postfix=CMEMPOOL_ENTRY
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mempool_calloc_entry(mp: *mut mempool) -> *mut c_void {
     // SAFETY: by this function's contract.

@@ -118,10 +118,11 @@ pub extern "C" fn r_mempool_create(
 
 /// # Take an entry
 ///
-/// Takes an entry of at least `size` bytes.
+/// Takes an entry of `size` bytes.
 ///
 /// It comes from the smallest class whose entries are large enough; when that is empty, from
-/// wherever the policy says.
+/// wherever the policy says. What such an entry has beyond `size` becomes the caller's by
+/// `r_mempool_realloc_entry`: see `mempool_usable_size`.
 ///
 /// @param rmp   a live ranged pool
 /// @param size  bytes, 1 to the largest class's size
@@ -135,7 +136,7 @@ pub extern "C" fn r_mempool_create(
 /// # Safety
 /// `rmp` is NULL or a live ranged pool.
 ///
-/// cbindgen:postfix=CMEMPOOL_MALLOC CMEMPOOL_ALLOC_SIZE(2)
+/// cbindgen:postfix=CMEMPOOL_ENTRY CMEMPOOL_ALLOC_SIZE(2)
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn r_mempool_alloc_entry(rmp: *mut r_mempool, size: usize) -> *mut c_void {
     // SAFETY: by this function's contract.
@@ -156,14 +157,14 @@ fn alloc_missed(collection: &Collection, class: &Pool, missed: Missed) -> *mut c
     }
 }
 
-/// Takes an entry of at least `size` bytes, the first `size` of which are zero.
+/// Takes an entry of `size` bytes, all zero.
 ///
 /// As `r_mempool_alloc_entry`; the cost grows with the size.
 ///
 /// # Safety
 /// `rmp` is NULL or a live ranged pool.
 ///
-/// cbindgen:postfix=CMEMPOOL_MALLOC CMEMPOOL_ALLOC_SIZE(2)
+/// cbindgen:postfix=CMEMPOOL_ENTRY CMEMPOOL_ALLOC_SIZE(2)
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn r_mempool_calloc_entry(rmp: *mut r_mempool, size: usize) -> *mut c_void {
     // SAFETY: by this function's contract.
@@ -179,7 +180,8 @@ pub unsafe extern "C" fn r_mempool_calloc_entry(rmp: *mut r_mempool, size: usize
 ///
 /// Makes an entry larger or smaller, as `realloc` does.
 ///
-/// When the size fits the entry's own class, the entry stays as it is. Otherwise it moves: its
+/// When the size fits the entry's own class, the entry stays where it is, and `size` of its bytes are the
+/// caller's from then on. Otherwise it moves: its
 /// bytes, as many as both have, are copied to an entry of the class that fits, and the old entry is
 /// freed. Entries from the heap move into the pool and back in the same way.
 ///

@@ -2,11 +2,14 @@
  * it? */
 #include "../c/check.h"
 
-/* What the adapter gives back to the heap passes by here. */
+/* What the adapter gives back to the heap passes by here, and what it makes of entries. */
 static void note_free(void *memory);
+static void *note_realloc(r_mempool *pool, void *entry, size_t size);
 #define free note_free
+#define r_mempool_realloc_entry note_realloc
 #include <cmempool/adapter.h>
 #undef free
+#undef r_mempool_realloc_entry
 
 #include <pthread.h>
 
@@ -17,6 +20,15 @@ static void note_free(void *memory)
     memcpy(&mark, &((cmempool_adapter_header *)hide(memory))->mark, sizeof mark);
     CHECK(mark == 0);
     free(memory);
+}
+
+/* The size that this thread last asked for. */
+static _Thread_local size_t asked;
+
+static void *note_realloc(r_mempool *pool, void *entry, size_t size)
+{
+    asked = size;
+    return r_mempool_realloc_entry(pool, entry, size);
 }
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -117,7 +129,7 @@ static void verify(const struct block *block)
     CHECK(block->size == 0 || memcmp(block->memory, block->expected, block->size) == 0);
 }
 
-/* Takes note of a block's new place and size, and fills all of it that may be used. */
+/* Takes note of a block's new place and size, asks for all of it, and fills it. */
 static void note(struct model *model, struct block *block, void *memory, size_t size)
 {
     size_t usable = cmempool_adapter_usable_size(model->adapter, memory);
@@ -126,6 +138,11 @@ static void note(struct model *model, struct block *block, void *memory, size_t 
     CHECK(size <= model->adapter->largest || usable == size);
     if (size > model->adapter->largest)
         CHECK(!r_mempool_owns(model->adapter->pool, memory));
+    else if (r_mempool_owns(model->adapter->pool, memory)) {
+        uintptr_t old = address(memory);
+        memory = cmempool_adapter_realloc(model->adapter, memory, usable);
+        CHECK(address(memory) == old);
+    }
     block->memory = memory;
     block->size = size;
     block->expected = realloc(block->expected, usable);
@@ -333,7 +350,10 @@ static void across_the_boundary(void)
             CHECK(r_mempool_owns(pool, memory) == (had <= 1024));
             CHECK(cmempool_adapter_larger_count(&adapter) == (had > 1024));
             fill(memory, had);
+            size_t usable = cmempool_adapter_usable_size(&adapter, memory);
             memory = cmempool_adapter_realloc(&adapter, memory, wants);
+            /* What is copied to the heap was asked for. */
+            CHECK(had > 1024 || wants <= 1024 || asked == usable);
             CHECK(memory != NULL && aligned(memory, 16));
             CHECK(r_mempool_owns(pool, memory) == (wants <= 1024));
             CHECK(cmempool_adapter_larger_count(&adapter) == (wants > 1024));

@@ -4,9 +4,10 @@
 # usage: tests/c/run.sh PREFIX
 #
 # Builds them as a user would, from PREFIX with pkg-config, with each compiler there is, linked
-# shared and static, and once more under valgrind where that is installed; newer.c in other languages,
-# too. Prints a line for each
-# failure and a last line with the counts; ends with 1 if anything failed.
+# shared and static, with _FORTIFY_SOURCE and with link-time optimisation, and runs them, once more
+# under valgrind where that is installed; newer.c in other languages, attributes.c at other levels of
+# optimisation, too. Prints a line for each failure and a last line with the counts; ends with 1 if
+# anything failed.
 set -euo pipefail
 
 die() {
@@ -18,6 +19,8 @@ command -v cc >/dev/null || die "a C compiler is needed, and 'cc' is not on the 
 command -v pkg-config >/dev/null || die "'pkg-config' is needed, and it is not on the PATH"
 [ $# -eq 1 ] || die "usage: tests/c/run.sh PREFIX"
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=tests/variants.sh
+source "$here/../variants.sh"
 [ -f "$1/include/cmempool.h" ] || die "no installed cmempool below $1"
 prefix=$(cd "$1" && pwd)
 
@@ -46,14 +49,14 @@ conclude() { # job status output-file
     fi
 }
 
-build_and_run() { # program compiler linkage optimisation [standard, unless it is C11]
+build_and_run() { # program compiler linkage flags,with,commas [standard, unless it is C11]
     local job=$1-$2-$3$4${5:+-$5} status=0 flags=$shared_flags language=c
     [[ ${5:-} != c++* ]] || language=c++
     [ "$3" = shared ] || flags=$static_flags
     # The flags are words of their own.
     # shellcheck disable=SC2086
     {
-        "$2" "-std=${5:-c11}" -Wall -Wextra -Wpedantic -Werror "$4" -g -x $language "$here/$1.c" \
+        "$2" "-std=${5:-c11}" -Wall -Wextra -Wpedantic -Werror ${4//,/ } -g -x $language "$here/$1.c" \
             -x none -o "$work/$job" $flags -pthread && timeout "$limit" "$work/$job"
     } >"$work/$job.out" 2>&1 || status=$?
     if [ $status -eq 0 ] && ! grep -qx 'ok [1-9][0-9]*' "$work/$job.out"; then
@@ -89,16 +92,18 @@ skip() { # what it was, how many jobs
 }
 
 variants=()
-if command -v gcc >/dev/null; then
-    variants+=("gcc shared -O0" "gcc shared -O2" "gcc static -O2")
-else
-    skip "gcc is not installed" $((3 * ${#programs[@]}))
-fi
-if command -v clang >/dev/null; then
-    variants+=("clang shared -O2" "clang static -O2")
-else
-    skip "clang is not installed" $((2 * ${#programs[@]}))
-fi
+for compiler in gcc clang; do
+    if ! command -v $compiler >/dev/null; then
+        skip "$compiler is not installed" $((5 * ${#programs[@]}))
+        continue
+    fi
+    variants+=("$compiler shared -O2" "$compiler static -O2")
+    [ $compiler = clang ] || variants+=("$compiler shared -O0")
+    flags=$(fortified_flags $compiler c)
+    [ -z "$flags" ] || variants+=("$compiler shared $flags")
+    flags=$(link_time_flags $compiler c)
+    [ -z "$flags" ] || variants+=("$compiler static $flags")
+done
 [ ${#variants[@]} -gt 0 ] || variants=("cc shared -O2" "cc static -O2")
 
 jobs=()
@@ -106,6 +111,10 @@ for program in "${programs[@]}"; do
     for variant in "${variants[@]}"; do
         jobs+=("$program $variant")
     done
+done
+# What the header promises compilers, they believe at some levels and not at others.
+for levels in "gcc -O1" "gcc -O3" "clang -O0" "clang -O1" "clang -O3"; do
+    ! command -v "${levels% *}" >/dev/null || jobs+=("attributes ${levels% *} shared ${levels#* }")
 done
 for dialect in "gcc c99" "clang c99" "g++ c++11" "clang++ c++11"; do
     if command -v "${dialect% *}" >/dev/null; then

@@ -7,8 +7,8 @@ use std::fmt;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Once, OnceLock};
 use std::time::{Duration, Instant};
 
 /// The functions the library exports, sorted.
@@ -154,16 +154,58 @@ pub struct Language {
     /// What its files' names end with, and its blocks in a document are marked with.
     pub mark: &'static str,
     pub compiler: &'static str,
+    /// Those that build programs in other ways, too, where they are there.
+    pub compilers: [&'static str; 2],
     pub standard: &'static str,
     pub header: &'static str,
 }
 
-pub const C: Language =
-    Language { mark: "c", compiler: "cc", standard: "-std=c11", header: "cmempool.h" };
-pub const CPP: Language =
-    Language { mark: "cpp", compiler: "c++", standard: "-std=c++17", header: "cmempool.hpp" };
+pub const C: Language = Language {
+    mark: "c",
+    compiler: "cc",
+    compilers: ["gcc", "clang"],
+    standard: "-std=c11",
+    header: "cmempool.h",
+};
+pub const CPP: Language = Language {
+    mark: "cpp",
+    compiler: "c++",
+    compilers: ["g++", "clang++"],
+    standard: "-std=c++17",
+    header: "cmempool.hpp",
+};
 
-/// Builds a program with each library there is, and says how to run it.
+/// A way to build a program.
+struct Build {
+    compiler: &'static str,
+    flags: Vec<&'static str>,
+}
+
+/// The ways beside the plain one: as distributions build, which stop a program that writes more than the
+/// compiler knows an object to have, and with all that the header says used across files.
+fn other_builds(language: &Language) -> Vec<&'static Build> {
+    static THERE: OnceLock<Vec<Build>> = OnceLock::new();
+    let there = THERE.get_or_init(|| {
+        let compilers = [C, CPP].into_iter().flat_map(|language| language.compilers);
+        compilers
+            .filter(|compiler| is_there(compiler))
+            .flat_map(|compiler| {
+                let script = "source tests/variants.sh; fortified_flags \"$1\" \"$2\"; \
+                              link_time_flags \"$1\" \"$2\"";
+                let language = if compiler.ends_with("++") { "c++" } else { "c" };
+                let mut bash = Command::new("bash");
+                bash.current_dir(root()).args(["-euc", script, "bash", compiler, language]);
+                let found = run(&mut bash).expect_success();
+                found.stderr.lines().for_each(|line| skip(line.trim_start_matches("skipped: ")));
+                let ways: &'static str = found.stdout.leak();
+                ways.lines().map(move |way| Build { compiler, flags: way.split(',').collect() })
+            })
+            .collect()
+    });
+    there.iter().filter(|build| language.compilers.contains(&build.compiler)).collect()
+}
+
+/// Builds a program with each library there is and in each way, and says how to run it.
 pub fn programs(
     language: &Language,
     source: &Path,
@@ -171,10 +213,10 @@ pub fn programs(
     scratch: &Scratch,
 ) -> Vec<Command> {
     demand(&[language.compiler]);
-    let build = |(number, library)| {
+    let build = |(number, (compiler, ways, library)): (usize, (&str, &[&str], Library))| {
         let program = scratch.path().join(format!("program-{number}"));
-        let mut cc = Command::new(language.compiler);
-        cc.args([language.standard, "-Wall", "-Wextra"]).args(flags).arg(source);
+        let mut cc = Command::new(compiler);
+        cc.args([language.standard, "-Wall", "-Wextra"]).args(flags).args(ways).arg(source);
         cc.arg("-I").arg(headers()).arg("-o").arg(&program);
         let mut program = Command::new(&program);
         match library {
@@ -185,7 +227,9 @@ pub fn programs(
                 // Under the name that programs look for at run time.
                 let names = ["libcmempool.so", "libcmempool.so.1"];
                 for name in names.map(|name| scratch.path().join(name)) {
-                    std::os::unix::fs::symlink(&file, name).expect("the directory is new");
+                    if !name.exists() {
+                        std::os::unix::fs::symlink(&file, name).expect("no such file is there");
+                    }
                 }
                 cc.arg("-L").arg(scratch.path()).arg("-lcmempool");
                 program.env("LD_LIBRARY_PATH", scratch.path());
@@ -194,7 +238,14 @@ pub fn programs(
         run(&mut cc).expect_success();
         program
     };
-    libraries().into_iter().enumerate().map(build).collect()
+    let plain = libraries().into_iter().map(|library| (language.compiler, &[] as &[&str], library));
+    // Either library in turn.
+    let other = other_builds(language).into_iter().enumerate().map(|(number, build)| {
+        let mut libraries = libraries();
+        let library = libraries.swap_remove(number % libraries.len());
+        (build.compiler, &build.flags[..], library)
+    });
+    plain.chain(other).enumerate().map(build).collect()
 }
 
 enum Library {

@@ -17,7 +17,10 @@
 
 static std::atomic<long> new_count, new_out;
 
-void *operator new(std::size_t size)
+// Not inlined: GCC would see free where it expects operator delete, and warn.
+#define KEPT_APART __attribute__((noinline))
+
+KEPT_APART void *operator new(std::size_t size)
 {
     void *memory = std::malloc(size == 0 ? 1 : size);
     if (memory == nullptr)
@@ -27,7 +30,7 @@ void *operator new(std::size_t size)
     return memory;
 }
 
-void operator delete(void *memory) noexcept
+KEPT_APART void operator delete(void *memory) noexcept
 {
     new_out -= memory != nullptr;
     std::free(memory);
