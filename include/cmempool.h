@@ -789,8 +789,11 @@ CMEMPOOL_ENTRY CMEMPOOL_ALLOC_SIZE(2);
  * When the size fits the entry's own class, the entry stays where it is, and `size` of its bytes are the
  * caller's from then on. Otherwise it moves: its
  * bytes, as many as both have, are copied to an entry of the class that fits, and the old entry is
- * freed. An entry that should shrink stays too while no smaller one is to be had. Entries from the
- * heap move into the pool and back in the same way.
+ * freed. Entries from the heap move into the pool and back in the same way.
+ *
+ * An entry that should shrink moves to the class that fits. If that is empty, this counts as `exhausted`
+ * there (see `mempool_stats`), and the entry moves to the next smaller class that has one, or stays where
+ * it is; `mempool_usable_size` tells which.
  *
  * @param rmp    a live ranged pool
  * @param entry  a live entry of this ranged pool; NULL makes this `r_mempool_alloc_entry`. Anything
