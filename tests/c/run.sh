@@ -94,11 +94,12 @@ skip() { # what it was, how many jobs
 variants=()
 for compiler in gcc clang; do
     if ! command -v $compiler >/dev/null; then
-        skip "$compiler is not installed" $((5 * ${#programs[@]}))
+        skip "$compiler is not installed" $((4 * ${#programs[@]}))
         continue
     fi
     variants+=("$compiler shared -O2" "$compiler static -O2")
     [ $compiler = clang ] || variants+=("$compiler shared -O0")
+    # Each says itself why it is not there.
     flags=$(fortified_flags $compiler c)
     [ -z "$flags" ] || variants+=("$compiler shared $flags")
     flags=$(link_time_flags $compiler c)
