@@ -12,14 +12,14 @@ use crate::depot::DEPOT_SLACK;
 use crate::error::Error;
 use crate::fence;
 use crate::forking;
-use crate::layout::{CLASS_RESERVE, Cursor, Layout, REGION_RESERVE};
+use crate::layout::{CLASS_RESERVE, Cursor, Layout, REGION_RESERVE, SLOT_RESERVE};
 use crate::pool::{Pool, Traits};
 use crate::ranged::SizeTable;
 use crate::region::{Region, Wish};
 use crate::registry::{self, Link};
 use crate::secret::{draw, keyed};
 use crate::settings;
-use crate::slot::{MIN_ALIGN, OWNER_ALIGN};
+use crate::slot::{MIN_ALIGN, OWNER_ALIGN, WORD};
 use crate::thread_index::{self, CACHE_DISTANCE};
 use crate::watcher;
 
@@ -31,7 +31,7 @@ pub const NAME_MAX: usize = 63;
 const LEAD: usize = OWNER_ALIGN;
 
 /// Bytes behind each entry of a guarded pool in which a write past the end is seen.
-const GUARD_GAP: usize = 16;
+pub const GUARD_GAP: usize = 16;
 
 /// What a collection does when the class that fits is empty.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -109,6 +109,11 @@ static_assertions::const_assert!(
         + MIN_ALIGN
         <= CLASS_RESERVE
 );
+
+// Guarded pools have in place of caches: a tail for each slot and a number kept back for every fourth, and
+// in place of an only cache's line the word behind the last slot.
+static_assertions::const_assert!(size_of::<u32>() + size_of::<u32>() / 4 + 2 <= SLOT_RESERVE);
+static_assertions::const_assert!(WORD <= CACHE_DISTANCE);
 
 static_assertions::const_assert!(size_of::<Link>() <= LEAD && align_of::<Link>() <= OWNER_ALIGN);
 
@@ -226,6 +231,7 @@ impl Collection {
             if this.as_ref().report_leaks {
                 this.as_ref().pools().iter().for_each(|pool| pool.report_leak());
             }
+            this.as_ref().pools().iter().for_each(|pool| pool.look_at_all());
             registry::leave(this);
             let collection = this.as_mut();
             let wipe_words = collection.region.is_handed_on();

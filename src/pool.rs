@@ -4,10 +4,13 @@
 //! `refuse.rs` the end of what may not be freed, `leaks.rs` what was never freed.
 
 mod bulk;
+mod draw;
 mod fork;
 mod guard;
+mod hardened;
 mod inspect;
 mod leaks;
+mod quarantine;
 mod refuse;
 mod trade;
 
@@ -15,7 +18,9 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 pub use self::bulk::all_or_none;
-use self::guard::Quarantine;
+pub use self::draw::begin_anew;
+use self::draw::Generator;
+use self::quarantine::Quarantine;
 pub use self::refuse::refuse;
 use self::trade::{Damage, Shared};
 use crate::backing::Backing;
@@ -55,6 +60,12 @@ impl Traits {
     pub fn guarded(&self) -> bool {
         self.hardened || self.bypass || self.watched
     }
+
+    /// Whether what lies between its entries, and in those that are free, is looked after.
+    #[inline]
+    pub fn guards_slots(&self) -> bool {
+        (self.hardened || self.watched) && !self.bypass
+    }
 }
 
 /// The fast path had no entry. Goes to [`Pool::alloc_slow`], at once.
@@ -87,6 +98,7 @@ pub struct Pool {
     caches: CachePlan,
     collection: NonNull<Collection>, // holds the name and the memory
     seal: usize,                     // says that this is a live pool
+    tails: NonNull<u32>, // of each slot, if they are guarded: bytes that were not asked for
     // Written by calls.
     shared: Locked<Shared>,
     dynamic: Locked<DynamicEntries>,
@@ -190,8 +202,7 @@ impl Pool {
             let pool = unsafe { Self::at(owner) };
             // SAFETY: the word says that the entry is dynamic, out and of this pool.
             let freed = unsafe {
-                let zero = pool.traits.zero_on_free;
-                dynamic::free(&pool.dynamic, pool.backing(), owner, entry, zero)
+                dynamic::free(&pool.dynamic, pool.backing(), owner, entry, pool.care())
             };
             freed.unwrap_or_else(|fault| pool.stop(fault));
             return;
@@ -204,7 +215,8 @@ impl Pool {
     #[cold]
     pub fn alloc_dynamic(&self) -> Option<Entry> {
         let (owner, backing) = (self.address(), self.backing());
-        dynamic::alloc(&self.dynamic, backing, owner, self.elem_size, self.align.into())
+        let shape = (self.elem_size, self.align.into());
+        dynamic::alloc(&self.dynamic, backing, owner, shape, self.care())
             .unwrap_or_else(|fault| self.stop(fault))
     }
 
@@ -237,6 +249,12 @@ impl Pool {
     /// Counts one of these that got nothing.
     pub fn note_failed(&self) {
         self.failed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether calls on it come by `pool/guard.rs`, which wants to know what was asked for: see
+    /// [`fit`](Self::fit).
+    pub fn is_guarded(&self) -> bool {
+        self.traits.guarded()
     }
 
     /// How many entries it has slots for.
@@ -359,19 +377,25 @@ impl Pool {
             .cast::<Self>();
         let bits = cursor.deal(Depot::bits_bytes(capacity), align_of::<u64>(), 0)?.cast();
         let stack = cursor.deal(Depot::stack_bytes(capacity), align_of::<u32>(), 0)?.cast();
-        let kept_back = Quarantine::room(capacity, traits.hardened);
+        let kept_back = Quarantine::room(capacity, traits);
         let ring = kept_back as usize * size_of::<u32>();
         let ring = cursor.deal(ring, align_of::<u32>(), 0)?.cast();
+        let tails = if traits.guards_slots() { class.elem_count * size_of::<u32>() } else { 0 };
+        let tails = cursor.deal(tails, align_of::<u32>(), 0)?.cast::<u32>();
+        tails.as_ptr().expose_provenance();
         let element_bytes = caches.count * caches.elements() * size_of::<Element>();
         let elements = cursor.deal(element_bytes, align_of::<Element>(), 0)?.cast::<Element>();
         // SAFETY: both are dealt to this pool alone.
         let depot = unsafe { Depot::new(stack, bits, capacity) };
         // SAFETY: the ring is dealt to this pool alone.
         let quarantine = unsafe { Quarantine::new(ring, kept_back) };
+        let draws = traits.hardened && traits.guards_slots();
+        let generator = if draws { Generator::seeded() } else { Generator::idle() };
         let open = caches.count > 0;
         let shared = Shared {
             depot,
             quarantine,
+            generator,
             open,
             active: 0,
             visits: 0,
@@ -395,6 +419,7 @@ impl Pool {
             traits,
             collection,
             seal: seal_of(place),
+            tails,
             shared: Locked::new(shared, !traits.single_thread),
             dynamic: Locked::new(DynamicEntries::new(), !traits.single_thread),
             exhausted: AtomicU64::new(0),
@@ -416,7 +441,10 @@ impl Pool {
     /// Deals this pool its slots and tells it which pool is next. None if they don't fit.
     pub fn finish(&mut self, cursor: &mut Cursor, larger: Option<NonNull<Pool>>) -> Option<()> {
         self.larger = larger;
-        let first = cursor.deal(self.stride * self.capacity as usize, self.align.into(), WORD)?;
+        // A guarded pool's last slot has a word behind it, too.
+        let more = if self.traits.guards_slots() { WORD } else { 0 };
+        let slots = self.stride * self.capacity as usize;
+        let first = cursor.deal(slots + more, self.align.into(), WORD)?;
         // SAFETY: the first slot begins there, with its word.
         self.slots = unsafe { first.add(WORD) };
         self.slots.as_ptr().expose_provenance();
@@ -429,12 +457,15 @@ impl Pool {
     /// Releases the dynamic entries and breaks the seal. `wipe_words`: the slots' memory will be
     /// used for something else, and no word of ours may stay in it.
     pub fn retire(&mut self, wipe_words: bool, backing: Option<&Backing>) {
-        dynamic::release_all(&self.dynamic, backing).unwrap_or_else(|fault| self.stop(fault));
+        dynamic::release_all(&self.dynamic, backing, self.care())
+            .unwrap_or_else(|fault| self.stop(fault));
         self.seal = 0;
         if self.traits.guarded() {
             self.retire_guarded();
         }
-        if wipe_words {
+        if wipe_words && self.traits.hardened {
+            self.wipe_all();
+        } else if wipe_words {
             let fresh = self.shared.lock().depot.fresh();
             for slot in 0..fresh {
                 // SAFETY: nobody uses the pool any more; the slot is this call's.

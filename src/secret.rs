@@ -37,26 +37,43 @@ pub fn draw() {
     }
 }
 
+/// A word that nobody can foresee. One call to the system; leaves `errno` alone.
 #[cold]
-fn random() -> usize {
+pub fn random() -> usize {
+    // SAFETY: it is the calling thread's own.
+    let errno = unsafe { &mut *libc::__errno_location() };
+    let before = *errno;
     let mut word = 0usize;
     let size = size_of::<usize>();
     // By number: libc's function may be a point of cancellation.
     // SAFETY: the kernel writes at most `size` bytes into `word`.
     let got =
         unsafe { libc::syscall(libc::SYS_getrandom, &raw mut word, size, libc::GRND_NONBLOCK) };
-    if usize::try_from(got) == Ok(size) {
-        return word;
-    }
-    // No getrandom (an old kernel, a sandbox, early boot): the 16 random bytes that the kernel
-    // hands to every process, stirred so that they are not on show in a slot.
-    // SAFETY: AT_RANDOM is 0 or the address of 16 readable bytes that live as long as the process.
-    unsafe {
+    *errno = before;
+    if usize::try_from(got) == Ok(size) { word } else { without_getrandom() }
+}
+
+/// There is no getrandom: an old kernel, a sandbox, early boot.
+///
+/// The 16 random bytes that the kernel hands to every process, stirred so that they are not on show in
+/// a slot, and with them what differs from call to call and from a process to its child.
+fn without_getrandom() -> usize {
+    static CALLS: AtomicUsize = AtomicUsize::new(0);
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: plain queries. AT_RANDOM is 0 or the address of 16 readable bytes that live as long as
+    // the process.
+    let (bytes, process) = unsafe {
+        libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now);
         let bytes = libc::getauxval(libc::AT_RANDOM) as *const [usize; 2];
-        let seed =
-            if bytes.is_null() { [&raw const word as usize, 0] } else { bytes.read_unaligned() };
-        (seed[0] ^ seed[1].rotate_left(23)).wrapping_mul(0x9E37_79B9_7F4A_7C15)
-    }
+        let address = [&raw const now as usize, 0];
+        (if bytes.is_null() { address } else { bytes.read_unaligned() }, libc::getpid())
+    };
+    // Relaxed: a count, and nothing is published with it.
+    let call = CALLS.fetch_add(1, Ordering::Relaxed);
+    let moment = (now.tv_sec as usize).rotate_left(30) ^ now.tv_nsec as usize;
+    [bytes[1], moment, process as usize, call].iter().fold(bytes[0], |mix, part| {
+        (mix ^ part).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(23)
+    })
 }
 
 #[cfg(test)]
@@ -71,6 +88,13 @@ mod tests {
         draw();
         assert!(first.0 != 0 && first.1 != 0 && first.0 != first.1);
         assert_eq!(known(), first);
+    }
+
+    #[test]
+    fn no_word_is_drawn_twice() {
+        let words: std::collections::HashSet<_> =
+            (0..1000).flat_map(|_| [random(), without_getrandom()]).collect();
+        assert_eq!(words.len(), 2000);
     }
 
     #[test]

@@ -116,9 +116,11 @@ pub unsafe extern "C" fn r_mempool_alloc_bulk(
             let collection = collection.ok_or(Error::Invalid)?;
             let class = collection.pool_for(size).ok_or(Error::Invalid)?;
             let singly = || collection.alloc_sized(size).ok();
-            (class.alloc_bulk(places) || all_or_none(places, singly))
-                .then_some(())
-                .ok_or(Error::NoMemory)
+            if !(class.alloc_bulk(places) || all_or_none(places, singly)) {
+                return Err(Error::NoMemory);
+            }
+            class.fit_many(places, size);
+            Ok(())
         })
     }
 }

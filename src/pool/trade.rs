@@ -1,6 +1,7 @@
 //! What happens off the fast path: how do caches and the depot trade, and what in a shortage?
 
-use super::guard::Quarantine;
+use super::draw::Generator;
+use super::quarantine::Quarantine;
 use super::{Missed, Pool, slot_number};
 use crate::cache::{Cache, Unsettled};
 use crate::cache_plan::CachePlan;
@@ -37,6 +38,7 @@ pub(super) enum Damage {
 pub(super) struct Shared {
     pub(super) depot: Depot,
     pub(super) quarantine: Quarantine,
+    pub(super) generator: Generator, // of a hardened pool, which slot is next
     pub(super) open: bool,    // caches may be open
     pub(super) active: u32,   // how many are
     pub(super) visits: u32,   // since they were closed
