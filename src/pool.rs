@@ -18,8 +18,8 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 pub use self::bulk::all_or_none;
-pub use self::draw::begin_anew;
 use self::draw::Generator;
+pub use self::draw::begin_anew;
 use self::quarantine::Quarantine;
 pub use self::refuse::refuse;
 use self::trade::{Damage, Shared};
@@ -201,9 +201,8 @@ impl Pool {
             // SAFETY: as in `free`; a pool releases its dynamic entries before it goes.
             let pool = unsafe { Self::at(owner) };
             // SAFETY: the word says that the entry is dynamic, out and of this pool.
-            let freed = unsafe {
-                dynamic::free(&pool.dynamic, pool.backing(), owner, entry, pool.care())
-            };
+            let freed =
+                unsafe { dynamic::free(&pool.dynamic, pool.backing(), owner, entry, pool.care()) };
             freed.unwrap_or_else(|fault| pool.stop(fault));
             return;
         }

@@ -56,24 +56,37 @@ pub fn random() -> usize {
 /// There is no getrandom: an old kernel, a sandbox, early boot.
 ///
 /// The 16 random bytes that the kernel hands to every process, stirred so that they are not on show in
-/// a slot, and with them what differs from call to call and from a process to its child.
+/// a slot, and with them what differs from call to call and from a process to its children: the moment, by
+/// the processor's counter.
 fn without_getrandom() -> usize {
     static CALLS: AtomicUsize = AtomicUsize::new(0);
-    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: plain queries. AT_RANDOM is 0 or the address of 16 readable bytes that live as long as
-    // the process.
-    let (bytes, process) = unsafe {
-        libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now);
+    // SAFETY: AT_RANDOM is 0 or the address of 16 readable bytes that live as long as the process.
+    let bytes = unsafe {
         let bytes = libc::getauxval(libc::AT_RANDOM) as *const [usize; 2];
-        let address = [&raw const now as usize, 0];
-        (if bytes.is_null() { address } else { bytes.read_unaligned() }, libc::getpid())
+        if bytes.is_null() { [&raw const bytes as usize, 0] } else { bytes.read_unaligned() }
     };
     // Relaxed: a count, and nothing is published with it.
     let call = CALLS.fetch_add(1, Ordering::Relaxed);
-    let moment = (now.tv_sec as usize).rotate_left(30) ^ now.tv_nsec as usize;
-    [bytes[1], moment, process as usize, call].iter().fold(bytes[0], |mix, part| {
+    [bytes[1], moment(), call].iter().fold(bytes[0], |mix, part| {
         (mix ^ part).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(23)
     })
+}
+
+fn moment() -> usize {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every processor of this sort has the instruction.
+    unsafe {
+        core::arch::x86_64::_rdtsc() as usize
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: reads a counter that Linux lets every program read.
+    unsafe {
+        let count: usize;
+        core::arch::asm!("mrs {}, cntvct_el0", out(reg) count, options(nomem, nostack));
+        count
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    0
 }
 
 #[cfg(test)]

@@ -142,12 +142,7 @@ pub unsafe extern "C" fn r_mempool_alloc_entry(rmp: *mut r_mempool, size: usize)
 
 /// The thread's cache of the class that fits had none.
 #[inline(never)]
-fn alloc_missed(
-    collection: &Collection,
-    class: &Pool,
-    size: usize,
-    missed: Missed,
-) -> *mut c_void {
+fn alloc_missed(collection: &Collection, class: &Pool, size: usize, missed: Missed) -> *mut c_void {
     match collection.alloc_missed(class, size, missed) {
         Ok(entry) => entry.payload().cast(),
         Err(error) => refuse(error),

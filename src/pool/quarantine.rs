@@ -72,22 +72,20 @@ mod tests {
     fn keeps_a_quarter_and_gives_the_oldest_back() {
         let hardened = Traits { hardened: true, ..Traits::default() };
         let room = |capacity, traits| Quarantine::room(capacity, traits);
-        assert_eq!([1, 3, 4, 100, 4096, 1 << 20].map(|capacity| room(capacity, hardened)), [
-            0, 0, 1, 25, 1024, 1024
-        ]);
+        assert_eq!(
+            [1, 3, 4, 100, 4096, 1 << 20].map(|capacity| room(capacity, hardened)),
+            [0, 0, 1, 25, 1024, 1024]
+        );
         let watched = Traits { watched: true, ..Traits::default() };
         assert_eq!((room(100, watched), room(100, Traits::default())), (25, 0));
         assert_eq!(room(100, Traits { bypass: true, ..watched }), 0);
         let mut ring = [0; 3];
         // SAFETY: the ring is this test's own.
         let mut kept = unsafe { Quarantine::new(NonNull::from(&mut ring).cast(), 3) };
-        assert_eq!([7, 8, 9, 10, 11].map(|slot| kept.exchange(slot)), [
-            None,
-            None,
-            None,
-            Some(7),
-            Some(8)
-        ]);
+        assert_eq!(
+            [7, 8, 9, 10, 11].map(|slot| kept.exchange(slot)),
+            [None, None, None, Some(7), Some(8)]
+        );
         assert_eq!(kept.take_longest(), Some(9));
         assert_eq!((kept.exchange(12), kept.exchange(13)), (None, Some(10)));
         assert_eq!(std::iter::from_fn(|| kept.take_longest()).collect::<Vec<_>>(), [11, 12, 13]);

@@ -39,12 +39,12 @@ pub(super) struct Shared {
     pub(super) depot: Depot,
     pub(super) quarantine: Quarantine,
     pub(super) generator: Generator, // of a hardened pool, which slot is next
-    pub(super) open: bool,    // caches may be open
-    pub(super) active: u32,   // how many are
-    pub(super) visits: u32,   // since they were closed
-    pub(super) pending: u32,  // entries of a bypassed pool that are on their way from the heap
+    pub(super) open: bool,           // caches may be open
+    pub(super) active: u32,          // how many are
+    pub(super) visits: u32,          // since they were closed
+    pub(super) pending: u32, // entries of a bypassed pool that are on their way from the heap
     pub(super) reserved: u32, // slots in caches that can't go out without the lock
-    pub(super) peak: u32,     // the most that were out at once
+    pub(super) peak: u32,    // the most that were out at once
     pub(super) damage: Damage,
 }
 
