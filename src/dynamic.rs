@@ -42,7 +42,7 @@ static_assertions::const_assert_eq!(HEADER, 48);
 static_assertions::const_assert!(HEADER.is_multiple_of(MIN_ALIGN));
 static_assertions::const_assert_eq!(core::mem::offset_of!(Block, word), HEADER - 8);
 static_assertions::const_assert!(MAX_ALIGN <= u16::MAX as usize && HEADER <= MAX_ALIGN);
-/// The links stay open to a leak checker, which finds the list's other blocks by them.
+/// Bytes of the links, which come first.
 const LINKS: usize = core::mem::offset_of!(Block, size);
 
 /// What a pool does with its dynamic entries beside to have them.
@@ -56,6 +56,22 @@ pub struct Care {
     pub watched: bool,
     /// Overwrite an entry with zeros when it is freed.
     pub zero_on_free: bool,
+    /// A leak checker is not to find entries by the pool's list.
+    pub unlisted: bool,
+}
+
+/// Closes the list's start to a leak checker.
+pub fn close_start(list: &Locked<DynamicEntries>) {
+    let mut entries = list.lock();
+    let start = &raw mut entries.first;
+    watcher::close_to_others(start.cast(), size_of::<*mut Block>());
+}
+
+/// Takes [`close_start`] back.
+pub fn open_start(list: &Locked<DynamicEntries>) {
+    let mut entries = list.lock();
+    let start = &raw mut entries.first;
+    watcher::open_to_others(start.cast(), size_of::<*mut Block>());
 }
 
 /// What was found wrong, and with which entry: not always the one that a call is about.
@@ -279,8 +295,10 @@ pub fn alloc(
         }
         list.lock().insert(block)?;
         if care.watched {
+            // A leak checker finds nothing by what is closed.
+            let open = if care.unlisted { 0 } else { LINKS };
             watcher::close_to_others(base.as_ptr(), lead - HEADER);
-            watcher::close_to_others(block.cast::<u8>().add(LINKS), HEADER - LINKS);
+            watcher::close_to_others(block.cast::<u8>().add(open), HEADER - open);
             watcher::close(entry.payload().add(size), care.gap.into());
         }
         Ok(Some(entry))

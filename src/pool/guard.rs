@@ -232,9 +232,9 @@ impl Pool {
 
     /// What is done with its dynamic entries.
     pub(super) fn care(&self) -> Care {
-        let Traits { hardened, watched, zero_on_free, .. } = self.traits;
+        let Traits { hardened, watched, zero_on_free, bypass, .. } = self.traits;
         let gap = if hardened || watched { GUARD_GAP as u16 } else { 0 };
-        Care { gap, hardened, watched, zero_on_free }
+        Care { gap, hardened, watched, zero_on_free, unlisted: watched && bypass }
     }
 
     /// Before the first entry goes out: no slot was touched.
@@ -243,6 +243,9 @@ impl Pool {
     pub(super) fn prepare_guarded(&self) {
         if self.traits.hardened && !self.traits.bypass {
             self.harden();
+        }
+        if self.care().unlisted {
+            dynamic::close_start(&self.dynamic);
         }
         self.tell(|| {
             watcher::opened(self.as_ptr());
@@ -256,6 +259,9 @@ impl Pool {
     #[cold]
     #[inline(never)]
     pub(super) fn retire_guarded(&self) {
+        if self.care().unlisted {
+            dynamic::open_start(&self.dynamic);
+        }
         self.tell(|| {
             watcher::retired(self.as_ptr());
             let (words, len) = self.all_slots();
