@@ -10,7 +10,7 @@
 //! a summary, a bit for each word that is not 0, and so on up to one word: the lowest slot is
 //! found in a step per level, at most six.
 //!
-//! A hardened pool has all its free slots in the bits, and draws from them.
+//! A guarded pool has all its free slots in the bits; a hardened one draws from them.
 
 use core::ptr::{self, NonNull};
 

@@ -73,7 +73,11 @@ impl Pool {
         self.close_slot(slot);
         let mut shared = self.shared.lock();
         if let Some(longest) = shared.quarantine.exchange(slot) {
-            self.give_guarded(&mut shared, longest);
+            // Nothing goes on the stack: who watches may take what the library does with it for the
+            // program's doing.
+            if !shared.depot.give_to_bits(longest) {
+                shared.note_damage(longest);
+            }
             self.leave(shared);
         }
     }
@@ -90,16 +94,6 @@ impl Pool {
         };
         shared.note_peak();
         self.leave(shared).then_some(slot).flatten()
-    }
-
-    fn give_guarded(&self, shared: &mut Shared, slot: u32) {
-        let given = match self.traits.hardened {
-            true => shared.depot.give_to_bits(slot),
-            false => shared.depot.give(slot),
-        };
-        if !given {
-            shared.note_damage(slot);
-        }
     }
 
     /// An entry from the heap in place of each of the pool's own.
