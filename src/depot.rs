@@ -575,15 +575,16 @@ mod tests {
         (prop_oneof![1..200u32, 4000..4300u32], proptest::collection::vec(draw, 1..60))
     }
 
-    /// The slot that `take_random` must take, found the long way.
-    fn drawn(free: &BTreeSet<u32>, capacity: u32, random: u64) -> Option<u32> {
-        let below = |n: usize| ((u128::from(random) * n as u128) >> 64) as u32;
-        if capacity <= LARGEST_EVEN_DRAW {
-            free.iter().nth(below(free.len()) as usize).copied()
+    /// Takes the slot that `take_random` must take out of all that are free, in ascending order.
+    fn draw(free: &mut Vec<u32>, capacity: u32, random: u64) -> Option<u32> {
+        let below = |n: usize| ((u128::from(random) * n as u128) >> 64) as usize;
+        let at = if capacity <= LARGEST_EVEN_DRAW {
+            below(free.len())
         } else {
-            let from = below(capacity as usize);
-            free.range(from..).next().or_else(|| free.first()).copied()
-        }
+            let from = below(capacity as usize) as u32;
+            free.partition_point(|&slot| slot < from) % free.len().max(1)
+        };
+        (at < free.len()).then(|| free.remove(at))
     }
 
     proptest! {
@@ -592,30 +593,31 @@ mod tests {
         fn draws_what_follows_from_the_number((capacity, draws) in draws()) {
             let tested = &mut depot_of(capacity);
             let depot = &mut tested.depot;
-            let mut free: BTreeSet<u32> = (0..capacity).collect();
+            let mut free: Vec<u32> = (0..capacity).collect();
             let mut out: Vec<u32> = Vec::new();
-            for draw in draws {
-                match draw {
+            for step in draws {
+                match step {
                     Draw::Take(random) | Draw::TakeAll(random) => {
-                        let all = matches!(draw, Draw::TakeAll(_));
+                        let all = matches!(step, Draw::TakeAll(_));
                         let count = if all { free.len() + 1 } else { 1 };
                         for i in 0..count as u64 {
                             let random = random.wrapping_add(i << 55);
-                            let expected = drawn(&free, capacity, random);
+                            let expected = draw(&mut free, capacity, random);
                             prop_assert_eq!(depot.take_random(random), expected);
-                            expected.map(|slot| free.remove(&slot));
                             out.extend(expected);
                         }
                     }
                     Draw::Give(any) => {
                         if let Some(at) = any.checked_rem(out.len()) {
                             let slot = out.swap_remove(at);
-                            prop_assert!(depot.give_to_bits(slot) && free.insert(slot));
+                            prop_assert!(depot.give_to_bits(slot));
+                            free.insert(free.partition_point(|&other| other < slot), slot);
                         }
                     }
                     Draw::GiveAll => {
                         prop_assert!(out.iter().all(|&slot| depot.give_to_bits(slot)));
-                        free.extend(out.drain(..));
+                        free.append(&mut out);
+                        free.sort_unstable();
                     }
                 }
                 prop_assert_eq!(depot.free() as usize, free.len());

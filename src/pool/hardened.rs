@@ -88,9 +88,8 @@ impl Pool {
         if touched || !unsafe { canary::holds(behind, end - size) } || !self.has_word(slot + 1) {
             let inside = bytes.iter().position(|&byte| byte != freed);
             // SAFETY: as above.
-            let offset = inside.unwrap_or_else(|| {
-                size + unsafe { canary::first_wrong(behind, end - size) }.unwrap_or(end - size)
-            });
+            let wrong_behind = || unsafe { canary::first_wrong(behind, end - size) };
+            let offset = inside.or_else(|| Some(size + wrong_behind()?)).unwrap_or(end);
             self.stop((Kind::WriteAfterFree { offset }, entry));
         }
     }
