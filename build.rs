@@ -44,6 +44,13 @@ fn main() {
         write_pages(Path::new("man"), &pages);
     }
 
+    // Built with a sanitizer, the library is watched itself: see `src/watcher.rs`.
+    println!("cargo::rustc-check-cfg=cfg(instrumented)");
+    let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
+    if flags.contains("sanitizer=") {
+        println!("cargo::rustc-cfg=instrumented");
+    }
+
     let major = env::var("CARGO_PKG_VERSION_MAJOR").expect("cargo sets the version");
     for argument in [
         format!("-soname,libcmempool.so.{major}"),

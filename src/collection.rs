@@ -11,8 +11,7 @@ use crate::backing::Backing;
 use crate::depot::DEPOT_SLACK;
 use crate::error::Error;
 use crate::forking;
-use crate::layout::{CLASS_RESERVE, Cursor, Layout, REGION_RESERVE};
-
+use crate::layout::{CLASS_RESERVE, Cursor, Layout, REGION_RESERVE, SLOT_RESERVE};
 use crate::line::cut;
 use crate::misuse::{Call, DESTROY, Kind, Misuse};
 use crate::pool::{Pool, Traits};
@@ -21,7 +20,7 @@ use crate::region::{Region, Wish};
 use crate::registry::{self, Link};
 use crate::secret::{draw, keyed};
 use crate::settings;
-use crate::slot::{MIN_ALIGN, OWNER_ALIGN};
+use crate::slot::{MIN_ALIGN, OWNER_ALIGN, WORD};
 use crate::thread_index::{self, CACHE_DISTANCE};
 use crate::watcher;
 
@@ -33,7 +32,7 @@ pub const NAME_MAX: usize = 63;
 const LEAD: usize = OWNER_ALIGN;
 
 /// Bytes behind each entry of a guarded pool in which a write past the end is seen.
-const GUARD_GAP: usize = 16;
+pub const GUARD_GAP: usize = 16;
 
 /// What a collection does when the class that fits is empty.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -111,6 +110,11 @@ static_assertions::const_assert!(
         + MIN_ALIGN
         <= CLASS_RESERVE
 );
+
+// Guarded pools have in place of caches: a tail for each slot and a number kept back for every fourth, and
+// in place of an only cache's line the word behind the last slot.
+static_assertions::const_assert!(size_of::<u32>() + size_of::<u32>() / 4 + 2 <= SLOT_RESERVE);
+static_assertions::const_assert!(WORD <= CACHE_DISTANCE);
 
 static_assertions::const_assert!(size_of::<Link>() <= LEAD && align_of::<Link>() <= OWNER_ALIGN);
 
@@ -227,6 +231,7 @@ impl Collection {
             if this.as_ref().report_leaks {
                 this.as_ref().pools().iter().for_each(|pool| pool.report_leak());
             }
+            this.as_ref().pools().iter().for_each(|pool| pool.look_at_all());
             this.as_ref().pools().iter().for_each(|pool| pool.wind_up());
             registry::leave(this);
             let collection = this.as_mut();
@@ -453,8 +458,11 @@ mod tests {
 
     #[test]
     fn invariants_hold_after_every_call() {
-        for align in [0, 64, 4096] {
-            let request = request(Classes::One(class(40, 9)), align, Policy::Ordinary);
+        for (align, hardened) in
+            [0, 64, 4096].into_iter().flat_map(|align| [(align, false), (align, true)])
+        {
+            let mut request = request(Classes::One(class(40, 9)), align, Policy::Ordinary);
+            request.traits.hardened = hardened;
             with(&request, |collection| {
                 let pool = &collection.pools()[0];
                 let (mut held, mut state) = (Vec::<Entry>::new(), 1);
@@ -568,8 +576,13 @@ mod tests {
     fn a_callers_buffer_of_the_promised_size_is_enough_at_any_start() {
         let lists: [&[Class]; 3] =
             [&[class(1, 1)], &[class(4, 1000)], &[class(24, 3), class(100, 7), class(5000, 2)]];
-        for (list, align) in lists.iter().flat_map(|l| [16, 32, 128, 4096].map(|a| (*l, a))) {
+        let aligns = [16, 32, 128, 4096];
+        let kinds = aligns.into_iter().flat_map(|align| [(align, false), (align, true)]);
+        for (list, (align, hardened)) in
+            lists.iter().flat_map(|l| kinds.clone().map(move |k| (*l, k)))
+        {
             let mut request = request(Classes::List(list), align, Policy::Disabled);
+            request.traits.hardened = hardened;
             let bytes = request.layout.bytes();
             let mut memory = vec![0xA5u8; bytes + 512];
             let aligned = memory.as_ptr().align_offset(256);
@@ -591,19 +604,68 @@ mod tests {
 
     #[test]
     fn no_word_stays_in_a_callers_buffer() {
-        let mut memory = vec![0u8; 8192];
-        let start = memory.as_ptr().align_offset(MIN_ALIGN);
-        let buffer = NonNull::from(&mut memory[start]);
-        let mut request = request(Classes::One(class(8, 10)), 0, Policy::Ordinary);
-        request.buffer = Some((buffer, 8192 - start));
-        let mut entries = Vec::new();
-        with(&request, |collection| {
-            entries.extend(core::iter::from_fn(|| collection.pools()[0].alloc()));
-        });
-        assert_eq!(entries.len(), 10);
-        for entry in entries {
-            // SAFETY: the buffer is still there.
-            assert!(unsafe { entry.decode() }.owner_and_state().is_none());
+        for hardened in [false, true] {
+            let mut memory = vec![0u8; 8192];
+            let start = memory.as_ptr().align_offset(MIN_ALIGN);
+            let buffer = NonNull::from(&mut memory[start]);
+            let mut request = request(Classes::One(class(8, 10)), 0, Policy::Ordinary);
+            request.buffer = Some((buffer, 8192 - start));
+            request.traits.hardened = hardened;
+            let mut entries = Vec::new();
+            with(&request, |collection| {
+                entries.extend(core::iter::from_fn(|| collection.pools()[0].alloc()));
+            });
+            assert_eq!(entries.len(), 10);
+            let last = entries.iter().map(|entry| entry.payload()).max();
+            // Behind the last slot of a hardened pool lies a word, too.
+            entries
+                .extend(last.and_then(|last| NonNull::new(last.wrapping_add(16)).map(Entry::new)));
+            for entry in entries {
+                // SAFETY: the buffer is still there.
+                let word = unsafe { entry.payload().sub(WORD).cast::<usize>().read() };
+                // Wiped, or never written.
+                assert_eq!(word, 0);
+            }
         }
+    }
+
+    /// What a hardened pool looks at is as it left it, whatever the sizes asked for, when nobody wrote
+    /// where nobody may.
+    #[test]
+    fn borders_move_and_canaries_with_them() {
+        let list = [class(24, 4), class(100, 4), class(1000, 4)];
+        let mut request = request(Classes::List(&list), 0, Policy::AtLastExhaustion);
+        request.traits.hardened = true;
+        with(&request, |collection| {
+            let (mut held, mut state) = (Vec::<(Entry, usize)>::new(), 1);
+            for _ in 0..2000 {
+                let size = 1 + random(&mut state) % 1000;
+                match random(&mut state) % 3 {
+                    0 if held.len() < 20 => {
+                        held.push((collection.alloc_sized(size).unwrap(), size));
+                    }
+                    1 if !held.is_empty() => {
+                        let at = random(&mut state) % held.len();
+                        // SAFETY: the entry is live.
+                        let new = unsafe { collection.realloc(held[at].0, size) }.unwrap();
+                        held[at] = (new, size);
+                    }
+                    _ if !held.is_empty() => {
+                        let (entry, _) = held.swap_remove(random(&mut state) % held.len());
+                        // SAFETY: the entry is live.
+                        unsafe { Pool::free(entry) };
+                    }
+                    _ => {}
+                }
+                for &(entry, size) in &held {
+                    // SAFETY: the entry has that many bytes.
+                    unsafe { entry.payload().write_bytes(0xDF, size) };
+                }
+                for pool in collection.pools() {
+                    // SAFETY: no other thread knows the pool.
+                    unsafe { pool.look_at_all() };
+                }
+            }
+        });
     }
 }

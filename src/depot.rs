@@ -9,6 +9,8 @@
 //! side, however they came back, and what is in use stays together at the low end. Above the bits lies
 //! a summary, a bit for each word that is not 0, and so on up to one word: the lowest slot is
 //! found in a step per level, at most six.
+//!
+//! A guarded pool has all its free slots in the bits; a hardened one draws from them.
 
 use core::ptr::{self, NonNull};
 
@@ -19,6 +21,8 @@ const SHIFT: u32 = BITS.ilog2();
 const LEVELS: usize = 6;
 /// The stack of a large pool: as many as two of the largest caches have room for.
 const LARGEST_STACK: u32 = 2048;
+/// Of a pool with more slots than this, not all words of bits are counted at each draw.
+const LARGEST_EVEN_DRAW: u32 = 4096;
 
 /// What a depot takes beyond 2 bytes per slot, at most: words and numbers are whole.
 pub const DEPOT_SLACK: usize = 10;
@@ -118,26 +122,69 @@ impl Depot {
         slot
     }
 
-    /// Takes a free slot that nobody can foresee who does not know `random`: one of as many as the
-    /// stack has room for.
+    /// Takes a free slot that follows from `random`, of those in the bits if there are any. In a pool of
+    /// up to [`LARGEST_EVEN_DRAW`] slots each is as likely as the others; in a larger one it is the
+    /// first at a slot number that each is as likely as the others to be, or behind.
     #[inline(never)]
-    pub fn take_random(&mut self, random: u32) -> Option<u32> {
-        while self.len < self.room && self.in_bits > 0 {
-            let mut slot = 0;
-            self.take_lowest(core::iter::once(&mut slot), |slot| slot);
-            // SAFETY: `len < room`.
-            unsafe { self.stack.add(self.len as usize).write(slot) };
-            self.len += 1;
+    pub fn take_random(&mut self, random: u64) -> Option<u32> {
+        if self.in_bits == 0 {
+            return self.take();
         }
-        let at = random.checked_rem(self.len)?;
-        self.len -= 1;
-        // SAFETY: both are below the old `len`.
-        unsafe {
-            let (chosen, last) = (self.stack.add(at as usize), self.stack.add(self.len as usize));
-            let slot = chosen.read();
-            chosen.write(last.read());
-            Some(slot)
+        let below = |n: u32| ((u128::from(random) * u128::from(n)) >> u64::BITS) as u32;
+        let slot = if self.capacity <= LARGEST_EVEN_DRAW {
+            self.number_among_free(below(self.in_bits))
+        } else {
+            let from = below(self.capacity);
+            self.free_from(from).or_else(|| self.free_from(0))
+        }?;
+        let word = slot >> SHIFT;
+        let bits = self.word(0, word);
+        *bits &= !bit(slot);
+        if *bits == 0 {
+            self.clear_above(word);
         }
+        self.in_bits -= 1;
+        self.fresh = self.fresh.max(slot + 1);
+        Some(slot)
+    }
+
+    /// Free slot number `number` of those in the bits, counted from the lowest. O(capacity / 64).
+    fn number_among_free(&mut self, mut number: u32) -> Option<u32> {
+        for word in 0..self.capacity.div_ceil(BITS as u32) {
+            let mut bits = *self.word(0, word);
+            let count = bits.count_ones();
+            if number < count {
+                (0..number).for_each(|_| bits &= bits - 1);
+                return Some((word << SHIFT) + bits.trailing_zeros());
+            }
+            number -= count;
+        }
+        None
+    }
+
+    /// The lowest slot in the bits from that number on. A step per level, up and down again.
+    fn free_from(&mut self, slot: u32) -> Option<u32> {
+        let mut number = slot;
+        for level in 0..=self.top as usize {
+            if number >> SHIFT >= self.words_of(level) {
+                return None;
+            }
+            let bits = *self.word(level, number >> SHIFT) & u64::MAX << (number % u64::BITS);
+            if bits != 0 {
+                number = (number >> SHIFT << SHIFT) + bits.trailing_zeros();
+                for below in (0..level).rev() {
+                    number = (number << SHIFT) + self.word(below, number).trailing_zeros();
+                }
+                return Some(number);
+            }
+            number = (number >> SHIFT) + 1;
+        }
+        None
+    }
+
+    /// How many words a level has.
+    fn words_of(&self, level: usize) -> u32 {
+        if level == self.top as usize { 1 } else { self.start[level + 1] - self.start[level] }
     }
 
     /// Fills `places` with what `to` makes of slots, of which `take` would hand out the last first.
@@ -197,6 +244,13 @@ impl Depot {
     #[must_use]
     pub fn give(&mut self, slot: u32) -> bool {
         self.give_many(core::iter::once(slot)).is_ok()
+    }
+
+    /// As [`give`](Self::give), into the bits: the slot is no likelier than others to be taken next.
+    #[must_use]
+    pub fn give_to_bits(&mut self, slot: u32) -> bool {
+        debug_assert!(slot < self.capacity);
+        self.out() > 0 && self.add_bits(slot >> SHIFT, bit(slot)).is_ok()
     }
 
     /// Gives slots back, the last to be taken first, until there is one of which [`give`](Self::give)
@@ -408,6 +462,16 @@ mod tests {
             assert_eq!((depot.out(), depot.free()), (0, capacity));
             let again: BTreeSet<_> = std::iter::from_fn(|| depot.take()).collect();
             assert!(again.into_iter().eq(0..capacity));
+            depot.check();
+            assert!((0..capacity).all(|slot| depot.give_to_bits(slot)));
+            depot.check();
+            let mut random = 0u64;
+            let drawn: BTreeSet<_> = std::iter::from_fn(|| {
+                random = random.wrapping_add(0x9E37_79B9_7F4A_7C15);
+                depot.take_random(random)
+            })
+            .collect();
+            assert!(drawn.into_iter().eq(0..capacity));
         }
     }
 
@@ -427,6 +491,22 @@ mod tests {
         let last = [3, 4, 5, 6, 7, 8, 9];
         let lowest = [10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 30, 31, 32];
         assert!(places.iter().rev().eq(last.iter().chain(&lowest)), "{places:?}");
+    }
+
+    #[test]
+    fn each_free_slot_is_drawn_as_often_as_others() {
+        for capacity in [4, 100, LARGEST_EVEN_DRAW, 10_000] {
+            let tested = &mut depot_of(capacity);
+            let depot = &mut tested.depot;
+            let mut counts = vec![0u32; capacity as usize];
+            let (rounds, step) = (64 * u64::from(capacity), 0x9E37_79B9_7F4A_7C15);
+            for round in 0..rounds {
+                let slot = depot.take_random(round.wrapping_mul(step)).unwrap();
+                assert!(depot.give_to_bits(slot));
+                counts[slot as usize] += 1;
+            }
+            assert!(counts.iter().all(|count| (32..128).contains(count)), "of {capacity}");
+        }
     }
 
     #[test]
@@ -458,24 +538,93 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Step {
         Take,
-        TakeRandom(u32),
+        TakeRandom(u64),
         TakeMany(usize),
         Give(usize),
+        GiveToBits(usize),
         GiveMany(usize, usize),
     }
 
     fn steps() -> impl Strategy<Value = (u32, Vec<Step>)> {
         let step = prop_oneof![
             3 => Just(Step::Take),
-            1 => any::<u32>().prop_map(Step::TakeRandom),
+            2 => any::<u64>().prop_map(Step::TakeRandom),
             1 => (0..300usize).prop_map(Step::TakeMany),
             4 => any::<usize>().prop_map(Step::Give),
+            2 => any::<usize>().prop_map(Step::GiveToBits),
             1 => (any::<usize>(), 0..100usize).prop_map(|(at, count)| Step::GiveMany(at, count)),
         ];
         (prop_oneof![1..200u32, 4000..4200u32], proptest::collection::vec(step, 1..400))
     }
 
+    #[derive(Clone, Debug)]
+    enum Draw {
+        Take(u64),
+        TakeAll(u64),
+        Give(usize),
+        GiveAll,
+    }
+
+    fn draws() -> impl Strategy<Value = (u32, Vec<Draw>)> {
+        let draw = prop_oneof![
+            8 => any::<u64>().prop_map(Draw::Take),
+            1 => any::<u64>().prop_map(Draw::TakeAll),
+            8 => any::<usize>().prop_map(Draw::Give),
+            1 => Just(Draw::GiveAll),
+        ];
+        (prop_oneof![1..200u32, 4000..4300u32], proptest::collection::vec(draw, 1..60))
+    }
+
+    /// Takes the slot that `take_random` must take out of all that are free, in ascending order.
+    fn draw(free: &mut Vec<u32>, capacity: u32, random: u64) -> Option<u32> {
+        let below = |n: usize| ((u128::from(random) * n as u128) >> 64) as usize;
+        let at = if capacity <= LARGEST_EVEN_DRAW {
+            below(free.len())
+        } else {
+            let from = below(capacity as usize) as u32;
+            free.partition_point(|&slot| slot < from) % free.len().max(1)
+        };
+        (at < free.len()).then(|| free.remove(at))
+    }
+
     proptest! {
+        /// As in a hardened pool: nothing is ever on the stack.
+        #[test]
+        fn draws_what_follows_from_the_number((capacity, draws) in draws()) {
+            let tested = &mut depot_of(capacity);
+            let depot = &mut tested.depot;
+            let mut free: Vec<u32> = (0..capacity).collect();
+            let mut out: Vec<u32> = Vec::new();
+            for step in draws {
+                match step {
+                    Draw::Take(random) | Draw::TakeAll(random) => {
+                        let all = matches!(step, Draw::TakeAll(_));
+                        let count = if all { free.len() + 1 } else { 1 };
+                        for i in 0..count as u64 {
+                            let random = random.wrapping_add(i << 55);
+                            let expected = draw(&mut free, capacity, random);
+                            prop_assert_eq!(depot.take_random(random), expected);
+                            out.extend(expected);
+                        }
+                    }
+                    Draw::Give(any) => {
+                        if let Some(at) = any.checked_rem(out.len()) {
+                            let slot = out.swap_remove(at);
+                            prop_assert!(depot.give_to_bits(slot));
+                            free.insert(free.partition_point(|&other| other < slot), slot);
+                        }
+                    }
+                    Draw::GiveAll => {
+                        prop_assert!(out.iter().all(|&slot| depot.give_to_bits(slot)));
+                        free.append(&mut out);
+                        free.sort_unstable();
+                    }
+                }
+                prop_assert_eq!(depot.free() as usize, free.len());
+                depot.check();
+            }
+        }
+
         #[test]
         fn hands_out_what_is_free_once((capacity, steps) in steps()) {
             let tested = &mut depot_of(capacity);
@@ -506,6 +655,13 @@ mod tests {
                             prop_assert!(depot.give(slot) && free.insert(slot));
                             prop_assert_eq!(depot.take(), Some(slot));
                             prop_assert!(depot.give(slot));
+                        }
+                    }
+                    Step::GiveToBits(any) => {
+                        if let Some(at) = any.checked_rem(out.len()) {
+                            let slot = out.swap_remove(at);
+                            prop_assert!(depot.give_to_bits(slot) && free.insert(slot));
+                            prop_assert!(!depot.give_to_bits(slot));
                         }
                     }
                     Step::GiveMany(at, count) => {

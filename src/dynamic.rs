@@ -1,30 +1,38 @@
 //! What about entries that came from the heap, or from the pool's backing?
 //!
 //! ```text
-//! [ next | previous | size | base | guard | word | payload ..
-//!                                                  ^ the entry
+//! [ next | previous | size | where | guard | word | payload .. | gap ]
+//!                                                   ^ the entry
 //! ```
 //!
 //! Each knows its size, so realloc knows how much to copy, and its place in its pool's list, so
 //! destroy releases what the caller never freed. O(1) beside the heap's own cost. Nothing is locked
 //! while the heap or the backing is at work.
+//!
+//! In hardened pools a canary lies from the size asked for to the end of the gap. Who watches is told that
+//! nobody may touch that, nor what lies in front of the entry.
 
 use core::ptr::{self, NonNull};
 
 use crate::backing::{self, Backing};
+use crate::canary;
+use crate::layout::MAX_ALIGN;
 use crate::lock::{Locked, Tallied, Tally};
 use crate::misuse::Kind;
 use crate::secret::keyed;
 use crate::slot::{Entry, MIN_ALIGN, State};
+use crate::watcher;
 
 /// What lies in front of a dynamic entry.
 #[repr(C)]
 struct Block {
     next: *mut Block,
     previous: *mut Block, // null: this is the list's first
-    size: usize,          // usable bytes
-    base: NonNull<u8>,    // what the heap or the backing gave
-    guard: usize,         // says that the four before were not overwritten
+    size: usize,          // bytes of the class's entries
+    tail: u32,            // of these, those at the end that were not asked for
+    lead: u16,            // from what the heap or the backing gave to the entry
+    gap: u16,             // bytes behind the entry that are nobody's
+    guard: usize,         // says that the five before were not overwritten
     word: usize,          // see `slot.rs`
 }
 
@@ -33,6 +41,38 @@ const HEADER: usize = size_of::<Block>();
 static_assertions::const_assert_eq!(HEADER, 48);
 static_assertions::const_assert!(HEADER.is_multiple_of(MIN_ALIGN));
 static_assertions::const_assert_eq!(core::mem::offset_of!(Block, word), HEADER - 8);
+static_assertions::const_assert!(MAX_ALIGN <= u16::MAX as usize && HEADER <= MAX_ALIGN);
+/// Bytes of the links, which come first.
+const LINKS: usize = core::mem::offset_of!(Block, size);
+
+/// What a pool does with its dynamic entries beside to have them.
+#[derive(Clone, Copy, Default)]
+pub struct Care {
+    /// Bytes behind each entry that are nobody's.
+    pub gap: u16,
+    /// Look for writes behind an entry's end.
+    pub hardened: bool,
+    /// Tell who watches.
+    pub watched: bool,
+    /// Overwrite an entry with zeros when it is freed.
+    pub zero_on_free: bool,
+    /// A leak checker is not to find entries by the pool's list.
+    pub unlisted: bool,
+}
+
+/// Closes the list's start to a leak checker.
+pub fn close_start(list: &Locked<DynamicEntries>) {
+    let mut entries = list.lock();
+    let start = &raw mut entries.first;
+    watcher::close_to_others(start.cast(), size_of::<*mut Block>());
+}
+
+/// Takes [`close_start`] back.
+pub fn open_start(list: &Locked<DynamicEntries>) {
+    let mut entries = list.lock();
+    let start = &raw mut entries.first;
+    watcher::open_to_others(start.cast(), size_of::<*mut Block>());
+}
 
 /// What was found wrong, and with which entry: not always the one that a call is about.
 pub type Fault = (Kind, Entry);
@@ -41,9 +81,21 @@ impl Block {
     /// What `guard` must be. Keyed, so that data of the program's does not pass.
     fn guard(&self) -> usize {
         // Each keyed, since in a plain XOR one overwritten field could make up for another.
-        [self.next as usize, self.previous as usize, self.size, self.base.as_ptr() as usize]
+        let place =
+            (self.tail as usize) << 32 | usize::from(self.lead) << 16 | usize::from(self.gap);
+        [self.next as usize, self.previous as usize, self.size, place]
             .iter()
             .fold(0, |mix: usize, field| keyed(mix.rotate_left(29) ^ field))
+    }
+
+    /// What the holder may touch ends that far from the entry's start.
+    fn border(&self) -> usize {
+        self.size - self.tail as usize
+    }
+
+    /// What was had from the heap or the backing ends that far from the entry's start.
+    fn end(&self) -> usize {
+        self.size + usize::from(self.gap)
     }
 
     /// The block, if its guard holds.
@@ -177,6 +229,25 @@ impl DynamicEntries {
         Ok(Some(block))
     }
 
+    /// An entry that was written past its end; or the fault that the walk ends at.
+    fn first_overflow(&self) -> Option<Fault> {
+        let mut block = self.first;
+        while !block.is_null() {
+            // SAFETY: live by the invariant.
+            match unsafe { Block::intact(block) } {
+                Ok(intact) => {
+                    // SAFETY: the bytes behind the border are the block's.
+                    if !unsafe { holds_canary(intact) } {
+                        return Some((Kind::Overflow, entry_of(block)));
+                    }
+                    block = intact.next;
+                }
+                Err(fault) => return Some(fault),
+            }
+        }
+        None
+    }
+
     /// Proves the invariant, in O(count).
     #[cfg(test)]
     pub fn check(&self) {
@@ -201,10 +272,16 @@ impl DynamicEntries {
 /// A new entry of `size` bytes from the heap or the backing, for the pool at `owner`, that counts
 /// nowhere before [`enter`]. None if the memory is not available.
 #[cold]
-pub fn obtain(backing: Option<&Backing>, owner: usize, size: usize, align: usize) -> Option<Entry> {
+pub fn obtain(
+    backing: Option<&Backing>,
+    owner: usize,
+    (size, align): (usize, usize),
+    care: Care,
+) -> Option<Entry> {
     let lead = HEADER.next_multiple_of(align);
-    let base = backing::obtain(backing, lead.checked_add(size)?, align).ok()?;
-    // SAFETY: `lead + size` bytes are there, and `lead` has room for the block in front.
+    let bytes = lead.checked_add(care.gap.into())?.checked_add(size)?;
+    let base = backing::obtain(backing, bytes, align).ok()?;
+    // SAFETY: `bytes` bytes are there, of which `lead` has room for the block, in front.
     unsafe {
         let entry = Entry::new(base.add(lead));
         let block = block_of(entry);
@@ -212,18 +289,34 @@ pub fn obtain(backing: Option<&Backing>, owner: usize, size: usize, align: usize
             next: ptr::null_mut(),
             previous: ptr::null_mut(),
             size,
-            base,
+            tail: 0,
+            lead: lead as u16, // at most MAX_ALIGN
+            gap: care.gap,
             guard: 0,
             word: 0,
         });
         entry.mark(owner, State::Dynamic);
+        if care.hardened {
+            canary::write(entry.payload().add(size), care.gap.into());
+        }
         Some(entry)
     }
 }
 
 /// Counts an entry from [`obtain`] as one that is out.
-pub fn enter(list: &Locked<DynamicEntries>, entry: Entry) -> Result<(), Fault> {
-    list.lock().insert(block_of(entry))
+pub fn enter(list: &Locked<DynamicEntries>, entry: Entry, care: Care) -> Result<(), Fault> {
+    let block = block_of(entry);
+    list.lock().insert(block)?;
+    if care.watched {
+        // A leak checker finds nothing by what is closed.
+        let open = if care.unlisted { 0 } else { LINKS };
+        // SAFETY: the block is this call's.
+        let (lead, size) = unsafe { ((*block).lead.into(), (*block).size) };
+        watcher::close_to_others(entry.payload().wrapping_sub(lead), lead - HEADER);
+        watcher::close_to_others(block.cast::<u8>().wrapping_add(open), HEADER - open);
+        watcher::close(entry.payload().wrapping_add(size), care.gap.into());
+    }
+    Ok(())
 }
 
 /// Remembers another entry in one that was obtained and did not enter.
@@ -262,13 +355,104 @@ pub unsafe fn forgo(backing: Option<&Backing>, entry: Entry) {
 /// # Safety
 /// The entry's word says that it is dynamic, out, and of that pool.
 pub unsafe fn size(list: &Locked<DynamicEntries>, entry: Entry) -> Result<usize, Fault> {
+    // SAFETY: by this function's contract.
+    unsafe { look(list, entry, |block| block.size) }
+}
+
+/// How many bytes of it the holder may touch: what was asked for.
+///
+/// # Safety
+/// As [`size`].
+pub unsafe fn border(list: &Locked<DynamicEntries>, entry: Entry) -> Result<usize, Fault> {
+    // SAFETY: by this function's contract.
+    unsafe { look(list, entry, Block::border) }
+}
+
+/// # Safety
+/// As [`size`].
+unsafe fn look<T>(
+    list: &Locked<DynamicEntries>,
+    entry: Entry,
+    what: impl FnOnce(&Block) -> T,
+) -> Result<T, Fault> {
     // The neighbours' calls change its links.
     let _entries = list.lock();
     // SAFETY: the block lies in front of the word.
-    Ok(unsafe { Block::intact(block_of(entry)) }?.size)
+    Ok(what(unsafe { Block::intact(block_of(entry)) }?))
 }
 
-/// Gives a dynamic entry of the pool at `owner` back to where it came from, zeroed first if `zero`.
+/// The holder of an entry asks for `size` bytes, which it has: what lies behind them is nobody's.
+///
+/// # Safety
+/// As [`size`], and the entry is this call's.
+#[cold]
+pub unsafe fn fit(
+    list: &Locked<DynamicEntries>,
+    entry: Entry,
+    size: usize,
+    care: Care,
+) -> Result<(), Fault> {
+    // SAFETY: by this function's contract. What lies behind the border is the library's alone.
+    unsafe {
+        let (old, whole, end) = look(list, entry, |b| (b.border(), b.size, b.end()))?;
+        let payload = entry.payload();
+        let behind = |from: usize| (payload.add(from), end - from);
+        if care.watched {
+            let (start, len) = behind(old);
+            watcher::open(start, len);
+        }
+        let (start, len) = behind(old);
+        if care.hardened && !canary::holds(start, len) {
+            return Err((Kind::Overflow, entry));
+        }
+        let tail = tail_of(whole, size);
+        {
+            let _entries = list.lock();
+            Block::relink(block_of(entry), |block| block.tail = tail)?;
+        }
+        let border = whole - tail as usize;
+        if care.hardened {
+            if border > old {
+                payload.add(old).write_bytes(0, border - old);
+            }
+            let (start, len) = behind(border);
+            canary::write(start, len);
+        }
+        if care.watched {
+            if border > old {
+                watcher::open_new(payload.add(old), border - old);
+            }
+            let (start, len) = behind(border);
+            watcher::close(start, len);
+        }
+        Ok(())
+    }
+}
+
+/// The tail of an entry of `whole` bytes of which `size` were asked for. What is more than has a number is
+/// the holder's.
+pub fn tail_of(whole: usize, size: usize) -> u32 {
+    whole.saturating_sub(size).min(u32::MAX as usize) as u32
+}
+
+/// Looks at every entry of a hardened pool: none may be written past its end.
+///
+/// # Safety
+/// Nobody else uses the pool.
+pub unsafe fn look_at_all(list: &Locked<DynamicEntries>, care: Care) -> Result<(), Fault> {
+    if care.watched {
+        let mut next = list.lock().entries().next();
+        while let Some(entry) = next {
+            next = list.lock().entries_from(entry).nth(1);
+            // SAFETY: the entry is live.
+            unsafe { open_all(entry) };
+        }
+    }
+    let found = list.lock().first_overflow();
+    found.map_or(Ok(()), Err)
+}
+
+/// Gives a dynamic entry of the pool at `owner` back to where it came from.
 ///
 /// # Safety
 /// The entry's word said that it is dynamic, out, and of the pool whose list this is.
@@ -278,7 +462,7 @@ pub unsafe fn free(
     backing: Option<&Backing>,
     owner: usize,
     entry: Entry,
-    zero: bool,
+    care: Care,
 ) -> Result<(), Fault> {
     // SAFETY: by this contract the block is there. Of two threads that free it at once, the second
     // finds it freed, unless the heap had the memory unmapped by then.
@@ -292,7 +476,13 @@ pub unsafe fn free(
         entries.remove(block)?;
         entry.mark(owner, State::DynamicFreed);
         drop(entries);
-        if zero {
+        if care.watched {
+            open_all(entry);
+        }
+        if care.hardened && !holds_canary(&*block) {
+            return Err((Kind::Overflow, entry));
+        }
+        if care.zero_on_free {
             entry.payload().write_bytes(0, (*block).size);
         }
         give_back(backing, block);
@@ -306,24 +496,52 @@ pub fn release_all(
     list: &Locked<DynamicEntries>,
     backing: Option<&Backing>,
     owner: Option<usize>,
+    care: Care,
 ) -> Result<(), Fault> {
     loop {
         // The lock goes before the block does.
         let popped = list.lock().pop(owner)?;
         let Some(block) = popped else { return Ok(()) };
         // SAFETY: it is out of the list.
-        unsafe { give_back(backing, block) };
+        unsafe {
+            if care.watched {
+                open_all(entry_of(block));
+            }
+            give_back(backing, block);
+        }
     }
+}
+
+/// Whether nobody wrote behind the border.
+///
+/// # Safety
+/// The block is one of a hardened pool, and this call's, or its list is locked.
+unsafe fn holds_canary(block: &Block) -> bool {
+    let start = (&raw const *block).cast::<u8>().wrapping_add(HEADER + block.border());
+    // SAFETY: the bytes up to the end are the block's, by this function's contract.
+    unsafe { canary::holds(start, block.end() - block.border()) }
+}
+
+/// Tells who watches that the block's owner may touch all of it, but for what the holder may touch anyway.
+///
+/// # Safety
+/// The block's header is intact, and the entry this call's.
+unsafe fn open_all(entry: Entry) {
+    // SAFETY: by this function's contract.
+    let block = unsafe { &*block_of(entry) };
+    let (lead, border, end) = (block.lead.into(), block.border(), block.end());
+    watcher::open_to_others(entry.payload().wrapping_sub(lead), lead);
+    watcher::open(entry.payload().wrapping_add(border), end - border);
 }
 
 /// # Safety
 /// The block was obtained from there, its header is intact, and nobody uses it any more.
 unsafe fn give_back(backing: Option<&Backing>, block: *mut Block) {
-    // SAFETY: by this function's contract; what was asked for ends with the payload.
+    // SAFETY: by this function's contract; what was asked for ends with the gap.
     unsafe {
-        let Block { base, size, .. } = *block;
-        let bytes = entry_of(block).address() + size - base.as_ptr() as usize;
-        backing::give_back(backing, base, bytes);
+        let (lead, end) = (usize::from((*block).lead), (*block).end());
+        let base = NonNull::new_unchecked(entry_of(block).payload().sub(lead));
+        backing::give_back(backing, base, lead + end);
     }
 }
 

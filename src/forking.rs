@@ -10,7 +10,8 @@
 //!          depot's and the dynamic entries';
 //!          close every cache; one heavy fence; bring what is in the caches to the depots
 //! parent   give the locks back; owners settle what they were doing, as after a shortage
-//! child    the caches and the thread indices of the threads that are gone start anew;
+//! child    the caches and the thread indices of the threads that are gone start anew, and hardened
+//!          pools draw other slots than the parent's;
 //!          give the locks back: nobody waits for them
 //! ```
 //!
@@ -38,7 +39,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use crate::error::Error;
 use crate::fence;
 use crate::misuse::is_ending;
-use crate::pool::Pool;
+use crate::pool::{Pool, begin_anew};
 use crate::registry::{self, Registry};
 use crate::report::SETTING;
 use crate::thread_index;
@@ -96,6 +97,7 @@ unsafe extern "C" fn parent() {
 }
 
 unsafe extern "C" fn child() {
+    begin_anew();
     if is_ending() {
         return;
     }

@@ -23,12 +23,16 @@
 //! | `cache_plan.rs` | how many caches does a pool have, and how large are they?            |
 //! | `watcher.rs`    | who watches the memory, and how is it told which bytes are whose?    |
 //! | `zero.rs`       | how is an entry made all zero?                                       |
+//! | `canary.rs`     | what lies behind the end of a hardened pool's entry?                 |
 //! | `depot.rs`      | which slots are free, beside those in caches?                        |
 //! | `dynamic.rs`    | what about entries that came from the heap?                          |
 //! | `pool.rs`       | how does a pool of equal slots hand out and take back?               |
 //! | `pool/trade.rs` | how do caches and the depot trade, and what in a shortage?            |
 //! | `pool/bulk.rs`  | how do many entries go out or come back at once?                     |
 //! | `pool/guard.rs` | what more does a guarded pool do with an entry?                       |
+//! | `pool/hardened.rs` | what does a hardened pool look at?                                 |
+//! | `pool/draw.rs`  | which slot does a hardened pool hand out next?                        |
+//! | `pool/quarantine.rs` | which slots does a guarded pool keep back?                       |
 //! | `pool/refuse.rs` | what is an address that was freed and may not be?                   |
 //! | `pool/leaks.rs` | which entries are out when a pool goes?                              |
 //! | `pool/inspect.rs` | what does a pool say of itself and of its entries?                 |
@@ -88,6 +92,7 @@ compile_error!("cmempool supports 64-bit Linux: it relies on futexes and 48-bit 
 mod backing;
 mod cache;
 mod cache_plan;
+mod canary;
 mod cancellation;
 mod capi;
 mod collection;

@@ -4,10 +4,13 @@
 //! `refuse.rs` the end of what may not be freed, `leaks.rs` what was never freed.
 
 mod bulk;
+mod draw;
 mod fork;
 mod guard;
+mod hardened;
 mod inspect;
 mod leaks;
+mod quarantine;
 mod refuse;
 mod trade;
 
@@ -15,7 +18,9 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 pub use self::bulk::Sources;
-use self::guard::Quarantine;
+use self::draw::Generator;
+pub use self::draw::begin_anew;
+use self::quarantine::Quarantine;
 pub use self::refuse::{refuse, refuse_in};
 use self::trade::{Damage, Shared};
 use crate::backing::Backing;
@@ -55,6 +60,12 @@ impl Traits {
     pub fn guarded(&self) -> bool {
         self.hardened || self.bypass || self.watched
     }
+
+    /// Whether what lies between its entries, and in those that are free, is looked after.
+    #[inline]
+    pub fn guards_slots(&self) -> bool {
+        (self.hardened || self.watched) && !self.bypass
+    }
 }
 
 /// The fast path had no entry. Goes to [`Pool::alloc_slow`], at once.
@@ -79,14 +90,15 @@ pub struct Pool {
     slots: NonNull<u8>,  // payload of slot 0
     stride: usize,       // bytes from an entry to the next
     stride_inverse: u32, // (stride >> stride_shift) * this == 1, modulo 2^32
-    stride_shift: u32,   // stride's trailing zero bits
     capacity: u32,       // slots
     larger: Option<NonNull<Pool>>, // the collection's pool of the next larger entries
+    stride_shift: u8,    // stride's trailing zero bits
     traits: Traits,
     align: u16, // of every entry
     caches: CachePlan,
     collection: NonNull<Collection>, // holds the name and the memory
     seal: usize,                     // says that this is a live pool
+    tails: NonNull<u32>, // of each slot, if they are guarded: bytes that were not asked for
     // Written by calls.
     shared: Locked<Shared>,
     dynamic: Locked<DynamicEntries>,
@@ -189,10 +201,8 @@ impl Pool {
             // SAFETY: as in `free`; a pool releases its dynamic entries before it goes.
             let pool = unsafe { Self::at(owner) };
             // SAFETY: the word says that the entry is dynamic, out and of this pool.
-            let freed = unsafe {
-                let zero = pool.traits.zero_on_free;
-                dynamic::free(&pool.dynamic, pool.backing(), owner, entry, zero)
-            };
+            let freed =
+                unsafe { dynamic::free(&pool.dynamic, pool.backing(), owner, entry, pool.care()) };
             freed.unwrap_or_else(|fault| pool.stop(fault));
             return;
         }
@@ -210,12 +220,13 @@ impl Pool {
 
     /// The same, which counts nowhere yet.
     fn obtain_dynamic(&self) -> Option<Entry> {
-        dynamic::obtain(self.backing(), self.address(), self.elem_size, self.align.into())
+        let shape = (self.elem_size, self.align.into());
+        dynamic::obtain(self.backing(), self.address(), shape, self.care())
     }
 
     /// From now on it does.
     fn enter_dynamic(&self, entry: Entry) {
-        dynamic::enter(&self.dynamic, entry).unwrap_or_else(|fault| self.stop(fault));
+        dynamic::enter(&self.dynamic, entry, self.care()).unwrap_or_else(|fault| self.stop(fault));
     }
 
     /// Where its dynamic entries come from, if not from the heap.
@@ -262,6 +273,12 @@ impl Pool {
     /// Counts one of these that got nothing.
     pub fn note_failed(&self) {
         self.failed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether calls on it come by `pool/guard.rs`, which wants to know what was asked for: see
+    /// [`fit`](Self::fit).
+    pub fn is_guarded(&self) -> bool {
+        self.traits.guarded()
     }
 
     /// How many entries it has slots for.
@@ -347,19 +364,25 @@ impl Pool {
             .cast::<Self>();
         let bits = cursor.deal(Depot::bits_bytes(capacity), align_of::<u64>(), 0)?.cast();
         let stack = cursor.deal(Depot::stack_bytes(capacity), align_of::<u32>(), 0)?.cast();
-        let kept_back = Quarantine::room(capacity, traits.hardened);
+        let kept_back = Quarantine::room(capacity, traits);
         let ring = kept_back as usize * size_of::<u32>();
         let ring = cursor.deal(ring, align_of::<u32>(), 0)?.cast();
+        let tails = if traits.guards_slots() { class.elem_count * size_of::<u32>() } else { 0 };
+        let tails = cursor.deal(tails, align_of::<u32>(), 0)?.cast::<u32>();
+        tails.as_ptr().expose_provenance();
         let element_bytes = caches.count() * caches.elements() * size_of::<Element>();
         let elements = cursor.deal(element_bytes, align_of::<Element>(), 0)?.cast::<Element>();
         // SAFETY: both are dealt to this pool alone.
         let depot = unsafe { Depot::new(stack, bits, capacity) };
         // SAFETY: the ring is dealt to this pool alone.
         let quarantine = unsafe { Quarantine::new(ring, kept_back) };
+        let draws = traits.hardened && traits.guards_slots();
+        let generator = if draws { Generator::seeded() } else { Generator::idle() };
         let open = caches.count() > 0;
         let shared = Shared {
             depot,
             quarantine,
+            generator,
             open,
             active: 0,
             given_up: false,
@@ -377,7 +400,7 @@ impl Pool {
             slots: NonNull::dangling(),
             stride,
             stride_inverse: inverse_of_odd(stride >> stride.trailing_zeros()) as u32,
-            stride_shift: stride.trailing_zeros(),
+            stride_shift: stride.trailing_zeros() as u8,
             capacity,
             caches,
             elem_size: class.elem_size,
@@ -385,6 +408,7 @@ impl Pool {
             traits,
             collection,
             seal: seal_of(place),
+            tails,
             shared: Locked::new(shared, !traits.single_thread),
             dynamic: Locked::new(DynamicEntries::new(), !traits.single_thread),
             exhausted: AtomicU64::new(0),
@@ -406,7 +430,10 @@ impl Pool {
     /// Deals this pool its slots and tells it which pool is next. None if they don't fit.
     pub fn finish(&mut self, cursor: &mut Cursor, larger: Option<NonNull<Pool>>) -> Option<()> {
         self.larger = larger;
-        let first = cursor.deal(self.stride * self.capacity as usize, self.align.into(), WORD)?;
+        // A guarded pool's last slot has a word behind it, too.
+        let more = if self.traits.guards_slots() { WORD } else { 0 };
+        let slots = self.stride * self.capacity as usize;
+        let first = cursor.deal(slots + more, self.align.into(), WORD)?;
         // SAFETY: the first slot begins there, with its word.
         self.slots = unsafe { first.add(WORD) };
         self.slots.as_ptr().expose_provenance();
@@ -419,7 +446,7 @@ impl Pool {
     /// Releases the dynamic entries. What is found damaged is reported while a handler may still look at
     /// the pool.
     pub fn wind_up(&self) {
-        dynamic::release_all(&self.dynamic, self.backing(), None)
+        dynamic::release_all(&self.dynamic, self.backing(), None, self.care())
             .unwrap_or_else(|fault| self.stop(fault));
     }
 
@@ -432,7 +459,9 @@ impl Pool {
         if self.traits.guarded() {
             self.retire_guarded();
         }
-        if wipe_words {
+        if wipe_words && self.traits.hardened {
+            self.wipe_all();
+        } else if wipe_words {
             let fresh = self.shared.lock().depot.fresh();
             for slot in 0..fresh {
                 // SAFETY: nobody uses the pool any more; the slot is this call's.
@@ -477,7 +506,7 @@ impl Pool {
 /// An exact division of the payload's offset by the stride, without a division. The number has 32
 /// bits, so 32 bits of the product are enough.
 #[inline(always)]
-fn slot_number(payload: usize, slots: NonNull<u8>, shift: u32, inverse: u32) -> u32 {
+fn slot_number(payload: usize, slots: NonNull<u8>, shift: u8, inverse: u32) -> u32 {
     let offset = payload.wrapping_sub(slots.as_ptr() as usize);
     ((offset >> shift) as u32).wrapping_mul(inverse)
 }

@@ -52,16 +52,21 @@ impl Collection {
     /// An entry of at least `size` bytes: from the class that fits, else as the policy says.
     pub fn alloc_sized(&self, size: usize) -> Result<Entry, Error> {
         let pool = self.pool_for(size).ok_or(Error::Invalid)?;
-        pool.alloc_fast().or_else(|missed| self.alloc_missed(pool, missed))
+        pool.alloc_fast().or_else(|missed| self.alloc_missed(pool, size, missed))
     }
 
     /// The thread's cache of the class that fits had none.
     #[inline(always)]
-    pub fn alloc_missed(&self, class: &Pool, missed: Missed) -> Result<Entry, Error> {
-        match class.alloc_slow(missed) {
-            Some(entry) => Ok(entry),
-            None => self.alloc_elsewhere(class).ok_or(Error::NoMemory),
+    pub fn alloc_missed(&self, class: &Pool, size: usize, missed: Missed) -> Result<Entry, Error> {
+        let entry = match class.alloc_slow(missed) {
+            Some(entry) => entry,
+            None => self.alloc_elsewhere(class).ok_or(Error::NoMemory)?,
+        };
+        if class.is_guarded() {
+            // SAFETY: the entry is new, and this call's.
+            unsafe { Pool::fit(entry, size) };
         }
+        Ok(entry)
     }
 
     /// The class that fits is empty. O(classes).
@@ -131,7 +136,7 @@ impl Collection {
         };
         let fitting = self.pool_for(size).ok_or(Error::Invalid)?;
         let new = match fitting.elem_size().cmp(&has) {
-            Ordering::Equal => return Ok(entry),
+            Ordering::Equal => return Ok(stay(pool, entry, size)),
             Ordering::Greater => self.alloc_sized(size)?,
             Ordering::Less => {
                 // With no slot free in a smaller class, the entry stays where it fits.
@@ -143,9 +148,16 @@ impl Collection {
                 };
                 match fitting.alloc().or_else(smaller) {
                     Some(new) => new,
-                    None => return Ok(entry),
+                    None => return Ok(stay(pool, entry, size)),
                 }
             }
+        };
+        let has = if pool.is_guarded() {
+            stay(pool, new, size);
+            // SAFETY: the entry is out and of this pool.
+            unsafe { pool.touchable(entry, dynamic) }
+        } else {
+            has
         };
         // SAFETY: both entries have that many bytes, and they are two. The old one is live, so its
         // word can be read.
@@ -155,4 +167,14 @@ impl Collection {
         }
         Ok(new)
     }
+}
+
+/// An entry of a pool of this collection's stays where it is and has another size, which its holder asked
+/// for.
+fn stay(pool: &Pool, entry: Entry, size: usize) -> Entry {
+    if pool.is_guarded() {
+        // SAFETY: the entry is live, and the caller has it from its holder.
+        unsafe { Pool::fit(entry, size) };
+    }
+    entry
 }

@@ -37,26 +37,56 @@ pub fn draw() {
     }
 }
 
+/// A word that nobody can foresee. One call to the system; leaves `errno` alone.
 #[cold]
-fn random() -> usize {
+pub fn random() -> usize {
+    // SAFETY: it is the calling thread's own.
+    let errno = unsafe { &mut *libc::__errno_location() };
+    let before = *errno;
     let mut word = 0usize;
     let size = size_of::<usize>();
     // By number: libc's function may be a point of cancellation.
     // SAFETY: the kernel writes at most `size` bytes into `word`.
     let got =
         unsafe { libc::syscall(libc::SYS_getrandom, &raw mut word, size, libc::GRND_NONBLOCK) };
-    if usize::try_from(got) == Ok(size) {
-        return word;
-    }
-    // No getrandom (an old kernel, a sandbox, early boot): the 16 random bytes that the kernel
-    // hands to every process, stirred so that they are not on show in a slot.
+    *errno = before;
+    if usize::try_from(got) == Ok(size) { word } else { without_getrandom() }
+}
+
+/// There is no getrandom: an old kernel, a sandbox, early boot.
+///
+/// The 16 random bytes that the kernel hands to every process, stirred so that they are not on show in
+/// a slot, and with them what differs from call to call and from a process to its children: the moment, by
+/// the processor's counter.
+fn without_getrandom() -> usize {
+    static CALLS: AtomicUsize = AtomicUsize::new(0);
     // SAFETY: AT_RANDOM is 0 or the address of 16 readable bytes that live as long as the process.
-    unsafe {
+    let bytes = unsafe {
         let bytes = libc::getauxval(libc::AT_RANDOM) as *const [usize; 2];
-        let seed =
-            if bytes.is_null() { [&raw const word as usize, 0] } else { bytes.read_unaligned() };
-        (seed[0] ^ seed[1].rotate_left(23)).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+        if bytes.is_null() { [&raw const bytes as usize, 0] } else { bytes.read_unaligned() }
+    };
+    // Relaxed: a count, and nothing is published with it.
+    let call = CALLS.fetch_add(1, Ordering::Relaxed);
+    [bytes[1], moment(), call].iter().fold(bytes[0], |mix, part| {
+        (mix ^ part).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(23)
+    })
+}
+
+fn moment() -> usize {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every processor of this sort has the instruction.
+    unsafe {
+        core::arch::x86_64::_rdtsc() as usize
     }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: reads a counter that Linux lets every program read.
+    unsafe {
+        let count: usize;
+        core::arch::asm!("mrs {}, cntvct_el0", out(reg) count, options(nomem, nostack));
+        count
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    0
 }
 
 #[cfg(test)]
@@ -71,6 +101,13 @@ mod tests {
         draw();
         assert!(first.0 != 0 && first.1 != 0 && first.0 != first.1);
         assert_eq!(known(), first);
+    }
+
+    #[test]
+    fn no_word_is_drawn_twice() {
+        let words: std::collections::HashSet<_> =
+            (0..1000).flat_map(|_| [random(), without_getrandom()]).collect();
+        assert_eq!(words.len(), 2000);
     }
 
     #[test]

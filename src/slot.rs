@@ -52,9 +52,12 @@ pub enum State {
     Dynamic = 0xA5A5_0000_0000_0022,
     /// Was on the heap; the memory is the heap's again.
     DynamicFreed = 0x5A5A_0000_0000_0044,
+    /// In a slot of a hardened pool that was never handed out. (Other pools write no word there.)
+    Fresh = 0x3C3C_0000_0000_0018,
 }
 
-const STATES: [State; 4] = [State::Out, State::Free, State::Dynamic, State::DynamicFreed];
+const STATES: [State; 5] =
+    [State::Out, State::Free, State::Dynamic, State::DynamicFreed, State::Fresh];
 
 /// The address of a payload: what the caller holds. Eight bytes in front of it lie its word.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -198,11 +201,6 @@ impl Decoded {
         Some((Out(self), as_likely(self.entry, self.plain)?))
     }
 
-    /// Whether nobody wrote the word, if the memory was zero at first.
-    pub fn is_blank(self) -> bool {
-        self.word == 0
-    }
-
     /// Owner and state, unless the known bits say that this is no word of ours.
     pub fn owner_and_state(self) -> Option<(usize, State)> {
         let is = |state: &State| (self.plain ^ *state as usize) & STATE_BITS == 0;
@@ -250,7 +248,7 @@ mod tests {
         crate::secret::draw();
         let mut memory = Memory([0; 64]);
         let e = entry(&mut memory, 2);
-        for state in [State::Out, State::Free, State::Dynamic, State::DynamicFreed] {
+        for state in STATES {
             // SAFETY: the slot is this test's own.
             let decoded = unsafe {
                 e.mark(OWNER, state);
@@ -288,6 +286,28 @@ mod tests {
             // SAFETY: as above.
             let decoded = unsafe { entry(&mut memory, other).decode() };
             assert!(decoded.if_out().is_none(), "copied to word {other}");
+        }
+    }
+
+    #[test]
+    fn a_word_of_zeros_is_none_of_ours() {
+        crate::secret::draw();
+        let mut memory = Memory([0; 64]);
+        for word in 2..64 {
+            // SAFETY: the memory is this test's own.
+            let decoded = unsafe { entry(&mut memory, word).decode() };
+            assert!(decoded.owner_and_state().is_none_or(|(owner, _)| owner != OWNER));
+        }
+    }
+
+    #[test]
+    fn states_differ_in_more_than_one_byte() {
+        for (i, &a) in STATES.iter().enumerate() {
+            for &b in &STATES[..i] {
+                let known = (a as usize ^ b as usize) & STATE_BITS;
+                let bytes = known.to_ne_bytes().iter().filter(|&&byte| byte != 0).count();
+                assert!(bytes > 1, "{a:?} and {b:?}");
+            }
         }
     }
 

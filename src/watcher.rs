@@ -2,8 +2,12 @@
 //!
 //! AddressSanitizer and Valgrind know what malloc gave out and got back. Of a pool's entries they are
 //! told here, so that they report the use of a freed one, or a write past an end, as they do for
-//! malloc's. Both find out at run time whether there is anything to do: the sanitizer by the names that a
-//! program built with it has, Valgrind by an instruction sequence that does nothing elsewhere.
+//! malloc's. ThreadSanitizer is told that who frees an entry is done with it before the next holder
+//! begins. It is found out at run time whether there is anything to do: the sanitizers by the names that
+//! a program built with them has, Valgrind by an instruction sequence that does nothing elsewhere.
+//!
+//! The sanitizers do not look at what this library reads and writes itself, but for calls of `memset`
+//! and its like; Valgrind does.
 
 use core::arch::asm;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -12,6 +16,7 @@ const UNKNOWN: u32 = 0;
 const NOBODY: u32 = 1;
 const SANITIZER: u32 = 2;
 const VALGRIND: u32 = 3;
+const THREADS: u32 = 4;
 
 static WHO: AtomicU32 = AtomicU32::new(UNKNOWN);
 
@@ -29,6 +34,8 @@ fn who() -> u32 {
     }
     let found = if sanitizer::poison().is_some() && sanitizer::unpoison().is_some() {
         SANITIZER
+    } else if sanitizer::acquire().is_some() && sanitizer::release().is_some() {
+        THREADS
     } else if request(RUNNING_ON_VALGRIND, 0, 0, 0) != 0 {
         VALGRIND
     } else {
@@ -57,23 +64,51 @@ pub fn retired(pool: *const u8) {
     }
 }
 
-/// A caller gets an entry.
+/// This call has an entry that another thread may have had before.
+#[cold]
+#[inline(never)]
+pub fn received(entry: *mut u8) {
+    if who() == THREADS {
+        sanitizer::on_address(sanitizer::acquire(), entry);
+    }
+}
+
+/// Another thread may have the entry next; this one is done with it.
+#[cold]
+#[inline(never)]
+pub fn passed_on(entry: *mut u8) {
+    if who() == THREADS {
+        sanitizer::on_address(sanitizer::release(), entry);
+    }
+}
+
+/// A caller gets an entry. Its bytes are open, and hold nothing yet.
 #[cold]
 #[inline(never)]
 pub fn taken(pool: *const u8, entry: *mut u8, size: usize) {
     match who() {
-        SANITIZER => open_to_all(entry, size),
+        SANITIZER => open(entry, size),
         VALGRIND => _ = request(MEMPOOL_ALLOC, pool as usize, entry as usize, size),
         _ => {}
     }
 }
 
-/// A caller gave an entry back.
+/// A caller's entry has another size; its bytes are as they were.
+#[cold]
+#[inline(never)]
+pub fn resized(pool: *const u8, entry: *mut u8, size: usize) {
+    if who() == VALGRIND {
+        let entry = entry as usize;
+        ask([MEMPOOL_CHANGE, pool as usize, entry, entry, size, 0]);
+    }
+}
+
+/// A caller gave an entry back. Its bytes are closed.
 #[cold]
 #[inline(never)]
 pub fn given(pool: *const u8, entry: *mut u8, size: usize) {
     match who() {
-        SANITIZER => closed_to_all(entry, size),
+        SANITIZER => close(entry, size),
         VALGRIND => _ = request(MEMPOOL_FREE, pool as usize, entry as usize, 0),
         _ => {}
     }
@@ -82,22 +117,51 @@ pub fn given(pool: *const u8, entry: *mut u8, size: usize) {
 /// Nobody may touch these bytes.
 #[cold]
 #[inline(never)]
-pub fn closed_to_all(bytes: *mut u8, len: usize) {
+pub fn close(bytes: *mut u8, len: usize) {
     match who() {
-        SANITIZER => sanitizer::call(sanitizer::poison(), bytes, len),
+        SANITIZER => sanitizer::on_bytes(sanitizer::poison(), bytes, len),
         VALGRIND => _ = request(MAKE_MEM_NOACCESS, bytes as usize, len, 0),
         _ => {}
+    }
+}
+
+/// Nobody but this library may touch these bytes. Valgrind can't be told that.
+#[cold]
+#[inline(never)]
+pub fn close_to_others(bytes: *mut u8, len: usize) {
+    // A library that is instrumented itself, as for its own tests, is one of the others.
+    if who() == SANITIZER && !cfg!(instrumented) {
+        sanitizer::on_bytes(sanitizer::poison(), bytes, len);
+    }
+}
+
+/// Takes back [`close_to_others`].
+#[cold]
+#[inline(never)]
+pub fn open_to_others(bytes: *mut u8, len: usize) {
+    if who() == SANITIZER {
+        sanitizer::on_bytes(sanitizer::unpoison(), bytes, len);
     }
 }
 
 /// Whoever owns the memory may touch these bytes.
 #[cold]
 #[inline(never)]
-pub fn open_to_all(bytes: *mut u8, len: usize) {
+pub fn open(bytes: *mut u8, len: usize) {
     match who() {
-        SANITIZER => sanitizer::call(sanitizer::unpoison(), bytes, len),
+        SANITIZER => sanitizer::on_bytes(sanitizer::unpoison(), bytes, len),
         VALGRIND => _ = request(MAKE_MEM_DEFINED, bytes as usize, len, 0),
         _ => {}
+    }
+}
+
+/// As [`open`], of bytes that hold nothing yet.
+#[cold]
+#[inline(never)]
+pub fn open_new(bytes: *mut u8, len: usize) {
+    match who() {
+        VALGRIND => _ = request(MAKE_MEM_UNDEFINED, bytes as usize, len, 0),
+        _ => open(bytes, len),
     }
 }
 
@@ -106,26 +170,27 @@ pub fn open_to_all(bytes: *mut u8, len: usize) {
 #[cold]
 #[inline(never)]
 pub fn mapped(base: *mut u8, len: usize) {
-    sanitizer::call(sanitizer::add_root(), base, len);
+    sanitizer::on_bytes(sanitizer::add_root(), base, len);
 }
 
 /// The mapping goes.
 #[cold]
 #[inline(never)]
 pub fn unmapped(base: *mut u8, len: usize) {
-    sanitizer::call(sanitizer::remove_root(), base, len);
+    sanitizer::on_bytes(sanitizer::remove_root(), base, len);
 }
 
-/// The sanitizer's functions: in a program built with it, else not there. Stable Rust has no weak
+/// The sanitizers' functions: in a program built with one, else not there. Stable Rust has no weak
 /// names.
 mod sanitizer {
     use core::ffi::c_void;
 
     type OnBytes = unsafe extern "C" fn(*const c_void, usize);
+    type OnAddress = unsafe extern "C" fn(*mut c_void);
 
     macro_rules! weak {
-        ($function:ident, $name:literal) => {
-            pub fn $function() -> Option<OnBytes> {
+        ($function:ident, $name:literal, $type:ty) => {
+            pub fn $function() -> Option<$type> {
                 let address: usize;
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: reads what the loader put there: 0 if there is no such function.
@@ -149,20 +214,29 @@ mod sanitizer {
                     );
                 }
                 // SAFETY: 0 or the address of a function of this type; an Option of one is as large.
-                unsafe { core::mem::transmute::<usize, Option<OnBytes>>(address) }
+                unsafe { core::mem::transmute::<usize, Option<$type>>(address) }
             }
         };
     }
 
-    weak!(poison, "__asan_poison_memory_region");
-    weak!(unpoison, "__asan_unpoison_memory_region");
-    weak!(add_root, "__lsan_register_root_region");
-    weak!(remove_root, "__lsan_unregister_root_region");
+    weak!(poison, "__asan_poison_memory_region", OnBytes);
+    weak!(unpoison, "__asan_unpoison_memory_region", OnBytes);
+    weak!(add_root, "__lsan_register_root_region", OnBytes);
+    weak!(remove_root, "__lsan_unregister_root_region", OnBytes);
+    weak!(acquire, "__tsan_acquire", OnAddress);
+    weak!(release, "__tsan_release", OnAddress);
 
-    pub fn call(function: Option<OnBytes>, bytes: *mut u8, len: usize) {
+    pub fn on_bytes(function: Option<OnBytes>, bytes: *mut u8, len: usize) {
         if let Some(function) = function {
             // SAFETY: the function takes any range of the program's memory.
             unsafe { function(bytes.cast(), len) }
+        }
+    }
+
+    pub fn on_address(function: Option<OnAddress>, address: *mut u8) {
+        if let Some(function) = function {
+            // SAFETY: the function takes any address.
+            unsafe { function(address.cast()) }
         }
     }
 }
@@ -173,13 +247,18 @@ const CREATE_MEMPOOL: usize = 0x1303;
 const DESTROY_MEMPOOL: usize = 0x1304;
 const MEMPOOL_ALLOC: usize = 0x1305;
 const MEMPOOL_FREE: usize = 0x1306;
+const MEMPOOL_CHANGE: usize = 0x1309;
 const MAKE_MEM_NOACCESS: usize = 0x4D43_0000;
+const MAKE_MEM_UNDEFINED: usize = 0x4D43_0001;
 const MAKE_MEM_DEFINED: usize = 0x4D43_0002;
+
+fn request(what: usize, a: usize, b: usize, c: usize) -> usize {
+    ask([what, a, b, c, 0, 0])
+}
 
 /// Asks Valgrind for something; 0 where there is none.
 #[inline(never)]
-fn request(what: usize, a: usize, b: usize, c: usize) -> usize {
-    let request = [what, a, b, c, 0, 0];
+fn ask(request: [usize; 6]) -> usize {
     let mut answer = 0usize;
     #[cfg(target_arch = "x86_64")]
     // SAFETY: four rotations that together do nothing, and an exchange of a register with itself:

@@ -111,7 +111,11 @@ pub unsafe extern "C" fn r_mempool_alloc_bulk(
             let collection = collection.ok_or(Error::Invalid)?;
             collection.expect_live(b"r_mempool_alloc_bulk");
             let class = collection.pool_for(size).ok_or(Error::Invalid)?;
-            collection.sources(class).fill(places).then_some(()).ok_or(Error::NoMemory)
+            if !collection.sources(class).fill(places) {
+                return Err(Error::NoMemory);
+            }
+            class.fit_many(places, size);
+            Ok(())
         })
     }
 }

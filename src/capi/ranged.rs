@@ -144,14 +144,14 @@ pub unsafe extern "C" fn r_mempool_alloc_entry(rmp: *mut r_mempool, size: usize)
     let Some(class) = collection.pool_for(size) else { return refuse(Error::Invalid) };
     match class.alloc_fast() {
         Ok(entry) => entry.payload().cast(),
-        Err(missed) => alloc_missed(collection, class, missed),
+        Err(missed) => alloc_missed(collection, class, size, missed),
     }
 }
 
 /// The thread's cache of the class that fits had none.
 #[inline(never)]
-fn alloc_missed(collection: &Collection, class: &Pool, missed: Missed) -> *mut c_void {
-    match collection.alloc_missed(class, missed) {
+fn alloc_missed(collection: &Collection, class: &Pool, size: usize, missed: Missed) -> *mut c_void {
+    match collection.alloc_missed(class, size, missed) {
         Ok(entry) => entry.payload().cast(),
         Err(error) => refuse(error),
     }

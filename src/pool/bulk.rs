@@ -356,6 +356,8 @@ impl Pool {
     /// # Safety
     /// No other thread is inside a call on the pool or uses its entries.
     pub unsafe fn reset(&self) {
+        // SAFETY: by this function's contract.
+        unsafe { self.look_at_all() };
         let fresh = self.shared.lock().depot.fresh();
         let out = (0..fresh).filter(|&slot| self.is_out(slot)).map(|slot| self.entry(slot));
         if self.traits.guarded() {
@@ -378,7 +380,8 @@ impl Pool {
             shared.depot.refill();
             shared.start_anew(self.has_caches());
         }
-        dynamic::release_all(&self.dynamic, self.backing(), Some(self.address()))
+        let owner = Some(self.address());
+        dynamic::release_all(&self.dynamic, self.backing(), owner, self.care())
             .unwrap_or_else(|fault| self.stop(fault));
     }
 }

@@ -1,78 +1,21 @@
 //! What more does a guarded pool do with an entry than hand it out and take it back?
 //!
 //! A hardened pool makes sure that nobody wrote where nobody may: into an entry that is free, or behind
-//! one that is out. It hands out in an order that can't be foreseen, and keeps what was freed last
-//! back for a while. A watched pool tells AddressSanitizer or Valgrind which bytes are whose. A
-//! bypassed pool takes every entry from the heap. None of them has caches, so that every call comes
-//! by here.
+//! one that is out. It hands out in an order that can't be foreseen. A watched pool tells the tool that
+//! watches which bytes are whose. Both know of each entry how much of it was asked for: the *border* of
+//! what its holder may touch; and both keep what was freed last back for a while. A bypassed pool takes
+//! every entry from the heap. None of them has caches, so that every call comes by here.
 
 use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::trade::Shared;
-use super::{Pool, refuse};
-use crate::misuse::Kind;
-use crate::secret::keyed;
+use super::{Pool, Traits, refuse};
+use crate::collection::GUARD_GAP;
+use crate::dynamic::{self, Care, tail_of};
 use crate::slot::{Entry, State, WORD};
 use crate::watcher;
 use crate::zero::zero;
-
-/// What the bytes of a freed entry are: odd, and far from any address.
-const FREED: u8 = 0xDF;
-/// No more slots are kept back, in a pool that is large enough.
-const LARGEST_QUARANTINE: u32 = 1024;
-
-/// The slots that were freed last, in that order.
-///
-/// Invariant: the numbers in the `len` places from `first` on, modulo `room`, are free slots that are
-/// nowhere else; `len <= room`.
-pub struct Quarantine {
-    ring: NonNull<u32>,
-    room: u32,
-    first: u32,
-    len: u32,
-}
-
-impl Quarantine {
-    /// How many slots a pool keeps back.
-    pub fn room(capacity: u32, hardened: bool) -> u32 {
-        if hardened { (capacity / 4).min(LARGEST_QUARANTINE) } else { 0 }
-    }
-
-    /// # Safety
-    /// `ring` is room for so many numbers that nobody else uses.
-    pub unsafe fn new(ring: NonNull<u32>, room: u32) -> Self {
-        Self { ring, room, first: 0, len: 0 }
-    }
-
-    /// How many slots are in it.
-    pub fn len(&self) -> u32 {
-        self.len
-    }
-
-    /// Keeps a slot, and gives the one that was kept longest if there are too many.
-    fn exchange(&mut self, slot: u32) -> Option<u32> {
-        if self.room == 0 {
-            return Some(slot);
-        }
-        let longest = if self.len == self.room { self.take_longest() } else { None };
-        let place = (self.first + self.len) % self.room;
-        // SAFETY: `place < room`.
-        unsafe { self.ring.add(place as usize).write(slot) };
-        self.len += 1;
-        longest
-    }
-
-    fn take_longest(&mut self) -> Option<u32> {
-        if self.len == 0 {
-            return None;
-        }
-        // SAFETY: `first < room`, since there is one.
-        let slot = unsafe { self.ring.add(self.first as usize).read() };
-        self.first = (self.first + 1) % self.room;
-        self.len -= 1;
-        Some(slot)
-    }
-}
 
 impl Pool {
     /// As `alloc_slow`, of a guarded pool. O(size of an entry).
@@ -82,20 +25,29 @@ impl Pool {
         if self.traits.bypass {
             return self.alloc_bypassed();
         }
-        let entry = self.entry(self.take_guarded()?);
+        let slot = self.take_guarded()?;
+        let entry = self.entry(slot);
         self.hand_out_guarded(entry);
         Some(entry)
     }
 
     /// Makes an entry that was drawn its holder's. O(size of an entry).
     pub(super) fn hand_out_guarded(&self, entry: Entry) {
-        self.tell(|| watcher::taken(self.as_ptr(), entry.payload(), self.elem_size));
-        if self.looks() {
-            self.check_untouched(entry);
-            self.write_canary(entry);
+        let slot = self.slot(entry);
+        self.tell(|| watcher::received(entry.payload()));
+        if self.traits.hardened {
+            self.open_slot(slot);
+            if self.state_of(slot) == Some(State::Free) {
+                self.check_free(slot);
+            }
+            // SAFETY: the slot was free, so it is this call's.
+            unsafe { self.write_canary(entry, self.elem_size) };
         }
-        // SAFETY: the slot was free, so it is this call's.
+        self.set_tail(slot, 0);
+        // SAFETY: as above.
         unsafe { entry.mark(self.address(), State::Out) };
+        self.tell(|| watcher::taken(self.as_ptr(), entry.payload(), self.elem_size));
+        self.close_behind(slot);
     }
 
     /// As `free_slow`, of a guarded pool. O(size of an entry).
@@ -108,21 +60,30 @@ impl Pool {
             // SAFETY: as above.
             unsafe { refuse(entry) }
         }
-        let payload = entry.payload();
-        if self.looks() {
-            if self.overflowed(entry) {
-                self.stop((Kind::Overflow, entry));
+        let (slot, payload) = (self.slot(entry), entry.payload());
+        self.open_behind(slot);
+        // SAFETY: the payload has that many bytes, and the slot is this call's.
+        unsafe {
+            if self.traits.hardened {
+                self.check_end(slot);
+                self.fill_freed(entry, 0, self.elem_size);
+                self.write_canary(entry, self.elem_size);
+            } else if self.traits.zero_on_free {
+                zero(payload, self.elem_size);
             }
-            // SAFETY: the payload has that many bytes, and the slot is this call's.
-            unsafe { payload.write_bytes(self.freed_byte(), self.elem_size) };
-        } else if self.traits.zero_on_free {
-            // SAFETY: as above.
-            unsafe { zero(payload, self.elem_size) };
         }
-        self.tell(|| watcher::given(self.as_ptr(), payload, self.elem_size));
+        self.tell(|| {
+            watcher::given(self.as_ptr(), payload, self.elem_size);
+            watcher::passed_on(payload);
+        });
+        self.close_slot(slot);
         let mut shared = self.shared.lock();
-        if let Some(longest) = shared.quarantine.exchange(self.slot(entry)) {
-            self.give(&mut shared, self.entry(longest));
+        if let Some(longest) = shared.quarantine.exchange(slot) {
+            // Nothing goes on the stack: who watches may take what the library does with it for the
+            // program's doing.
+            if !shared.depot.give_to_bits(longest) {
+                shared.note_damage(longest);
+            }
             self.leave(shared);
         }
     }
@@ -142,12 +103,11 @@ impl Pool {
     }
 
     fn draw(&self, shared: &mut Shared) -> Option<u32> {
-        let Shared { depot, quarantine, visits, .. } = shared;
+        let Shared { depot, quarantine, generator, .. } = shared;
         let slot = if depot.free() == 0 {
             quarantine.take_longest()
         } else if self.traits.hardened {
-            *visits = visits.wrapping_add(1);
-            depot.take_random(keyed(self.address() ^ *visits as usize) as u32)
+            depot.take_random(generator.next())
         } else {
             depot.take()
         };
@@ -177,99 +137,140 @@ impl Pool {
         entry
     }
 
-    /// Whether it looks itself for writes where nobody may: who watches sees them when they happen.
-    fn looks(&self) -> bool {
-        self.traits.hardened && !self.traits.watched
+    /// How many bytes of an entry that is out its holder may touch. Of a pool that guards its slots.
+    pub(super) fn border(&self, slot: u32) -> usize {
+        // Relaxed: whoever has the slot wrote it, or got the slot from who did.
+        self.elem_size - self.tail(slot).load(Ordering::Relaxed) as usize
     }
 
-    /// Aborts if somebody wrote into the entry since it was freed.
+    fn set_tail(&self, slot: u32, tail: u32) {
+        // Relaxed: as in `border`.
+        self.tail(slot).store(tail, Ordering::Relaxed);
+    }
+
+    fn tail(&self, slot: u32) -> &AtomicU32 {
+        debug_assert!(self.traits.guards_slots() && slot < self.capacity);
+        // SAFETY: create dealt one for each slot, aligned, to atomic use alone.
+        unsafe { AtomicU32::from_ptr(self.tails.as_ptr().add(slot as usize)) }
+    }
+
+    /// The holder of an entry of a guarded pool asks for `size` bytes of it, which it has: what lies behind
+    /// them is nobody's. O(size of an entry).
+    ///
+    /// # Safety
+    /// The entry is live, and the caller its holder.
+    #[cold]
     #[inline(never)]
-    fn check_untouched(&self, entry: Entry) {
-        // SAFETY: it is a slot of this pool's.
-        if unsafe { entry.decode_shared() }.is_blank() {
+    pub unsafe fn fit(entry: Entry, size: usize) {
+        // SAFETY: by this function's contract; a word of ours names a live pool.
+        unsafe {
+            match entry.decode().owner_and_state() {
+                Some((owner, State::Out)) => Self::at(owner).fit_slot(entry, size),
+                Some((owner, State::Dynamic)) => {
+                    let pool = Self::at(owner);
+                    dynamic::fit(&pool.dynamic, entry, size, pool.care())
+                        .unwrap_or_else(|fault| pool.stop(fault));
+                }
+                _ => refuse(entry),
+            }
+        }
+    }
+
+    /// As [`fit`](Self::fit), of many new entries, whether the pool is guarded or not.
+    pub fn fit_many(&self, places: &[*mut u8], size: usize) {
+        if self.is_guarded() {
+            for payload in places.iter().filter_map(|&payload| NonNull::new(payload)) {
+                // SAFETY: the entries are new, and the caller's.
+                unsafe { Self::fit(Entry::new(payload), size) };
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`fit`](Self::fit); the entry is in a slot of this pool's.
+    unsafe fn fit_slot(&self, entry: Entry, size: usize) {
+        let (slot, payload) = (self.slot(entry), entry.payload());
+        let old = self.border(slot);
+        self.open_behind(slot);
+        if self.traits.hardened {
+            self.check_end(slot);
+        }
+        self.set_tail(slot, tail_of(self.elem_size, size));
+        let border = self.border(slot);
+        if self.traits.hardened {
+            // SAFETY: the slot is the caller's.
+            unsafe {
+                if border > old {
+                    // The holder is not to see the canary.
+                    self.fill_freed(entry, old, border);
+                }
+                self.write_canary(entry, border);
+            }
+        }
+        self.tell(|| {
+            watcher::resized(self.as_ptr(), payload, border);
+            if border > old {
+                watcher::open_new(payload.wrapping_add(old), border - old);
+            }
+        });
+        self.close_behind(slot);
+    }
+
+    /// How many bytes of one of its entries its holder may touch.
+    ///
+    /// # Safety
+    /// The entry is out and of this pool; `dynamic` says which sort it is.
+    pub unsafe fn touchable(&self, entry: Entry, is_dynamic: bool) -> usize {
+        if is_dynamic {
+            // SAFETY: by this function's contract.
+            unsafe { dynamic::border(&self.dynamic, entry) }
+                .unwrap_or_else(|fault| self.stop(fault))
+        } else if self.traits.guards_slots() {
+            self.border(self.slot(entry))
+        } else {
+            self.elem_size
+        }
+    }
+
+    /// Before a hardened pool's entries are all taken back: aborts if somebody wrote where nobody may, into
+    /// an entry that is free or behind one that is out. O(bytes of all entries).
+    ///
+    /// # Safety
+    /// Nobody else uses the pool.
+    pub unsafe fn look_at_all(&self) {
+        if !self.traits.hardened {
             return;
         }
-        // SAFETY: the payload has that many bytes, and the slot is this call's.
-        let bytes = unsafe { core::slice::from_raw_parts(entry.payload(), self.elem_size) };
-        let freed = self.freed_byte();
-        // All of them at first, which goes many at a time.
-        if bytes.iter().fold(0, |wrong, byte| wrong | (byte ^ freed)) != 0 {
-            let offset = bytes.iter().position(|&byte| byte != freed).unwrap_or(0);
-            self.stop((Kind::WriteAfterFree { offset }, entry));
+        if !self.traits.bypass {
+            self.check_all();
         }
+        // SAFETY: by this function's contract.
+        unsafe { dynamic::look_at_all(&self.dynamic, self.care()) }
+            .unwrap_or_else(|fault| self.stop(fault));
     }
 
-    fn freed_byte(&self) -> u8 {
-        if self.traits.zero_on_free { 0 } else { FREED }
-    }
-
-    /// The bytes between an entry's end and the next slot's word.
-    fn space_behind(&self, entry: Entry) -> (*mut u8, usize) {
-        (entry.payload().wrapping_add(self.elem_size), self.stride - WORD - self.elem_size)
-    }
-
-    fn write_canary(&self, entry: Entry) {
-        let (space, len) = self.space_behind(entry);
-        // SAFETY: inside the slot, which is this call's.
-        let space = unsafe { core::slice::from_raw_parts_mut(space, len) };
-        for (i, bytes) in space.chunks_mut(WORD).enumerate() {
-            bytes.iter_mut().zip(canary(entry, i)).for_each(|(byte, canary)| *byte = canary);
-        }
-    }
-
-    /// Whether somebody wrote behind the entry.
-    fn overflowed(&self, entry: Entry) -> bool {
-        let next = self.slot(entry) + 1;
-        !self.has_canary(entry) || (next < self.capacity && !self.has_word_of_ours(next))
-    }
-
-    /// Whether what `write_canary` wrote is there; always, where there is no space for it.
-    #[inline(never)]
-    fn has_canary(&self, entry: Entry) -> bool {
-        let (space, len) = self.space_behind(entry);
-        // SAFETY: inside the slot, which is this call's.
-        let space = unsafe { core::slice::from_raw_parts(space, len) };
-        space
-            .chunks(WORD)
-            .enumerate()
-            .all(|(i, bytes)| bytes.iter().zip(canary(entry, i)).all(|(&b, canary)| b == canary))
-    }
-
-    fn has_word_of_ours(&self, slot: u32) -> bool {
-        // SAFETY: it is a slot of this pool's.
-        let decoded = unsafe { self.entry(slot).decode_shared() };
-        decoded.is_blank()
-            || decoded.owner_and_state().is_some_and(|(owner, _)| owner == self.address())
-    }
-
-    /// Whether it is sure that a slot's entry was never out: nothing is there that a hardened pool writes
-    /// when it hands one out.
-    pub(super) fn was_never_marked(&self, slot: u32) -> bool {
-        let entry = self.entry(slot);
-        // SAFETY: it is a slot of this pool's.
-        self.looks() && unsafe { entry.decode_shared() }.is_blank() && !self.has_canary(entry)
+    /// What is done with its dynamic entries.
+    pub(super) fn care(&self) -> Care {
+        let Traits { hardened, watched, zero_on_free, bypass, .. } = self.traits;
+        let gap = if hardened || watched { GUARD_GAP as u16 } else { 0 };
+        Care { gap, hardened, watched, zero_on_free, unlisted: watched && bypass }
     }
 
     /// Before the first entry goes out: no slot was touched.
     #[cold]
     #[inline(never)]
     pub(super) fn prepare_guarded(&self) {
-        if self.traits.hardened {
-            // A caller's buffer may contain anything, what an earlier pool wrote included.
-            for entry in (0..self.capacity).map(|slot| self.entry(slot)) {
-                let (space, len) = self.space_behind(entry);
-                // SAFETY: nobody knows the pool yet; the space is inside the slot.
-                unsafe {
-                    entry.wipe();
-                    space.write_bytes(0, len);
-                }
-            }
+        if self.traits.hardened && !self.traits.bypass {
+            self.harden();
+        }
+        if self.care().unlisted {
+            dynamic::close_start(&self.dynamic);
         }
         self.tell(|| {
             watcher::opened(self.as_ptr());
-            for slot in 0..self.capacity {
-                watcher::closed_to_all(self.entry(slot).payload(), self.stride - WORD);
-            }
+            let (words, len) = self.all_slots();
+            watcher::close_to_others(words, len);
+            (0..self.capacity).for_each(|slot| self.close_slot(slot));
         });
     }
 
@@ -277,15 +278,23 @@ impl Pool {
     #[cold]
     #[inline(never)]
     pub(super) fn retire_guarded(&self) {
+        if self.care().unlisted {
+            dynamic::open_start(&self.dynamic);
+        }
         self.tell(|| {
             watcher::retired(self.as_ptr());
-            for slot in 0..self.capacity {
-                watcher::open_to_all(self.entry(slot).payload(), self.stride - WORD);
-            }
+            let (words, len) = self.all_slots();
+            watcher::open(words, len);
         });
     }
 
-    fn tell(&self, what: impl FnOnce()) {
+    /// From the first slot's word to the one behind the last.
+    fn all_slots(&self) -> (*mut u8, usize) {
+        let first = self.slots.as_ptr().wrapping_sub(WORD);
+        (first, self.stride * self.capacity() + WORD)
+    }
+
+    pub(super) fn tell(&self, what: impl FnOnce()) {
         if self.traits.watched && !self.traits.bypass {
             what();
         }
@@ -294,9 +303,4 @@ impl Pool {
     fn as_ptr(&self) -> *const u8 {
         (&raw const *self).cast()
     }
-}
-
-/// What lies in word `i` behind an entry: of that entry, and not the same twice.
-fn canary(entry: Entry, i: usize) -> [u8; WORD] {
-    keyed(!entry.address() ^ i).to_ne_bytes()
 }

@@ -48,6 +48,7 @@ unsafe fn what_went_wrong(call: Call, entry: Entry) -> Misuse {
                 _ if call != FREE => Kind::Freed,
                 State::Out | State::Free => Kind::DoubleFree,
                 State::Dynamic | State::DynamicFreed => Kind::DoubleFreeDynamic,
+                State::Fresh => Kind::NeverOut,
             };
             return Misuse::new(call, kind, address, pool.map(Pool::subject));
         }
@@ -77,12 +78,13 @@ impl Pool {
             return Some(Kind::Interior { offset: offset % self.stride });
         }
         let slot = offset / self.stride;
-        // The lock once more, in the same way: without it, the entry counts as one that was out.
-        let untouched = self
-            .shared
-            .lock_unless_held()
-            .is_some_and(|shared| slot >= shared.depot.fresh() as usize)
-            || self.was_never_marked(slot as u32);
+        // A hardened pool's slots all have words. The lock once more, in the same way: without it, the
+        // entry counts as one that was out.
+        let untouched = !self.traits.hardened
+            && self
+                .shared
+                .lock_unless_held()
+                .is_some_and(|shared| slot >= shared.depot.fresh() as usize);
         Some(if untouched { Kind::NeverOut } else { Kind::HeaderOverwritten })
     }
 }

@@ -1,6 +1,7 @@
 //! What happens off the fast path: how do caches and the depot trade, and what in a shortage?
 
-use super::guard::Quarantine;
+use super::draw::Generator;
+use super::quarantine::Quarantine;
 use super::{Missed, Pool, slot_number};
 use crate::cache::{Cache, Unsettled};
 use crate::depot::Depot;
@@ -36,11 +37,12 @@ pub(super) enum Damage {
 pub(super) struct Shared {
     pub(super) depot: Depot,
     pub(super) quarantine: Quarantine,
-    pub(super) open: bool,     // caches may be open
-    pub(super) given_up: bool, // they never are again, since the kernel refuses the heavy fence
-    pub(super) claimed: bool,  // those that were open are claimed for a promise
-    pub(super) active: u32,    // how many are
-    pub(super) visits: u32,    // since they were closed
+    pub(super) generator: Generator, // of a hardened pool, which slot is next
+    pub(super) open: bool,           // caches may be open
+    pub(super) given_up: bool,       // never again, since the kernel refuses the heavy fence
+    pub(super) claimed: bool,        // those that were open are claimed for a promise
+    pub(super) active: u32,          // how many are
+    pub(super) visits: u32,          // since they were closed
     pub(super) promised: u32, // slots that a call will take before it gives the lock back, or entries of
     //                           a bypassed pool that are on their way from the heap
     pub(super) reserved: u32, // slots in caches that can't go out without the lock

@@ -195,7 +195,6 @@ static bool is_possible(const struct misuse *misuse, const struct kind *kind)
     bool on_heap = rules & ON_HEAP && !kind->hardened && misuse->size == 8 && kind->count == COUNT;
     return (!(rules & RANGED_ONLY) || kind->ranged) &&
            (!(rules & BUFFER_ONLY) || kind->in_buffer || on_heap) &&
-           (!(rules & OWN_ONLY) || !kind->in_buffer) &&
            (!(rules & HARDENED_ONLY) || kind->hardened) &&
            (!(rules & DEFAULT_ONLY) || !kind->hardened) &&
            (!(rules & THREADS_ONLY) || !kind->single) &&

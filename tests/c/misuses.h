@@ -24,7 +24,6 @@ enum {
     DEFAULT_ONLY = 128, /* needs the order in which others hand out */
     THREADS_ONLY = 256, /* two of them */
     LEAKS = 512,        /* destroy is asked to report, and goes on */
-    OWN_ONLY = 1024,    /* there is nothing behind the last slot of a buffer */
 };
 
 /* The kinds of misuse. */
@@ -1135,9 +1134,9 @@ static const struct misuse misuses[] = {
     {PAST_END, "the last, 1 past the end of 100", 100, overflow_of_the_last, PAST, HARDENED_ONLY, 0,
      0},
     {PAST_END, "the last, 1 past the end of 8", 8, overflow_of_the_last, PAST,
-     HARDENED_ONLY | OWN_ONLY, 0, 0},
+     HARDENED_ONLY, 0, 0},
     {PAST_END, "the last, 1 past the end of 24", 24, overflow_of_the_last, PAST,
-     HARDENED_ONLY | OWN_ONLY, 0, 0},
+     HARDENED_ONLY, 0, 0},
 
     {OUT, "one is out", 64, one_is_out, LEAK, LEAKS, 0, 0},
     {OUT, "one is out, small", 8, one_is_out, LEAK, LEAKS, 0, 0},
