@@ -23,7 +23,7 @@ const QUOTES: [(&str, &str, &str, &str); 22] = [
     ("src/layout.rs", "SLOT_RESERVE", "docs/memory.svg", "and {} bytes a slot"),
     ("src/likely_owner.rs", "PLACES", "docs/design.md", "A table of {} places"),
     (
-        "src/pool/guard.rs",
+        "src/pool/quarantine.rs",
         "LARGEST_QUARANTINE",
         "docs/design.md",
         "a quarter of the pool and up to {},",

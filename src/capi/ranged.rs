@@ -140,6 +140,14 @@ pub extern "C" fn r_mempool_create(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn r_mempool_alloc_entry(rmp: *mut r_mempool, size: usize) -> *mut c_void {
     // SAFETY: by this function's contract.
+    unsafe { alloc(rmp, size) }
+}
+
+/// # Safety
+/// As [`r_mempool_alloc_entry`].
+#[inline(always)]
+unsafe fn alloc(rmp: *mut r_mempool, size: usize) -> *mut c_void {
+    // SAFETY: by this function's contract.
     let Some(collection) = (unsafe { collection(rmp) }) else { return refuse(Error::Invalid) };
     let Some(class) = collection.pool_for(size) else { return refuse(Error::Invalid) };
     match class.alloc_fast() {
@@ -168,7 +176,7 @@ fn alloc_missed(collection: &Collection, class: &Pool, size: usize, missed: Miss
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn r_mempool_calloc_entry(rmp: *mut r_mempool, size: usize) -> *mut c_void {
     // SAFETY: by this function's contract.
-    let entry = unsafe { r_mempool_alloc_entry(rmp, size) };
+    let entry = unsafe { alloc(rmp, size) };
     if !entry.is_null() {
         // SAFETY: the entry is new and has that many bytes.
         unsafe { zero(entry.cast(), size) };
