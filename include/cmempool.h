@@ -518,7 +518,8 @@ typedef struct mempool_stats {
 } mempool_stats;
 
 /**
- * Called with a live entry, its usable bytes, and the context. To go on, it returns true.
+ * Called with a live entry, what `mempool_usable_size` says of it, and the context. To go on, it returns
+ * true.
  */
 typedef bool (*mempool_visitor)(void *entry, size_t usable_size, void *context);
 

@@ -205,7 +205,8 @@ pub unsafe extern "C" fn r_mempool_owns(rmp: *const r_mempool, pointer: *const c
         .is_some_and(|collection| collection.owns(pointer as usize))
 }
 
-/// Called with a live entry, its usable bytes, and the context. To go on, it returns true.
+/// Called with a live entry, what `mempool_usable_size` says of it, and the context. To go on, it returns
+/// true.
 pub type mempool_visitor = Option<
     unsafe extern "C" fn(entry: *mut c_void, usable_size: usize, context: *mut c_void) -> bool,
 >;
