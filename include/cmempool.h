@@ -116,12 +116,19 @@
 #define MEMPOOL_REPORT_LEAKS 16
 
 /**
- * Flag: look for misuse more closely. Caught besides: two threads that free the same entry at the same
- * moment, a write into an entry that is free (when it is handed out again), a write past an end of up to 16
- * bytes, or in a caller's buffer up to the next entry's header (at that entry's own free). Entries go
- * out in random order, the last freed are kept back, and the memory lies between two pages that
- * can't be touched (not in a caller's buffer). Every call takes the lock and time in proportion to the
- * entry's size; an entry takes 16 bytes more (not in a caller's buffer).
+ * Flag: look for misuse more closely. Caught besides:
+ *
+ * - two threads that free the same entry at the same moment;
+ * - a write into an entry that is free, when it is handed out again;
+ * - a write past the end of an entry, when that is freed or given to realloc. The end is that of the size
+ *   that was asked for. Behind it lie bytes that nobody may write: up to the class's size, then 16 (none
+ *   in a caller's buffer, but for padding), then the next entry's header. Entries from the heap have 16;
+ * - both, in every entry, when the pool is destroyed or reset.
+ *
+ * Entries go out in random order, another one in each pool and in each child of fork; the last freed are
+ * kept back; the memory lies between two pages that can't be touched (not in a caller's buffer). Every call
+ * takes the lock and time in proportion to the entry's size, destroy and reset in proportion to the pool's;
+ * an entry takes 16 bytes more (not in a caller's buffer).
  */
 #define MEMPOOL_HARDENED 32
 

@@ -26,6 +26,7 @@
 //! | `canary.rs`     | what lies behind the end of a hardened pool's entry?                 |
 //! | `depot.rs`      | which slots are free, beside those in caches?                        |
 //! | `dynamic.rs`    | what about entries that came from the heap?                          |
+//! | `dynamic/border.rs` | what of a dynamic entry's block is nobody's?                     |
 //! | `pool.rs`       | how does a pool of equal slots hand out and take back?               |
 //! | `pool/trade.rs` | how do caches and the depot trade, and what in a shortage?            |
 //! | `pool/bulk.rs`  | how do many entries go out or come back at once?                     |

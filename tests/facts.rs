@@ -8,7 +8,7 @@ use std::process::Command;
 use common::{Scratch, is_there, prefix, root, run, skip};
 
 /// A constant of the source, and where a document quotes it, `{}` being its value.
-const QUOTES: [(&str, &str, &str, &str); 22] = [
+const QUOTES: [(&str, &str, &str, &str); 25] = [
     ("src/cache_plan.rs", "LARGEST_ROOM", "docs/design.md", "up to {} entries each"),
     ("src/cache_plan.rs", "LARGEST_ROOM", "docs/threads.svg", "valid, at most {}<"),
     ("src/cache_plan.rs", "LARGEST_ROOM", "docs/guide.md", "pool that it uses, up to {}, by"),
@@ -16,6 +16,8 @@ const QUOTES: [(&str, &str, &str, &str); 22] = [
     ("src/cache_plan.rs", "BUDGET", "docs/design.md", "the depot, {} for caches"),
     ("src/cache_plan.rs", "BUDGET", "docs/memory.svg", "the depot, {} for caches"),
     ("src/collection.rs", "GUARD_GAP", "docs/design.md", "{} bytes behind each entry"),
+    ("src/depot.rs", "LARGEST_EVEN_DRAW", "docs/design.md", "pools of up to {} slots evenly"),
+    ("src/depot.rs", "LARGEST_EVEN_DRAW", "SECURITY.md", "pools of up to {} entries each"),
     ("src/depot.rs", "LARGEST_STACK", "docs/design.md", "every fourth slot and {} at most"),
     ("src/depot.rs", "LARGEST_STACK", "docs/memory.svg", "every fourth slot, {} at most"),
     ("src/layout.rs", "CLASS_RESERVE", "docs/design.md", "and {} bytes for each class"),
@@ -27,6 +29,12 @@ const QUOTES: [(&str, &str, &str, &str); 22] = [
         "LARGEST_QUARANTINE",
         "docs/design.md",
         "a quarter of the pool and up to {},",
+    ),
+    (
+        "src/pool/quarantine.rs",
+        "LARGEST_QUARANTINE",
+        "SECURITY.md",
+        "a quarter of the pool, up to {})",
     ),
     ("src/pool/trade.rs", "VISITS_AFTER_SHORTAGE", "docs/design.md", "{} visits to the depot"),
     ("src/pool/trade.rs", "PLENTY", "docs/design.md", "more than a {}th of the slots"),

@@ -167,19 +167,21 @@ static void give(const struct world *world, void *entry)
     (world->kind->ranged ? r_mempool_free_entry : mempool_free_entry)(entry);
 }
 
-/* Two entries of which the second lies right behind the first. */
+/* Two entries of which the second lies right behind the first. A hardened pool's come from anywhere: of more
+ * than half of them two are neighbours. */
 static void take_neighbours(struct world *world, char **first, char **second)
 {
-    char *entries[COUNT];
-    for (size_t i = 0; i < COUNT; i++)
-        entries[i] = take(world);
-    for (size_t i = 0; i < COUNT; i++)
-        for (size_t j = 0; j < COUNT; j++)
-            if (address(entries[j]) - address(entries[i]) == stride(world)) {
-                *first = entries[i];
-                *second = entries[j];
+    char *entries[32];
+    for (size_t count = 0; count < world->kind->count && count < LENGTH(entries); count++) {
+        entries[count] = take(world);
+        for (size_t i = 0; i < count; i++) {
+            bool is_second = entries[count] > entries[i];
+            *first = entries[is_second ? i : count];
+            *second = entries[is_second ? count : i];
+            if (address(*second) - address(*first) == stride(world))
                 return;
-            }
+        }
+    }
     CHECK(!"the pool has neighbours");
 }
 
