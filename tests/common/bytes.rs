@@ -360,7 +360,7 @@ mod elsewhere {
 
     /// Runs it on the thread that is there for this from the first time to the end of the process.
     pub fn on_the_other(work: &mut dyn FnMut()) {
-        static OTHER: OnceLock<Mutex<(Sender<Box<Order>>, Receiver<Box<Order>>)>> = OnceLock::new();
+        static OTHER: OnceLock<Mutex<Other>> = OnceLock::new();
         let mut errand = Errand { work, panic: None };
         let place: *mut Errand<'_> = &mut errand;
         let other = OTHER.get_or_init(|| Mutex::new(start_other()));
@@ -374,12 +374,15 @@ mod elsewhere {
 
     struct Order(*mut c_void);
 
+    /// Where orders go, and where they come back from.
+    type Other = (Sender<Box<Order>>, Receiver<Box<Order>>);
+
     // SAFETY: whoever sends an errand waits until it comes back.
     unsafe impl Send for Order {}
 
     /// The lowest indices of threads, which small pools have caches for, go to the first that use a pool:
     /// to the caller, then to a thread that ends, and so to those that end later, then to the other.
-    fn start_other() -> (Sender<Box<Order>>, Receiver<Box<Order>>) {
+    fn start_other() -> Other {
         claim_index();
         let mut ends = None;
         on_a_new_thread(&mut || {
