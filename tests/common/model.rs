@@ -899,7 +899,6 @@ impl Run {
                 self.pool.reset_peak();
                 for class in &mut self.model.classes {
                     (class.peak, class.dynamic_peak) = (class.used, class.dynamic);
-                    (class.exhausted, class.failed) = (0, 0);
                 }
             }
             Call::Alloc(size) => self.alloc(self.bytes(size), Pool::alloc, false),
