@@ -632,6 +632,9 @@ impl Model {
         }
         // The smallest that fits, if it is smaller; a shrink never takes from the heap.
         let smaller = self.first_with_a_slot(wants).filter(|&class| class < has);
+        if smaller.is_none() && wants < has {
+            self.classes[wants].exhausted += 1;
+        }
         Ok(smaller.map_or(Move::Stays, |class| Move::To(Source::Slot(class))))
     }
 
