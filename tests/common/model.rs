@@ -563,8 +563,7 @@ impl Model {
         source
     }
 
-    /// What a call that takes `n` at once does. The marks see what it takes before it finds that there
-    /// are not so many.
+    /// What a call that takes `n` at once does. One that fails changes nothing but two counts.
     fn alloc_bulk(&mut self, size: usize, n: usize) -> Result<Vec<Source>, Refusal> {
         let class = self.fitting(size)?;
         let left = self.classes[class].capacity - self.classes[class].used;
@@ -581,6 +580,7 @@ impl Model {
                 Err(Refusal::NoMemory)
             };
         }
+        let before = self.classes.clone();
         let mut taken = vec![];
         let refusal = loop {
             match self.alloc(size) {
@@ -595,7 +595,11 @@ impl Model {
         };
         // Who calls this counts what is accepted.
         taken.iter().for_each(|&source| self.remove(source));
-        refusal.map_or(Ok(taken), Err)
+        let Some(refusal) = refusal else { return Ok(taken) };
+        self.classes = before;
+        self.classes[class].exhausted += 1;
+        self.classes[class].failed += 1;
+        Err(refusal)
     }
 
     /// One more is out.
