@@ -6,5 +6,9 @@
 mod bytes;
 #[path = "../../tests/common/model.rs"]
 mod model;
+mod process;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| bytes::calls(data));
+libfuzzer_sys::fuzz_target!(
+    init: process::prepare("unwatched", model::Mode::Plain),
+    |data: &[u8]| bytes::calls(data)
+);

@@ -9,13 +9,10 @@ use std::ptr::{null, null_mut};
 
 use cmempool as c;
 
-use super::model::{Call, Ledger, Memory, Run, Setup, Shape, Size, clear_errno, errno};
+use super::model::{Call, Class, Ledger, Memory, Run, Setup, Shape, Size, clear_errno, errno};
 
 /// A target: what to do with a string of bytes. It panics if the library is wrong.
 pub type Target = fn(&[u8]);
-
-/// All of them, by the names of their corpus and their fuzzer.
-pub const TARGETS: [(&str, Target); 2] = [("calls", calls), ("create", create)];
 
 struct Bytes<'a>(&'a [u8]);
 
@@ -48,30 +45,42 @@ impl Bytes<'_> {
 
 /// Most pools at a time, and entries out of one.
 const POOLS: usize = 4;
-const LIVE: usize = 3000;
-/// Most calls in a run, which is to be short.
-const CALLS: usize = 1500;
+const LIVE: usize = 1000;
+/// Most that a run does, in calls, where entries of a bulk call count as half a one: a run is to be
+/// short, and the fuzzer to make many.
+const CALLS: usize = 400;
+/// Most times that another thread takes over.
+const ERRANDS: usize = 6;
+/// Most threads that end in a run.
+const ENDINGS: usize = 2;
+/// Most bytes of slots in a pool whose memory is touched at create.
+const MOST_TOUCHED: usize = 1 << 15;
 
 /// Pools side by side, and which one is called.
 struct World {
     runs: Vec<Run>,
     current: usize,
     calls_left: usize,
+    errands_left: usize,
+    endings_left: usize,
 }
 
-/// Calls on up to four pools of all kinds, on this thread and on others that come and go, compared
-/// with the model's answers. Calls never overlap.
+/// Calls on up to four pools of all kinds, on this thread, on one that lives on and on others that come
+/// and go, compared with the model's answers. Calls never overlap.
 pub fn calls(bytes: &[u8]) {
     let mut bytes = Bytes(bytes);
-    let first = Run::new(&setup(&mut bytes));
-    let mut world = World { runs: vec![first], current: 0, calls_left: CALLS };
+    let mut world = World {
+        runs: vec![],
+        current: 0,
+        calls_left: CALLS,
+        errands_left: ERRANDS,
+        endings_left: ENDINGS,
+    };
+    world.make(&mut bytes);
     while !bytes.is_over() && world.calls_left > 0 {
-        if bytes.below(16) == 15 {
-            // Elsewhere: what a thread that ended left in its caches must not be lost.
-            let steps = bytes.between(1, 8);
-            let errand = Errand { world: &mut world, bytes: &mut bytes };
-            std::thread::scope(|scope| scope.spawn(move || errand.run(steps)).join())
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        if bytes.below(16) == 15 && world.errands_left > 0 {
+            world.errands_left -= 1;
+            world.errand(&mut bytes);
         } else {
             world.step(&mut bytes);
         }
@@ -79,60 +88,91 @@ pub fn calls(bytes: &[u8]) {
     world.runs.into_iter().for_each(Run::end);
 }
 
-struct Errand<'w, 'b, 'd> {
-    world: &'w mut World,
-    bytes: &'b mut Bytes<'d>,
-}
-
-// SAFETY: the thread that sends it waits for the end of the one that gets it.
-unsafe impl Send for Errand<'_, '_, '_> {}
-
-impl Errand<'_, '_, '_> {
-    fn run(self, steps: usize) {
-        (0..steps).for_each(|_| self.world.step(self.bytes));
-    }
-}
-
 impl World {
+    /// Makes a pool, which is called from now on.
+    fn make(&mut self, bytes: &mut Bytes<'_>) {
+        let (setup, left) = setup(bytes);
+        let mut run = Run::new(&setup);
+        if let Some(left) = left {
+            run.call(&Call::Drain(left));
+        }
+        self.runs.push(run);
+        self.current = self.runs.len() - 1;
+    }
+
+    /// Some steps elsewhere: what a thread that ended left in its caches must not be lost, nor what a
+    /// thread holds that comes back later.
+    fn errand(&mut self, bytes: &mut Bytes<'_>) {
+        let (steps, ends) = (bytes.between(1, 8), bytes.below(4) == 0 && self.endings_left > 0);
+        self.endings_left -= usize::from(ends);
+        let mut errand = || (0..steps).for_each(|_| self.step(bytes));
+        if ends {
+            elsewhere::on_a_new_thread(&mut errand)
+        } else {
+            elsewhere::on_the_other(&mut errand)
+        }
+    }
+
     fn step(&mut self, bytes: &mut Bytes<'_>) {
-        self.calls_left = self.calls_left.saturating_sub(1);
+        self.pay(1);
+        let calls_left = self.calls_left;
         let run = &mut self.runs[self.current];
+        let live = run.live();
+        let room = LIVE.saturating_sub(live).min(calls_left);
+        let which = |bytes: &mut Bytes<'_>| bytes.below(live.max(1));
         match bytes.below(16) {
-            0..=2 => run.call(&Call::Alloc(size(bytes))),
-            3 => run.call(&Call::Calloc(size(bytes))),
-            4..=5 => run.call(&Call::Free(bytes.below(LIVE), bytes.below(3))),
-            6..=7 => run.call(&Call::Realloc(bytes.below(LIVE), size(bytes))),
-            8 => run.call(&Call::ReallocNull(size(bytes))),
-            9 => match bytes.below(8) {
-                0 => run.call(&Call::Nothing),
-                1 => run.call(&Call::Reset),
-                2 => run.call(&Call::ResetPeak),
-                3..=5 => {
-                    let (size, n) = (size(bytes), bytes.below(300));
-                    run.call(&Call::AllocBulk(size, n.min(LIVE.saturating_sub(run.live()))));
+            0..=2 => run.quick_call(&Call::Alloc(size(bytes))),
+            3 => run.quick_call(&Call::Calloc(size(bytes))),
+            4..=5 => run.quick_call(&Call::Free(which(bytes), bytes.below(3))),
+            6..=7 => run.quick_call(&Call::Realloc(which(bytes), size(bytes))),
+            8 => match bytes.below(16) {
+                0 => run.quick_call(&Call::Nothing),
+                1..=2 => run.call(&Call::Reset),
+                3..=4 => run.call(&Call::ResetPeak),
+                5 => run.call(&Call::Visit(bytes.below(5))),
+                6..=8 if run.slots() <= room => {
+                    run.call(&Call::Drain(bytes.below(3)));
+                    self.pay(live / 2);
                 }
-                _ => run.call(&Call::FreeBulk(bytes.below(LIVE), bytes.below(300))),
+                _ => run.quick_call(&Call::ReallocNull(size(bytes))),
             },
-            // Many at a time: caches fill, and classes run short.
-            10..=11 => {
-                let (size, count) = (size(bytes), bytes.below(500).min(self.calls_left));
-                self.calls_left -= count;
-                for _ in 0..count.min(LIVE.saturating_sub(run.live())) {
-                    run.call(&Call::Alloc(size));
-                }
+            9 => {
+                let size = size(bytes);
+                // About as many as there are, or few.
+                let n = match bytes.below(4) {
+                    0 => (run.free_for(size) + bytes.below(3)).saturating_sub(1),
+                    1 => bytes.below(256),
+                    _ => bytes.below(20),
+                };
+                let n = n.min(room);
+                run.call(&Call::AllocBulk(size, n));
+                self.pay(n / 2);
+            }
+            10 => {
+                let n = bytes.below(256).min(live);
+                run.call(&Call::FreeBulk(which(bytes), n));
+                self.pay(n / 2);
+            }
+            // Many, one at a time: caches fill, and classes run short.
+            11 => {
+                let (size, count) = (size(bytes), bytes.below(256).min(room));
+                (0..count).for_each(|_| run.quick_call(&Call::Alloc(size)));
+                run.compare();
+                self.pay(count);
             }
             12 => {
-                let (count, oldest_first) = (bytes.below(500), bytes.below(2) == 0);
-                let count = count.min(run.live()).min(self.calls_left);
-                self.calls_left -= count;
+                let (count, oldest_first) = (bytes.below(256), bytes.below(2) == 0);
+                let count = count.min(live).min(calls_left);
                 for _ in 0..count {
                     let which = if oldest_first { 0 } else { run.live() - 1 };
-                    run.call(&Call::Free(which, 0));
+                    run.quick_call(&Call::Free(which, 0));
                 }
+                run.compare();
+                self.pay(count);
             }
             13 if self.runs.len() < POOLS => {
-                self.runs.push(Run::new(&setup(bytes)));
-                self.current = self.runs.len() - 1;
+                self.pay(20);
+                self.make(bytes);
             }
             13 => {
                 self.runs.swap_remove(self.current).end();
@@ -148,6 +188,10 @@ impl World {
             }
         }
     }
+
+    fn pay(&mut self, calls: usize) {
+        self.calls_left = self.calls_left.saturating_sub(calls);
+    }
 }
 
 fn size(bytes: &mut Bytes<'_>) -> Size {
@@ -159,23 +203,30 @@ fn size(bytes: &mut Bytes<'_>) -> Size {
     }
 }
 
-fn setup(bytes: &mut Bytes<'_>) -> Setup {
-    // Pools of a hundred entries and more have caches.
-    let count = |bytes: &mut Bytes<'_>, most: usize| match bytes.below(2) {
-        0 => bytes.between(1, 16),
+/// A pool, and how many entries of each class are left when the calls begin, if it is not full.
+fn setup(bytes: &mut Bytes<'_>) -> (Setup, Option<usize>) {
+    // Pools of a hundred entries and more have caches; those that one thread has, of 22.
+    let count = |bytes: &mut Bytes<'_>, most: usize| match bytes.below(8) {
+        0..=2 => bytes.between(1, 16),
+        3..=4 => bytes.between(17, 64),
+        5..=6 => bytes.between(65, 250),
         _ => bytes.between(1, most),
     };
-    let shape = match bytes.below(4) {
-        0 | 1 => Shape::Ordinary { count: count(bytes, 2000), size: bytes.between(1, 200) },
-        2 => {
+    let shape = match bytes.below(8) {
+        0..=3 => {
+            let most = if bytes.below(4) == 3 { 200 } else { 48 };
+            Shape::Ordinary { count: count(bytes, 2000), size: bytes.between(1, most) }
+        }
+        4..=5 => {
             let (smallest, more) = (bytes.between(1, 100), bytes.between(1, 5));
             let class = smallest.next_power_of_two().max(16);
             let largest = class << more;
+            let many = if bytes.below(4) == 3 { 400 } else { 24 };
             Shape::Powers {
                 smallest,
                 // Whatever rounds up to it.
                 largest: largest - bytes.below(largest / 2),
-                count: bytes.between((1 << more) / 2 + 1, 1 << more) + bytes.below(400),
+                count: bytes.between((1 << more) / 2 + 1, 1 << more) + bytes.below(many),
                 policy: bytes.below(3) as u32,
             }
         }
@@ -189,22 +240,180 @@ fn setup(bytes: &mut Bytes<'_>) -> Setup {
             Shape::List { classes, policy: bytes.below(3) as u32 }
         }
     };
-    // All but the one that has a leak written to stderr.
-    let choices = bytes.number::<1>() as u64;
-    let flags = choices & (15 | c::MEMPOOL_HARDENED);
-    let backed = choices & 64 != 0;
-    let only_ordinary = if shape.policy().is_some() { c::MEMPOOL_FALL_BACK } else { 0 };
+    let choices = bytes.number::<2>();
+    // Each with a chance of one in two, four or eight.
+    let is_drawn = |mask: usize| choices & mask == mask;
     let alignment = match bytes.below(16) {
-        bits @ 0..=9 => 1 << bits,
-        10 if !matches!(shape, Shape::Powers { .. }) => 4096,
+        bits @ 0..=8 => 1 << bits,
+        9 if !matches!(shape, Shape::Powers { .. }) => 4096,
         _ => 0,
     };
-    let memory = match bytes.below(4) {
-        0 | 1 => Memory::Own,
-        2 => Memory::OwnPlain,
-        _ => Memory::Buffer { start: bytes.below(16), extra: bytes.below(200) },
+    let classes = shape.classes().expect("only pools that make sense");
+    let slot = |class: &Class| (class.elem_size + 8).next_multiple_of(alignment.max(16));
+    let size: usize = classes.iter().map(|class| class.capacity * slot(class)).sum();
+    let slots: usize = classes.iter().map(|class| class.capacity).sum();
+    let may_touch = size <= MOST_TOUCHED;
+    let flags = [
+        (c::MEMPOOL_FALL_BACK, is_drawn(1) && shape.policy().is_none()),
+        (c::MEMPOOL_SINGLE_THREAD, is_drawn(6)),
+        (c::MEMPOOL_ZERO_ON_FREE, is_drawn(24)),
+        (c::MEMPOOL_REPORT_LEAKS, is_drawn(32)),
+        (c::MEMPOOL_HARDENED, is_drawn(64 + 128) && may_touch),
+        (c::MEMPOOL_NO_PREFAULT, !(is_drawn(256 + 512 + 1024) && may_touch)),
+    ];
+    let flags = flags.iter().filter(|(_, drawn)| *drawn).fold(0, |flags, (flag, _)| flags | flag);
+    let backed = is_drawn(2048 + 4096) && may_touch;
+    let left = (is_drawn(8192 + 16384) && slots <= 300).then_some(choices >> 15);
+    let memory = match bytes.below(8) {
+        0..=3 => Memory::Own,
+        4 if may_touch => Memory::OwnPlain,
+        5..=7 if may_touch => Memory::Buffer { start: bytes.below(16), extra: bytes.below(200) },
+        _ => Memory::Own,
     };
-    Setup { shape, alignment, flags: flags & !only_ordinary, memory, backed }
+    (Setup { shape, alignment, flags, memory, backed }, left)
+}
+
+/// How are calls made on other threads?
+mod elsewhere {
+    use std::any::Any;
+    use std::ffi::c_void;
+    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+    use std::ptr::{null, null_mut};
+    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::sync::{Mutex, OnceLock};
+
+    use cmempool as c;
+
+    type Panic = Option<Box<dyn Any + Send>>;
+
+    /// Work for another thread, and how it ended.
+    struct Errand<'a> {
+        work: &'a mut dyn FnMut(),
+        panic: Panic,
+    }
+
+    impl Errand<'_> {
+        fn run(&mut self) {
+            self.panic = catch_unwind(AssertUnwindSafe(&mut *self.work)).err();
+        }
+
+        fn end(self) {
+            if let Some(panic) = self.panic {
+                resume_unwind(panic);
+            }
+        }
+    }
+
+    /// Runs it on a thread that ends then.
+    pub fn on_a_new_thread(work: &mut dyn FnMut()) {
+        let mut errand = Errand { work, panic: None };
+        let place: *mut Errand<'_> = &mut errand;
+        // SAFETY: the errand is there, and left alone here, until the thread has ended.
+        unsafe { run_and_join(start, place.cast()) };
+        errand.end();
+    }
+
+    extern "C" fn start(errand: *mut c_void) -> *mut c_void {
+        // SAFETY: it is an errand, which whoever made it leaves to this thread.
+        unsafe { (*errand.cast::<Errand<'_>>()).run() };
+        null_mut()
+    }
+
+    type Start = extern "C" fn(*mut c_void) -> *mut c_void;
+    type Create = unsafe extern "C" fn(
+        *mut libc::pthread_t,
+        *const libc::pthread_attr_t,
+        Start,
+        *mut c_void,
+    ) -> i32;
+    type Join = unsafe extern "C" fn(libc::pthread_t, *mut *mut c_void) -> i32;
+
+    /// By the C library itself. AddressSanitizer stands in for these two functions: it takes 0.2 ms for a
+    /// thread, never gives back what it knows of one, and ends after four millions.
+    ///
+    /// # Safety
+    /// `start` can be called with `argument` on another thread.
+    unsafe fn run_and_join(start: Start, argument: *mut c_void) {
+        static FUNCTIONS: OnceLock<(Create, Join)> = OnceLock::new();
+        let &(create, join) = FUNCTIONS.get_or_init(|| {
+            // SAFETY: the names are strings, and the functions of these types.
+            unsafe {
+                let find = |name: &std::ffi::CStr| {
+                    let function = libc::dlsym(libc::RTLD_NEXT, name.as_ptr());
+                    assert!(!function.is_null(), "{name:?}");
+                    function
+                };
+                let (create, join) = (find(c"pthread_create"), find(c"pthread_join"));
+                (
+                    std::mem::transmute::<*mut c_void, Create>(create),
+                    std::mem::transmute::<*mut c_void, Join>(join),
+                )
+            }
+        });
+        // SAFETY: by this function's contract; the thread is joined once.
+        unsafe {
+            let mut thread = 0;
+            assert_eq!(create(&mut thread, null(), start, argument), 0, "no thread");
+            assert_eq!(join(thread, null_mut()), 0);
+        }
+    }
+
+    /// Runs it on the thread that is there for this from the first time to the end of the process.
+    pub fn on_the_other(work: &mut dyn FnMut()) {
+        static OTHER: OnceLock<Mutex<Other>> = OnceLock::new();
+        let mut errand = Errand { work, panic: None };
+        let place: *mut Errand<'_> = &mut errand;
+        let other = OTHER.get_or_init(|| Mutex::new(start_other()));
+        {
+            let other = other.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            other.0.send(Box::new(Order(place.cast()))).expect("it waits");
+            other.1.recv().expect("it answers");
+        }
+        errand.end();
+    }
+
+    struct Order(*mut c_void);
+
+    /// Where orders go, and where they come back from.
+    type Other = (Sender<Box<Order>>, Receiver<Box<Order>>);
+
+    // SAFETY: whoever sends an errand waits until it comes back.
+    unsafe impl Send for Order {}
+
+    /// The lowest indices of threads, which small pools have caches for, go to the first that use a pool:
+    /// to the caller, then to a thread that ends, and so to those that end later, then to the other.
+    fn start_other() -> Other {
+        claim_index();
+        let mut ends = None;
+        on_a_new_thread(&mut || {
+            claim_index();
+            let ((to, orders), (answer, from)) = (channel::<Box<Order>>(), channel());
+            let (ready, is_ready) = channel();
+            std::thread::spawn(move || {
+                claim_index();
+                ready.send(()).expect("who started this waits for it");
+                for order in orders {
+                    start(order.0);
+                    if answer.send(order).is_err() {
+                        break;
+                    }
+                }
+            });
+            is_ready.recv().expect("the other thread starts");
+            ends = Some((to, from));
+        });
+        ends.expect("it was called")
+    }
+
+    /// Has the calling thread get its index.
+    fn claim_index() {
+        let pool = c::mempool_create(1000, 16, false);
+        // SAFETY: the pool is live, the entry NULL or live.
+        unsafe {
+            c::mempool_free_entry(c::mempool_alloc_entry(pool));
+            c::mempool_destroy(pool);
+        }
+    }
 }
 
 // ---- Arguments of create -------------------------------------------------------------------------

@@ -1,7 +1,11 @@
 //! What does a simple model of pools say, and does the C face say the same?
 //!
-//! After every call the answer, `errno` and every count are compared with the model's; every entry
-//! carries a pattern that is verified before it goes.
+//! After every call the answer and `errno` are compared with the model's, and every figure of one class
+//! in turn; those of all classes whenever whoever makes the calls asks for it. Every entry carries a
+//! pattern that is verified before it goes.
+//!
+//! A run is as cheap as it can be, since the fuzzer's runs are counted in thousands a second, and
+//! instrumented: nothing here looks at memory byte by byte, nor at all entries for one of them.
 
 // Each test file uses its own part of this.
 #![allow(dead_code)]
@@ -9,9 +13,13 @@
 #[path = "ledger.rs"]
 mod ledger;
 
-use std::collections::{BTreeMap, HashSet};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::ffi::{CStr, c_void};
+use std::mem::MaybeUninit;
 use std::ptr::{null, null_mut};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cmempool as c;
 
@@ -22,6 +30,38 @@ const NAME: &CStr = c"the model's";
 const UNTOUCHED: u8 = 0xA5;
 /// Bytes on both sides of a buffer that must stay as they are.
 const MARGIN: usize = 64;
+
+// ---- What holds for all pools of the process ------------------------------------------------------
+
+/// What the environment and who watches make of all pools.
+#[derive(Clone, Copy)]
+pub enum Mode {
+    /// Nothing.
+    Plain,
+    /// Each entry comes from the heap.
+    Bypassed,
+    /// Somebody is told which bytes are whose, and says whether all of a range may be touched, or none.
+    Watched { open: fn(*const u8, usize) -> bool, closed: fn(*const u8, usize) -> bool },
+}
+
+static MODE: OnceLock<Mode> = OnceLock::new();
+
+/// Says in which mode the process is, before its first pool.
+pub fn set_mode(mode: Mode) {
+    MODE.get_or_init(|| mode);
+}
+
+fn mode() -> Mode {
+    MODE.get().copied().unwrap_or(Mode::Plain)
+}
+
+fn bypassed() -> bool {
+    matches!(mode(), Mode::Bypassed)
+}
+
+fn watched() -> bool {
+    matches!(mode(), Mode::Watched { .. })
+}
 
 // ---- Pools and calls -----------------------------------------------------------------------------
 
@@ -77,6 +117,10 @@ pub enum Call {
     AllocBulk(Size, usize),
     /// So many at once, from the live entry with this number on.
     FreeBulk(usize, usize),
+    /// All but so many of each class that has more.
+    Drain(usize),
+    /// Of all live entries in the pool's own order. Every so many are freed; 0 frees none.
+    Visit(usize),
     Reset,
     ResetPeak,
     /// Calls with NULL.
@@ -324,11 +368,18 @@ impl Pool {
     }
 
     fn count_live(self) -> usize {
-        // SAFETY: as in `alloc`; without a visitor, it counts.
+        // SAFETY: without a visitor, it counts.
+        unsafe { self.for_each_live(None, null_mut()) }
+    }
+
+    /// # Safety
+    /// The visitor can be called with the context.
+    unsafe fn for_each_live(self, visit: c::mempool_visitor, context: *mut c_void) -> usize {
+        // SAFETY: as in `alloc`, and by this function's contract.
         unsafe {
             match self {
-                Pool::Ordinary(mp) => c::mempool_for_each_live(mp, None, null_mut()),
-                Pool::Ranged(rmp) => c::r_mempool_for_each_live(rmp, None, null_mut()),
+                Pool::Ordinary(mp) => c::mempool_for_each_live(mp, visit, context),
+                Pool::Ranged(rmp) => c::r_mempool_for_each_live(rmp, visit, context),
             }
         }
     }
@@ -425,6 +476,8 @@ struct Model {
     /// None for an ordinary pool.
     policy: Option<u32>,
     falls_back: bool,
+    /// What stands in for the slots are the heap's first.
+    bypassed: bool,
 }
 
 impl Shape {
@@ -510,8 +563,7 @@ impl Model {
         source
     }
 
-    /// What a call that takes `n` at once does. The marks see what it takes before it finds that there
-    /// are not so many.
+    /// What a call that takes `n` at once does. One that fails changes nothing but two counts.
     fn alloc_bulk(&mut self, size: usize, n: usize) -> Result<Vec<Source>, Refusal> {
         let class = self.fitting(size)?;
         let left = self.classes[class].capacity - self.classes[class].used;
@@ -528,6 +580,7 @@ impl Model {
                 Err(Refusal::NoMemory)
             };
         }
+        let before = self.classes.clone();
         let mut taken = vec![];
         let refusal = loop {
             match self.alloc(size) {
@@ -541,17 +594,38 @@ impl Model {
             }
         };
         // Who calls this counts what is accepted.
-        taken.iter().for_each(|&source| *self.count(source) -= 1);
-        refusal.map_or(Ok(taken), Err)
+        taken.iter().for_each(|&source| self.remove(source));
+        let Some(refusal) = refusal else { return Ok(taken) };
+        self.classes = before;
+        self.classes[class].exhausted += 1;
+        self.classes[class].failed += 1;
+        Err(refusal)
     }
 
     /// One more is out.
     fn add(&mut self, source: Source) {
-        *self.count(source) += 1;
         let (Source::Slot(class) | Source::Heap(class)) = source;
         let class = &mut self.classes[class];
+        match source {
+            Source::Slot(_) => class.used += 1,
+            Source::Heap(_) => class.dynamic += 1,
+        }
         class.peak = class.peak.max(class.used);
         class.dynamic_peak = class.dynamic_peak.max(class.dynamic);
+    }
+
+    /// One is back.
+    fn remove(&mut self, source: Source) {
+        let (Source::Slot(class) | Source::Heap(class)) = source;
+        let class = &mut self.classes[class];
+        let is_dynamic = match source {
+            // Those are that are more than the capacity, whichever they are.
+            _ if self.bypassed => class.dynamic > 0,
+            Source::Slot(_) => false,
+            Source::Heap(_) => true,
+        };
+        let count = if is_dynamic { &mut class.dynamic } else { &mut class.used };
+        *count -= 1;
     }
 
     fn realloc(&mut self, from: Source, size: usize) -> Result<Move, Refusal> {
@@ -562,14 +636,10 @@ impl Model {
         }
         // The smallest that fits, if it is smaller; a shrink never takes from the heap.
         let smaller = self.first_with_a_slot(wants).filter(|&class| class < has);
-        Ok(smaller.map_or(Move::Stays, |class| Move::To(Source::Slot(class))))
-    }
-
-    fn count(&mut self, source: Source) -> &mut usize {
-        match source {
-            Source::Slot(class) => &mut self.classes[class].used,
-            Source::Heap(class) => &mut self.classes[class].dynamic,
+        if smaller.is_none() && wants < has {
+            self.classes[wants].exhausted += 1;
         }
+        Ok(smaller.map_or(Move::Stays, |class| Move::To(Source::Slot(class))))
     }
 
     fn dynamic(&self, class: usize) -> usize {
@@ -588,36 +658,54 @@ impl Model {
 
 // ---- Both side by side ---------------------------------------------------------------------------
 
-/// A live entry. Its usable bytes hold the pattern of its seed.
+/// A live entry. Its first `filled` bytes hold the pattern of its seed.
 #[derive(Clone, Copy)]
 struct Entry {
     at: *mut u8,
     source: Source,
     usable: usize,
+    /// As many as may be written: of a guarded pool's those that were asked for.
+    filled: usize,
     seed: usize,
 }
 
+/// Bytes that patterns are cut from, each at its own place.
+fn patterns() -> &'static [u8] {
+    static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
+    BYTES.get_or_init(|| {
+        let mut state = 1_u64;
+        let byte = |_| {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 56) as u8
+        };
+        (0..PATTERNS + LARGEST).map(byte).collect()
+    })
+}
+
+/// How many patterns there are, and the bytes of the largest entry.
+const PATTERNS: usize = 4093;
+const LARGEST: usize = 16384;
+
 impl Entry {
-    fn expected(&self, i: usize) -> u8 {
-        (self.seed.wrapping_mul(167) ^ i ^ (i >> 8)) as u8
+    fn expected(&self, bytes: usize) -> &'static [u8] {
+        &patterns()[self.seed * 167 % PATTERNS..][..bytes]
     }
 
     fn write(&self) {
-        // SAFETY: the entry is live and has that many bytes, which are cleared first: a slice has
-        // bytes of some value.
-        let bytes = unsafe {
-            self.at.write_bytes(0, self.usable);
-            std::slice::from_raw_parts_mut(self.at, self.usable)
-        };
-        bytes.iter_mut().enumerate().for_each(|(i, byte)| *byte = self.expected(i));
+        let pattern = self.expected(self.filled);
+        // SAFETY: the entry is live and has that many bytes.
+        unsafe { self.at.copy_from_nonoverlapping(pattern.as_ptr(), self.filled) };
     }
 
     /// Verifies the first `bytes` bytes, which may have moved to `at`.
     fn verify(&self, at: *const u8, bytes: usize) {
         // SAFETY: a live entry of at least that many bytes, all of them written, is at `at`.
         let found = unsafe { std::slice::from_raw_parts(at, bytes) };
-        let changed = found.iter().enumerate().position(|(i, byte)| *byte != self.expected(i));
-        assert_eq!(changed, None, "a byte of {} changed", self.usable);
+        let expected = self.expected(bytes);
+        if found != expected {
+            let changed = found.iter().zip(expected).position(|(found, byte)| found != byte);
+            panic!("byte {changed:?} of {} changed", self.filled);
+        }
     }
 
     fn address(&self) -> usize {
@@ -628,16 +716,17 @@ impl Entry {
 /// A buffer of the caller's, with margins.
 pub struct Buffer {
     // Words of 16 bytes, so that it starts at a multiple of that.
-    room: *mut [u128],
+    room: *mut [MaybeUninit<u128>],
     start: usize,
     len: usize,
 }
 
 impl Buffer {
     fn new(start: usize, len: usize) -> Self {
-        let word = u128::from_ne_bytes([UNTOUCHED; 16]);
         let bytes = len + 2 * MARGIN + 2 * 256;
-        let room = Box::into_raw(vec![word; bytes.div_ceil(16)].into_boxed_slice());
+        let room = Box::into_raw(Box::new_uninit_slice(bytes.div_ceil(16)));
+        // SAFETY: the room has that many words.
+        unsafe { room.cast::<u128>().write_bytes(UNTOUCHED, room.len()) };
         let first = room.cast::<u8>() as usize + MARGIN;
         Self { room, start: first.next_multiple_of(256) - first + MARGIN + start * 16, len }
     }
@@ -654,10 +743,13 @@ impl Buffer {
 
     fn verify_margins(&self) {
         let bytes = self.room.len() * 16;
-        for i in (0..self.start).chain(self.start + self.len..bytes) {
-            // SAFETY: the room has `bytes` bytes.
-            let byte = unsafe { self.room.cast::<u8>().add(i).read() };
-            assert_eq!(byte, UNTOUCHED, "written beside the buffer");
+        for range in [0..self.start, self.start + self.len..bytes] {
+            // SAFETY: the room has `bytes` bytes, all of them written.
+            let margin = unsafe {
+                let first = self.room.cast::<u8>().add(range.start);
+                std::slice::from_raw_parts(first, range.len())
+            };
+            assert!(all_are(margin, UNTOUCHED), "written beside the buffer");
         }
     }
 }
@@ -678,19 +770,33 @@ pub struct Run {
     live: Vec<Entry>,
     /// Where they start and end.
     spans: BTreeMap<usize, usize>,
-    /// Addresses of slots that were out before and are free.
-    freed: HashSet<usize>,
+    /// Addresses and usable bytes of slots that were out before and are free.
+    freed: BTreeMap<usize, usize>,
     next_seed: usize,
     /// Who called first, and whether others did too: then the high-water marks are not exact.
-    first_caller: std::thread::ThreadId,
+    first_caller: usize,
     several_callers: bool,
+    /// The class that is looked at next.
+    next_look: usize,
+}
+
+/// A number of the calling thread's own.
+fn this_thread() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(1);
+    thread_local!(static OWN: Cell<usize> = const { Cell::new(0) });
+    if OWN.get() == 0 {
+        // Relaxed: the number only has to be this thread's own.
+        OWN.set(NEXT.fetch_add(1, Ordering::Relaxed));
+    }
+    OWN.get()
 }
 
 impl Run {
     pub fn new(setup: &Setup) -> Self {
         let classes = setup.shape.classes().expect("only pools that make sense");
         let falls_back = setup.has(c::MEMPOOL_FALL_BACK);
-        let model = Model { classes, policy: setup.shape.policy(), falls_back };
+        let policy = setup.shape.policy();
+        let model = Model { classes, policy, falls_back, bypassed: bypassed() };
         let bytes = setup.buffer_size();
         let ledger = setup.ledger();
         let create = |base, bytes| setup.create(base, bytes, ledger.as_ref());
@@ -716,13 +822,18 @@ impl Run {
             ledger,
             live: vec![],
             spans: BTreeMap::new(),
-            freed: HashSet::new(),
+            freed: BTreeMap::new(),
             next_seed: 0,
-            first_caller: std::thread::current().id(),
+            first_caller: this_thread(),
             several_callers: false,
+            next_look: 0,
         };
+        if run.reports_leaks() {
+            // SAFETY: it can be called with whatever it gets.
+            unsafe { c::mempool_set_misuse_handler(Some(note_misuse), null_mut()) };
+        }
         run.verify_buffer_size(bytes);
-        run.compare_counts();
+        run.compare();
         run
     }
 
@@ -730,10 +841,19 @@ impl Run {
         if self.setup.plain() { 16 } else { self.setup.alignment.max(16) }
     }
 
+    /// Whether what was asked for is all that may be touched.
+    fn guarded(&self) -> bool {
+        watched() || bypassed() || self.setup.has(c::MEMPOOL_HARDENED) && !self.setup.plain()
+    }
+
+    fn reports_leaks(&self) -> bool {
+        self.setup.has(c::MEMPOOL_REPORT_LEAKS) && !self.setup.plain()
+    }
+
     /// From one entry of a class to the next, in bytes.
     fn stride(&self, class: usize) -> usize {
-        let guarded = self.setup.has(c::MEMPOOL_HARDENED) && !self.setup.plain();
-        self.stride_with(class, if guarded && self.buffer.is_none() { 16 } else { 0 })
+        let has_gap = self.guarded() && self.buffer.is_none();
+        self.stride_with(class, if has_gap { 16 } else { 0 })
     }
 
     fn stride_with(&self, class: usize, gap: usize) -> usize {
@@ -765,19 +885,27 @@ impl Run {
         }
     }
 
+    /// Makes a call and compares all that there is to see.
     pub fn call(&mut self, call: &Call) {
-        self.several_callers |= std::thread::current().id() != self.first_caller;
+        self.quick_call(call);
+        self.compare();
+    }
+
+    /// Makes a call and compares what it answers, and the figures of one class.
+    pub fn quick_call(&mut self, call: &Call) {
+        self.several_callers |= this_thread() != self.first_caller;
         match *call {
             Call::AllocBulk(size, n) => self.alloc_bulk(self.bytes(size), n),
             Call::FreeBulk(first, n) if !self.live.is_empty() => {
                 self.free_bulk(first % self.live.len(), n);
             }
+            Call::Drain(left) => self.drain(left),
+            Call::Visit(every) => self.visit(every),
             Call::Reset => self.reset(),
             Call::ResetPeak => {
                 self.pool.reset_peak();
                 for class in &mut self.model.classes {
                     (class.peak, class.dynamic_peak) = (class.used, class.dynamic);
-                    (class.exhausted, class.failed) = (0, 0);
                 }
             }
             Call::Alloc(size) => self.alloc(self.bytes(size), Pool::alloc, false),
@@ -795,11 +923,8 @@ impl Run {
             }
             _ => calls_with_null(),
         }
-        self.compare_counts();
-        // Not after each call of many: what they tell adds up.
-        if self.live.len().is_multiple_of(4) {
-            self.compare_figures();
-        }
+        self.compare_figures(self.next_look);
+        self.next_look = (self.next_look + 1) % self.model.classes.len();
     }
 
     fn alloc_bulk(&mut self, size: usize, n: usize) {
@@ -817,8 +942,8 @@ impl Run {
             }
             Ok(sources) => {
                 assert!(done, "errno {} instead of {n} entries", errno());
-                let taken: Vec<_> =
-                    places.iter().zip(sources).map(|(&at, from)| self.accept(at, from)).collect();
+                let accept = |(&at, from)| self.accept(at, from, size);
+                let taken: Vec<_> = places.iter().zip(sources).map(accept).collect();
                 taken.into_iter().for_each(|entry| self.fill(entry, 0));
             }
         }
@@ -828,7 +953,7 @@ impl Run {
         let n = n.min(self.live.len() - first);
         let mut places: Vec<*mut c_void> = vec![];
         for entry in &self.live[first..first + n] {
-            entry.verify(entry.at, entry.usable);
+            entry.verify(entry.at, entry.filled);
             places.push(entry.at.cast());
             if entry.seed.is_multiple_of(8) {
                 places.push(null_mut());
@@ -839,9 +964,34 @@ impl Run {
         (first..first + n).rev().for_each(|index| self.forget(index));
     }
 
+    /// Takes all but `left` of each class that has more.
+    fn drain(&mut self, left: usize) {
+        for i in 0..self.model.classes.len() {
+            let class = &self.model.classes[i];
+            let (size, free) = (class.elem_size, class.capacity - class.used);
+            self.alloc_bulk(size, free.saturating_sub(left));
+        }
+    }
+
+    fn visit(&mut self, every: usize) {
+        let live: BTreeMap<_, _> =
+            self.live.iter().map(|entry| (entry.address(), *entry)).collect();
+        let mut visit = Visit { live, every, number: 0, freed: vec![] };
+        // SAFETY: the visitor is this context's.
+        let visited = unsafe {
+            let context: *mut Visit = &mut visit;
+            self.pool.for_each_live(Some(visitor), context.cast())
+        };
+        assert_eq!((visited, visit.live.len()), (self.live.len(), 0), "live entries");
+        for address in visit.freed {
+            let index = self.live.iter().position(|entry| entry.address() == address);
+            self.forget(index.expect("it was live"));
+        }
+    }
+
     fn reset(&mut self) {
-        let is_slot = |entry: &Entry| matches!(entry.source, Source::Slot(_));
-        let slots: Vec<_> = self.live.iter().filter(|e| is_slot(e)).map(|e| e.at).collect();
+        let is_slot = |entry: &&Entry| matches!(entry.source, Source::Slot(_)) && !bypassed();
+        let slots: Vec<_> = self.live.iter().filter(is_slot).take(8).map(|e| e.at).collect();
         self.pool.reset();
         (0..self.live.len()).rev().for_each(|index| self.forget(index));
         assert!(slots.iter().all(|&at| !self.pool.owns(at)), "owns what was reset");
@@ -854,7 +1004,7 @@ impl Run {
         match expected {
             Err(refusal) => verify_refusal(at, refusal),
             Ok(source) => {
-                let entry = self.accept(at, source);
+                let entry = self.accept(at, source, size);
                 let zeros = match (zeroed, self.model.policy) {
                     (true, Some(_)) => size,
                     (true, None) => entry.usable,
@@ -868,33 +1018,39 @@ impl Run {
 
     fn realloc(&mut self, index: usize, size: usize) {
         let old = self.live[index];
-        old.verify(old.at, old.usable);
+        old.verify(old.at, old.filled);
         clear_errno();
         // SAFETY: the entry is live.
         let at = unsafe { self.pool.realloc(old.at, size) };
         match self.model.realloc(old.source, size) {
             Err(refusal) => {
                 verify_refusal(at, refusal);
-                old.verify(old.at, old.usable);
+                old.verify(old.at, old.filled);
             }
             Ok(Move::Stays) => {
                 assert_eq!(at, old.at, "the entry stays");
-                old.verify(old.at, old.usable);
+                let filled = self.may_fill(old.usable, size);
+                old.verify(old.at, old.filled.min(filled));
+                let entry = Entry { filled, ..old };
+                expect_open(&entry);
+                entry.write();
+                self.live[index] = entry;
             }
             Ok(Move::To(source)) => {
                 // The old entry is still out while the new one is taken.
-                let entry = self.accept(at, source);
-                let kept = old.usable.min(size);
+                let entry = self.accept(at, source, size);
+                let kept = old.filled.min(size);
                 old.verify(entry.at, kept);
                 self.forget(index);
-                self.fill(entry, kept);
+                // What was not filled may be anything, and may be copied, too.
+                self.fill(entry, old.usable.min(size));
             }
         }
     }
 
     fn free(&mut self, index: usize, name: usize) {
         let entry = self.live[index];
-        entry.verify(entry.at, entry.usable);
+        entry.verify(entry.at, entry.filled);
         let free = [c::mempool_free_entry, c::r_mempool_free_entry, c::_mempool_free_entry];
         // SAFETY: the entry is live; each name frees entries of every pool.
         unsafe { free[name % free.len()](entry.at.cast()) };
@@ -920,11 +1076,24 @@ impl Run {
         self.live.len()
     }
 
+    /// How many slots there are.
+    pub fn slots(&self) -> usize {
+        self.model.classes.iter().map(|class| class.capacity).sum()
+    }
+
+    /// How many entries there are for a size without the heap.
+    pub fn free_for(&self, size: Size) -> usize {
+        let Ok(class) = self.model.fitting(self.bytes(size)) else { return 0 };
+        let end = if self.model.policy == Some(1) { class + 1 } else { self.model.classes.len() };
+        self.model.classes[class..end].iter().map(|class| class.capacity - class.used).sum()
+    }
+
     /// Verifies that an entry is where one from this source can be, and that nobody else is there.
-    fn accept(&mut self, at: *mut u8, source: Source) -> Entry {
+    fn accept(&mut self, at: *mut u8, source: Source, size: usize) -> Entry {
         assert!(!at.is_null(), "NULL with errno {} instead of one from {source:?}", errno());
         let usable = self.model.usable(source);
-        let entry = Entry { at, source, usable, seed: self.next_seed };
+        let filled = self.may_fill(usable, size);
+        let entry = Entry { at, source, usable, filled, seed: self.next_seed };
         self.next_seed += 1;
         assert_eq!(entry.address() % self.align(), 0, "alignment");
         assert!(self.is_free(entry.address(), usable), "an entry at another one that is out");
@@ -932,14 +1101,21 @@ impl Run {
         let (size, owner) =
             unsafe { (c::mempool_usable_size(at.cast()), c::mempool_owner(at.cast())) };
         assert_eq!((size, owner), (usable, self.pool.address()), "usable bytes and owner");
-        assert!(self.pool.owns(at) && !self.pool.owns(at.wrapping_add(1)));
+        let is_slot = matches!(source, Source::Slot(_)) && !bypassed();
+        // Of others it is found by a look at each: not each time.
+        if is_slot || entry.seed.is_power_of_two() {
+            assert!(self.pool.owns(at) && !self.pool.owns(at.wrapping_add(1)));
+        }
         if let Some(buffer) = &self.buffer {
-            let is_slot = matches!(source, Source::Slot(_));
             assert_eq!(buffer.contains(&entry), is_slot, "in the buffer, if from {source:?}");
         }
-        if let Source::Slot(class) = source {
+        expect_open(&entry);
+        if let Source::Slot(class) = source
+            && is_slot
+        {
             // A class is so many slots in a row.
             let stride = self.stride(class);
+            expect_closed(entry.address() + usable, stride - 8 - usable);
             let class = &mut self.model.classes[class];
             let distance = entry.address().abs_diff(*class.seen.get_or_insert(entry.address()));
             assert_eq!(distance % stride, 0, "no slot of the class starts there");
@@ -949,16 +1125,18 @@ impl Run {
         entry
     }
 
-    /// Takes an accepted entry into the live ones. Its first `kept` bytes are what realloc copied.
-    fn fill(&mut self, entry: Entry, kept: usize) {
-        if let Source::Slot(_) = entry.source {
-            let was_out = self.freed.remove(&entry.address());
-            if was_out && self.setup.has(c::MEMPOOL_ZERO_ON_FREE) && !self.setup.plain() {
-                verify_zeros(entry.at, kept..entry.usable);
-            }
+    /// How many bytes of an entry may be written.
+    fn may_fill(&self, usable: usize, size: usize) -> usize {
+        let whole = self.model.policy.is_none() || !self.guarded();
+        if whole { usable } else { size }
+    }
+
+    /// Takes an accepted entry into the live ones. Its first `copied` bytes are what realloc copied.
+    fn fill(&mut self, entry: Entry, copied: usize) {
+        let was_out = self.freed.remove(&entry.address()).is_some();
+        if was_out && self.setup.has(c::MEMPOOL_ZERO_ON_FREE) && !self.setup.plain() {
+            verify_zeros(entry.at, copied..entry.filled);
         }
-        // An entry that is not from where the model says may be smaller: find out before writing.
-        self.compare_counts();
         entry.write();
         self.spans.insert(entry.address(), entry.address() + entry.usable);
         self.live.push(entry);
@@ -967,75 +1145,166 @@ impl Run {
     fn forget(&mut self, index: usize) {
         let entry = self.live.swap_remove(index);
         self.spans.remove(&entry.address());
-        if let Source::Slot(_) = entry.source {
-            self.freed.insert(entry.address());
+        if matches!(entry.source, Source::Slot(_)) && !bypassed() {
+            expect_closed(entry.address(), entry.usable);
+            if watched() || self.setup.has(c::MEMPOOL_ZERO_ON_FREE) {
+                self.freed.insert(entry.address(), entry.usable);
+            }
         }
-        *self.model.count(entry.source) -= 1;
+        self.model.remove(entry.source);
     }
 
-    fn compare_counts(&self) {
-        let mut below = 0;
-        for (i, class) in self.model.classes.iter().enumerate() {
-            // The sizes at both ends of what the class serves.
-            for size in [below + 1, class.elem_size] {
-                assert_eq!(self.pool.capacity(size), class.capacity, "capacity for {size}");
-                assert_eq!(self.pool.used(size), class.used, "used for {size}");
-                assert_eq!(self.pool.dynamic(size), self.model.dynamic(i), "dynamic for {size}");
-            }
-            below = class.elem_size;
+    /// Compares all figures of all classes.
+    pub fn compare(&self) {
+        let classes = &self.model.classes;
+        let below = classes[..self.next_look].last().map_or(0, |class| class.elem_size);
+        for i in 0..classes.len() {
+            self.compare_figures(i);
+        }
+        // The sizes at both ends of what a class serves.
+        let class = &classes[self.next_look];
+        for size in [below + 1, class.elem_size] {
+            let dynamic = self.model.dynamic(self.next_look);
+            assert_eq!(self.pool.capacity(size), class.capacity, "capacity for {size}");
+            assert_eq!(self.pool.used(size), class.used, "used for {size}");
+            assert_eq!(self.pool.dynamic(size), dynamic, "dynamic for {size}");
         }
         if let Some(ledger) = &self.ledger {
-            let dynamic: usize = self.model.classes.iter().map(|class| class.dynamic).sum();
-            assert_eq!(ledger.given(), dynamic + usize::from(self.buffer.is_none()));
+            let from_heap = |class: &Class| class.dynamic + if bypassed() { class.used } else { 0 };
+            let blocks: usize = classes.iter().map(from_heap).sum();
+            assert_eq!(ledger.given(), blocks + usize::from(self.buffer.is_none()));
         }
         if self.model.policy.is_some() {
-            for size in [0, below + 1, usize::MAX] {
-                assert_eq!(self.pool.capacity(size), 0, "capacity for {size}");
-                assert_eq!(self.pool.used(size), 0, "used for {size}");
-                assert_eq!(self.pool.dynamic(size), 0, "dynamic for {size}");
-            }
+            let size = [0, self.model.largest() + 1, usize::MAX][self.next_seed % 3];
+            assert_eq!(self.pool.capacity(size), 0, "capacity for {size}");
+            assert_eq!(self.pool.used(size), 0, "used for {size}");
+            assert_eq!(self.pool.dynamic(size), 0, "dynamic for {size}");
         }
     }
 
-    fn compare_figures(&self) {
-        for (i, class) in self.model.classes.iter().enumerate() {
-            let stats = self.pool.stats(i);
-            assert_eq!((stats.elem_size, stats.capacity), (class.elem_size, class.capacity));
-            assert_eq!((stats.used, stats.dynamic_used), (class.used, class.dynamic));
-            assert_eq!((stats.exhausted, stats.failed), (class.exhausted, class.failed));
-            assert_eq!(stats.dynamic_peak, class.dynamic_peak);
-            assert_eq!(stats.bytes_per_entry, self.stride(i));
-            assert!(stats.used + stats.cached <= stats.capacity);
-            let marks = if self.several_callers {
-                class.peak..=class.capacity
-            } else {
-                class.peak..=class.peak
-            };
-            assert!(marks.contains(&stats.peak_used), "peak {}, not {marks:?}", stats.peak_used);
-        }
-        // It looks at each slot.
-        if self.live.len().is_multiple_of(32) {
-            assert_eq!(self.pool.count_live(), self.live.len(), "live entries");
-        }
+    fn compare_figures(&self, i: usize) {
+        let class = &self.model.classes[i];
+        let stats = self.pool.stats(i);
+        assert_eq!((stats.elem_size, stats.capacity), (class.elem_size, class.capacity));
+        assert_eq!((stats.used, stats.dynamic_used), (class.used, class.dynamic));
+        assert_eq!((stats.exhausted, stats.failed), (class.exhausted, class.failed));
+        assert_eq!(stats.dynamic_peak, class.dynamic_peak);
+        assert_eq!(stats.bytes_per_entry, self.stride(i));
+        assert!(stats.used + stats.cached <= stats.capacity);
+        // What other threads' caches hold may be in the mark.
+        let most =
+            if self.several_callers && !self.guarded() { class.capacity } else { class.peak };
+        let marks = class.peak..=most;
+        assert!(marks.contains(&stats.peak_used), "peak {}, not {marks:?}", stats.peak_used);
     }
 
     /// Destroys the pool with entries still out; a buffer can hold another one then.
     pub fn end(self) {
+        self.compare();
+        assert_eq!(self.pool.count_live(), self.live.len(), "live entries");
         for entry in &self.live {
-            entry.verify(entry.at, entry.usable);
+            expect_open(entry);
+            entry.verify(entry.at, entry.filled);
         }
+        self.freed.iter().for_each(|(&address, &usable)| expect_closed(address, usable));
         self.pool.destroy();
+        self.verify_reports();
         let ledger = self.ledger.as_ref();
         assert_eq!(ledger.map_or(0, Ledger::given), 0, "not given back");
         if let Some(buffer) = self.buffer {
+            if let Mode::Watched { open, .. } = mode() {
+                assert!(open(buffer.base(), buffer.len), "closed, though no pool is there");
+            }
             let again = self.setup.create(buffer.base().cast(), buffer.len, ledger);
             let again = again.expect("it fits again");
             assert!(!again.alloc(1).is_null());
             assert_eq!((again.used(1), again.dynamic(1)), (1, 0));
             again.destroy();
+            REPORTS.take();
             buffer.verify_margins();
         }
     }
+
+    /// Whether destroy reported each class of which there are entries out, if it was to.
+    fn verify_reports(&self) {
+        let reports = REPORTS.take();
+        let is_missing = |class: &&Class| class.used + class.dynamic > 0;
+        let classes = self.model.classes.iter().filter(is_missing).map(|class| class.elem_size);
+        let expected: Vec<_> = classes.filter(|_| self.reports_leaks()).collect();
+        let found: Vec<_> = reports.iter().map(|report| report.entry_size).collect();
+        assert_eq!(found, expected, "classes with leaks");
+        for report in reports {
+            assert_eq!(report.pool, self.pool.address() as usize);
+            assert!(self.spans.contains_key(&report.pointer), "not an entry that is out");
+        }
+    }
+}
+
+/// What a visitor knows.
+struct Visit {
+    /// Those that it was not called with yet.
+    live: BTreeMap<usize, Entry>,
+    every: usize,
+    number: usize,
+    freed: Vec<usize>,
+}
+
+unsafe extern "C" fn visitor(at: *mut c_void, usable: usize, context: *mut c_void) -> bool {
+    // SAFETY: the context is the visit's, which is waiting for this.
+    let visit = unsafe { &mut *context.cast::<Visit>() };
+    let entry = visit.live.remove(&(at as usize)).expect("live, and not visited before");
+    assert_eq!(entry.usable, usable);
+    visit.number += 1;
+    if visit.every > 0 && visit.number.is_multiple_of(visit.every) {
+        entry.verify(entry.at, entry.filled);
+        visit.freed.push(entry.address());
+        // SAFETY: it is live.
+        unsafe { c::mempool_free_entry(at) };
+    }
+    true
+}
+
+/// What a handler of misuse was told.
+struct Report {
+    pool: usize,
+    entry_size: usize,
+    pointer: usize,
+}
+
+thread_local!(static REPORTS: RefCell<Vec<Report>> = const { RefCell::new(vec![]) });
+
+/// Keeps a report of a leak; others are shown, and the process ends.
+unsafe extern "C" fn note_misuse(report: *const c::mempool_misuse, _: *mut c_void) {
+    // SAFETY: the library calls this with a report.
+    let report = unsafe { &*report };
+    if report.kind == c::mempool_misuse_kind::MEMPOOL_MISUSE_LEAK as u32 {
+        let (pool, pointer) = (report.pool as usize, report.pointer as usize);
+        let report = Report { pool, entry_size: report.entry_size, pointer };
+        REPORTS.with_borrow_mut(|reports| reports.push(report));
+    } else {
+        // SAFETY: the text is a string.
+        eprintln!("{:?}", unsafe { CStr::from_ptr(report.text) });
+    }
+}
+
+/// Whether an entry's holder may touch it, if that can be known.
+fn expect_open(entry: &Entry) {
+    if let Mode::Watched { open, .. } = mode() {
+        assert!(open(entry.at, entry.filled), "closed to its holder");
+    }
+}
+
+/// Whether nobody may touch these bytes, if that can be known.
+fn expect_closed(address: usize, len: usize) {
+    if let Mode::Watched { closed, .. } = mode() {
+        let at = std::ptr::without_provenance(address);
+        assert!(len == 0 || closed(at, len), "open, though nobody's");
+    }
+}
+
+fn all_are(bytes: &[u8], value: u8) -> bool {
+    // Each is as the one before it.
+    bytes.split_first().is_none_or(|(&first, rest)| first == value && rest == &bytes[..rest.len()])
 }
 
 fn verify_refusal(at: *mut u8, refusal: Refusal) {
@@ -1048,10 +1317,12 @@ fn verify_refusal(at: *mut u8, refusal: Refusal) {
 }
 
 fn verify_zeros(at: *const u8, range: std::ops::Range<usize>) {
-    for i in range {
-        // SAFETY: the caller's entry is live and has that many bytes.
-        assert_eq!(unsafe { at.add(i).read() }, 0, "byte {i} is not zero");
+    if range.is_empty() {
+        return;
     }
+    // SAFETY: the caller's entry is live and has that many bytes, zeros or what was there before.
+    let bytes = unsafe { std::slice::from_raw_parts(at.add(range.start), range.len()) };
+    assert!(all_are(bytes, 0), "not all of the bytes {range:?} are zero");
 }
 
 fn calls_with_null() {
