@@ -232,7 +232,7 @@ typedef enum mempool_misuse_kind {
      */
     MEMPOOL_MISUSE_WRONG_POOL = 6,
     /**
-     * What was destroyed is no live pool of that sort.
+     * What was destroyed, or asked about, is no live pool of that sort.
      */
     MEMPOOL_MISUSE_NOT_A_POOL = 7,
     /**
@@ -252,6 +252,10 @@ typedef enum mempool_misuse_kind {
      * kind after which the program goes on.
      */
     MEMPOOL_MISUSE_LEAK = 11,
+    /**
+     * An entry that was freed was given to a function that needs a live one and is no free.
+     */
+    MEMPOOL_MISUSE_USE_AFTER_FREE = 12,
 } mempool_misuse_kind;
 
 /**
@@ -483,8 +487,9 @@ typedef struct mempool_stats {
      */
     size_t dynamic_peak;
     /**
-     * Calls that the pool or class should have served and had no entry for, since create or the
-     * last `mempool_reset_peak`: a larger class, the heap or nobody served them.
+     * Calls that the pool or class should have served and had no entry for, since create: a larger
+     * class, the heap or nobody served them. One that wanted many entries at once counts once. A realloc
+     * that should have moved an entry to this class, and left it where it is, counts too.
      */
     uint64_t exhausted;
     /**
@@ -1006,13 +1011,12 @@ void r_mempool_reset(struct r_mempool *rmp);
  * @param mp     a live pool
  * @param stats  filled in; its `struct_size` must be set
  * @return whether it was; else `errno` is set, and nothing changes
- * @errno EINVAL  `mp` or `stats` is NULL, or `struct_size` is less than the struct's first version had
+ * @errno EINVAL  `mp` or `stats` is NULL, or `struct_size` is that of no version this library knows
  *
  * Threads: safe. Cost: O(caches), at most 64, with the pool's lock. The figures cost allocs and
  * frees nothing, but for each alloc that makes a new high-water mark: it takes the pool's lock.
  */
-bool mempool_get_stats(const struct mempool *mp,
-                       struct mempool_stats *stats);
+bool mempool_get_stats(const struct mempool *mp, struct mempool_stats *stats);
 
 /**
  * How many classes a ranged pool has. 0 for NULL.
@@ -1039,8 +1043,8 @@ size_t r_mempool_class_count(const struct r_mempool *rmp);
 bool r_mempool_get_stats(const struct r_mempool *rmp, size_t index, struct mempool_stats *stats);
 
 /**
- * Starts a pool's high-water marks anew, from what is out now, and its counts of exhausted and
- * failed calls from 0. NULL does nothing.
+ * Starts a pool's high-water marks anew, from what is out now. The counts of exhausted and failed calls
+ * go on: they only grow. NULL does nothing.
  *
  * Threads: safe. A call that is under way in another thread counts on either side of it. Cost:
  * O(caches), at most 64, with the pool's lock; threads fill their caches anew.
