@@ -1046,7 +1046,8 @@ void r_mempool_reset(struct r_mempool *rmp);
  * caches), at most 64 caches, with the lock of the list of pools and then the pool's. The figures cost
  * allocs and frees nothing, but for each alloc that makes a new high-water mark: it takes the pool's lock.
  */
-bool mempool_get_stats(const struct mempool *mp, struct mempool_stats *stats);
+bool mempool_get_stats(const struct mempool *mp,
+                       struct mempool_stats *stats);
 
 /**
  * How many classes a ranged pool has. 0 for NULL.

@@ -130,6 +130,7 @@ static void on_misuse(const mempool_misuse *report, void *context)
     case MEMPOOL_MISUSE_NOT_A_POOL:
     case MEMPOOL_MISUSE_POOL_DESTROYED:
     case MEMPOOL_MISUSE_WRITE_AFTER_FREE:
+    case MEMPOOL_MISUSE_USE_AFTER_FREE:
     case MEMPOOL_MISUSE_OVERFLOW:
     case MEMPOOL_MISUSE_LEAK:
         break;

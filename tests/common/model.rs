@@ -595,11 +595,16 @@ impl Model {
         };
         // Who calls this counts what is accepted.
         taken.iter().for_each(|&source| self.remove(source));
-        let Some(refusal) = refusal else { return Ok(taken) };
+        // However many it wanted, it is one call.
         self.classes = before;
         self.classes[class].exhausted += 1;
-        self.classes[class].failed += 1;
-        Err(refusal)
+        match refusal {
+            None => Ok(taken),
+            Some(refusal) => {
+                self.classes[class].failed += 1;
+                Err(refusal)
+            }
+        }
     }
 
     /// One more is out.
@@ -636,7 +641,7 @@ impl Model {
         }
         // The smallest that fits, if it is smaller; a shrink never takes from the heap.
         let smaller = self.first_with_a_slot(wants).filter(|&class| class < has);
-        if smaller.is_none() && wants < has {
+        if wants < has && smaller != Some(wants) {
             self.classes[wants].exhausted += 1;
         }
         Ok(smaller.map_or(Move::Stays, |class| Move::To(Source::Slot(class))))

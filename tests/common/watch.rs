@@ -31,6 +31,9 @@ fn last_before(closed: &Ranges, end: usize) -> Option<(usize, usize)> {
 
 #[unsafe(no_mangle)]
 extern "C" fn __asan_poison_memory_region(bytes: *const c_void, len: usize) {
+    if len == 0 {
+        return;
+    }
     let (mut start, mut end) = (bytes as usize, bytes as usize + len);
     let closed = &mut *ranges();
     while let Some((first, last)) = last_before(closed, end + 1).filter(|range| range.1 >= start) {
