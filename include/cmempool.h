@@ -244,7 +244,8 @@ typedef enum mempool_misuse_kind {
      */
     MEMPOOL_MISUSE_WRONG_POOL = 6,
     /**
-     * What was destroyed, or asked about, is no live pool of that sort.
+     * A function that takes a pool got what is no live pool of that sort: it was destroyed, or never was
+     * one.
      */
     MEMPOOL_MISUSE_NOT_A_POOL = 7,
     /**
@@ -556,13 +557,14 @@ typedef struct mempool_misuse {
      */
     uint32_t reserved;
     /**
-     * The pointer that the call was about; for a leak the first entry that is out; for a damaged
+     * The pointer that the call was about, an entry or a pool; for a leak the first entry that is out; for a damaged
      * header, a write after free and an overflow the entry that was found damaged.
      */
     const void *pointer;
     /**
      * The pool, a `mempool *` or `r_mempool *` as its create function returned it; NULL if there is
-     * none to blame. After `MEMPOOL_MISUSE_POOL_DESTROYED` a number, no more.
+     * none to blame. After `MEMPOOL_MISUSE_POOL_DESTROYED`, and after
+     * `MEMPOOL_MISUSE_NOT_A_POOL`, a number, no more.
      */
     const void *pool;
     /**
@@ -629,6 +631,11 @@ CMEMPOOL_MUST_USE;
  * them. Then the pool takes from the heap, or has none, as chosen at create. The content is
  * whatever an earlier holder left.
  *
+ * A pool that was destroyed hands out nothing. In a buffer the call is misuse as with
+ * `mempool_destroy`, while the buffer holds what the pool left there; on the heap, where pools of less
+ * than a page are, while the heap has not used the memory again. Where the pool had a mapping of its own,
+ * the call faults (SIGSEGV).
+ *
  * @param mp  a live pool
  * @return the entry, aligned like `max_align_t` or as chosen at create; NULL with `errno` set
  * @errno EINVAL  `mp` is NULL
@@ -639,7 +646,8 @@ CMEMPOOL_MUST_USE;
  * them in other threads' caches looks at each of those: at most 64, once per shortage. It waits for
  * no thread but for one that is at the depot under the lock.
  */
-void *mempool_alloc_entry(struct mempool *mp) CMEMPOOL_ENTRY;
+void *mempool_alloc_entry(struct mempool *mp)
+CMEMPOOL_ENTRY;
 
 /**
  * Takes an entry whose bytes are all zero.
@@ -664,7 +672,9 @@ void *mempool_calloc_entry(struct mempool *mp) CMEMPOOL_ENTRY;
  * after other calls, as long as it is not out again; if it came from the heap, as long as the heap
  * has not used its memory again), a pointer into an entry, a pointer that is no pool's, an entry
  * whose 8 bytes in front were overwritten, and one whose pool is destroyed, as long as its memory
- * can be read. To see that, the 8 bytes before the pointer are read. Two threads that free the same
+ * can be read: where the pool had a mapping of its own, the call faults (SIGSEGV). An entry that
+ * `mempool_reset` took back counts as freed. Other functions that need a live entry report one that was
+ * freed as `MEMPOOL_MISUSE_USE_AFTER_FREE`. To see that, the 8 bytes before the pointer are read. Two threads that free the same
  * entry at the same moment may go unseen, and so may data of the program's that looks like a word
  * of ours: with a chance of 2^-23 for random data.
  *
@@ -682,12 +692,18 @@ void mempool_free_entry(void *entry);
  * Also a macro of the same name, which sets the caller's variable to NULL: see
  * `mempool_free_entry`. A buffer of the caller's can be used again afterwards.
  *
- * @param mp  a live pool; NULL does nothing. A pointer to anything else, a pool that was destroyed
- *            included, is misuse as with `mempool_free_entry`, if the memory can still be read
+ * @param mp  a live pool; NULL does nothing
+ *
+ * Anything else is misuse, reported as with `mempool_free_entry`: a pool that was destroyed before, by
+ * another thread at the same moment included, a pool of the other sort, an entry, any other number. The
+ * pointer is looked up among the live pools, and nothing is read there. The last 16 pools that were
+ * destroyed are reported by name. So do all functions that take a pool, but for those that take entries
+ * (alloc, calloc, realloc): see `mempool_alloc_entry`. Once another pool lies at the same address, the
+ * pointer is that pool's.
  *
  * Threads: nobody else may be inside a call on the pool or use its entries, now or later. Cost:
- * that of giving the memory back, and O(dynamic entries); O(entries) in a buffer, and where entries
- * that are out are to be reported.
+ * that of giving the memory back, O(dynamic entries) and O(log pools); O(entries) in a buffer, and
+ * where entries that are out are to be reported.
  */
 void mempool_destroy(struct mempool *mp);
 
@@ -696,7 +712,7 @@ void mempool_destroy(struct mempool *mp);
 /**
  * How many entries the pool was made for. 0 for NULL.
  *
- * Threads: safe. Cost: O(1).
+ * Threads: safe. Cost: O(log pools), with the lock of the list of all pools.
  */
 size_t mempool_total_capacity(const struct mempool *mp);
 
@@ -705,14 +721,15 @@ size_t mempool_total_capacity(const struct mempool *mp);
  *
  * Exact when no other thread is inside a call on the pool, and never above the capacity.
  *
- * Threads: safe. Cost: O(caches), at most 64, with the pool's lock.
+ * Threads: safe. Cost: O(log pools), with the lock of the list of all pools, and O(caches), at most 64,
+ * with the pool's.
  */
 size_t mempool_used_count(const struct mempool *mp);
 
 /**
  * How many entries are out that came from the heap, because the pool was empty. 0 for NULL.
  *
- * Threads: safe. Cost: O(1), one uncontended lock.
+ * Threads: safe. Cost: O(log pools), with the lock of the list of all pools, and then the pool's.
  */
 size_t mempool_dynamic_allocs_count(const struct mempool *mp);
 
@@ -764,7 +781,8 @@ CMEMPOOL_MUST_USE;
  *
  * It comes from the smallest class whose entries are large enough; when that is empty, from
  * wherever the policy says. What such an entry has beyond `size` becomes the caller's by
- * `r_mempool_realloc_entry`: see `mempool_usable_size`.
+ * `r_mempool_realloc_entry`: see `mempool_usable_size`. A pool that was destroyed hands out nothing: see
+ * `mempool_alloc_entry`.
  *
  * @param rmp   a live ranged pool
  * @param size  bytes, 1 to the largest class's size
@@ -804,7 +822,8 @@ CMEMPOOL_ENTRY CMEMPOOL_ALLOC_SIZE(2);
  *
  * @param rmp    a live ranged pool
  * @param entry  a live entry of this ranged pool; NULL makes this `r_mempool_alloc_entry`. Anything
- *               else is misuse: see `mempool_free_entry`
+ *               else is misuse: see `mempool_free_entry`. After the pool was destroyed, as
+ *               `mempool_alloc_entry`
  * @param size   bytes, 1 to the largest class's size
  * @return the entry, at its old address or a new one; NULL with `errno` set, and then the old entry
  *         is as it was, and still out
@@ -841,9 +860,10 @@ void r_mempool_destroy(struct r_mempool *rmp);
  * How many entries the class was made for that fits `size`. 0 for a size of 0 or above the largest
  * class's, and for NULL.
  *
- * Threads: safe. Cost: O(1), or as for the class in `r_mempool_alloc_entry`.
+ * Threads: safe. Cost: as `mempool_total_capacity`, and for the class as in `r_mempool_alloc_entry`.
  */
-size_t r_mempool_total_capacity(const struct r_mempool *rmp, size_t size);
+size_t r_mempool_total_capacity(const struct r_mempool *rmp,
+                                size_t size);
 
 /**
  * How many entries of the class that fits `size` are out, whatever was asked for; dynamic ones
@@ -863,9 +883,11 @@ size_t r_mempool_used_count(const struct r_mempool *rmp, size_t size);
  * the largest class's, and for NULL.
  *
  * Threads: safe; under `fallback_at_last_exhaustion` exact when no other thread is inside a call
- * on the pool. Cost: O(1); under `fallback_at_last_exhaustion` O(classes).
+ * on the pool. Cost: as `mempool_dynamic_allocs_count`; under `fallback_at_last_exhaustion` O(classes)
+ * more.
  */
-size_t r_mempool_dynamic_allocs_count(const struct r_mempool *rmp, size_t size);
+size_t r_mempool_dynamic_allocs_count(const struct r_mempool *rmp,
+                                      size_t size);
 
 /* ---- Names that older binaries call --------------------------------------------------------- */
 
@@ -1011,7 +1033,8 @@ void mempool_free_bulk(void *const *entries,
  * its holder had freed it, and the pool is as full as when it was made.
  *
  * An entry that is freed once more afterwards is a double free, and caught as such until it is handed
- * out again. The high-water marks stay: see `mempool_reset_peak`.
+ * out again, or, if it came from the heap, while the heap has not used its memory again. To reset a pool
+ * of which nothing is out changes nothing. The high-water marks stay: see `mempool_reset_peak`.
  *
  * @param mp  a live pool; NULL does nothing
  *
@@ -1052,7 +1075,7 @@ bool mempool_get_stats(const struct mempool *mp,
 /**
  * How many classes a ranged pool has. 0 for NULL.
  *
- * Threads: safe. Cost: O(1).
+ * Threads: safe. Cost: as `mempool_total_capacity`.
  */
 size_t r_mempool_class_count(const struct r_mempool *rmp);
 
@@ -1078,7 +1101,8 @@ bool r_mempool_get_stats(const struct r_mempool *rmp, size_t index, struct mempo
  * go on: they only grow. NULL does nothing.
  *
  * Threads: safe. A call that is under way in another thread counts on either side of it. Cost:
- * O(caches), at most 64, with the pool's lock; threads fill their caches anew.
+ * O(log pools), with the lock of the list of all pools, and O(caches), at most 64, with the pool's;
+ * threads fill their caches anew.
  */
 void mempool_reset_peak(struct mempool *mp);
 
@@ -1126,8 +1150,9 @@ void *mempool_owner(const void *entry);
  *
  * False for a pointer into the middle of an entry, for one that was freed, for NULL.
  *
- * Threads: safe; of an entry that another thread frees meanwhile, either answer may come. Cost: O(1) in
- * the pool's memory; elsewhere, a lock and O(entries of the pool from the heap that are out).
+ * Threads: safe; of an entry that another thread frees meanwhile, either answer may come. Cost: as
+ * `mempool_total_capacity`; for a pointer outside of the pool's memory also a lock and O(entries of the
+ * pool from the heap that are out).
  */
 bool mempool_owns(const struct mempool *mp,
                   const void *pointer);

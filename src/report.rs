@@ -27,7 +27,8 @@ pub enum mempool_misuse_kind {
     MEMPOOL_MISUSE_NEVER_HANDED_OUT = 5,
     /// An entry was given to the realloc of a ranged pool that it is not of.
     MEMPOOL_MISUSE_WRONG_POOL = 6,
-    /// What was destroyed, or asked about, is no live pool of that sort.
+    /// A function that takes a pool got what is no live pool of that sort: it was destroyed, or never was
+    /// one.
     MEMPOOL_MISUSE_NOT_A_POOL = 7,
     /// What was freed lies where a pool was that is destroyed.
     MEMPOOL_MISUSE_POOL_DESTROYED = 8,
@@ -53,11 +54,12 @@ pub struct mempool_misuse {
     pub kind: u32,
     /// 0.
     pub reserved: u32,
-    /// The pointer that the call was about; for a leak the first entry that is out; for a damaged
+    /// The pointer that the call was about, an entry or a pool; for a leak the first entry that is out; for a damaged
     /// header, a write after free and an overflow the entry that was found damaged.
     pub pointer: *const c_void,
     /// The pool, a `mempool *` or `r_mempool *` as its create function returned it; NULL if there is
-    /// none to blame. After `MEMPOOL_MISUSE_POOL_DESTROYED` a number, no more.
+    /// none to blame. After `MEMPOOL_MISUSE_POOL_DESTROYED`, and after
+    /// `MEMPOOL_MISUSE_NOT_A_POOL`, a number, no more.
     pub pool: *const c_void,
     /// The pool's name; "" without a name or a pool. Control characters in it are as they were given; in
     /// `text` they are question marks.

@@ -146,7 +146,8 @@ pub unsafe extern "C" fn mempool_free_bulk(entries: *const *mut c_void, n: usize
 /// its holder had freed it, and the pool is as full as when it was made.
 ///
 /// An entry that is freed once more afterwards is a double free, and caught as such until it is handed
-/// out again. The high-water marks stay: see `mempool_reset_peak`.
+/// out again, or, if it came from the heap, while the heap has not used its memory again. To reset a pool
+/// of which nothing is out changes nothing. The high-water marks stay: see `mempool_reset_peak`.
 ///
 /// @param mp  a live pool; NULL does nothing
 ///

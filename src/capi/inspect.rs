@@ -61,7 +61,7 @@ pub unsafe extern "C" fn mempool_get_stats(mp: *const mempool, stats: *mut mempo
 
 /// How many classes a ranged pool has. 0 for NULL.
 ///
-/// Threads: safe. Cost: O(1).
+/// Threads: safe. Cost: as `mempool_total_capacity`.
 ///
 /// # Safety
 /// `rmp` is NULL or a live ranged pool.
@@ -104,7 +104,8 @@ pub unsafe extern "C" fn r_mempool_get_stats(
 /// go on: they only grow. NULL does nothing.
 ///
 /// Threads: safe. A call that is under way in another thread counts on either side of it. Cost:
-/// O(caches), at most 64, with the pool's lock; threads fill their caches anew.
+/// O(log pools), with the lock of the list of all pools, and O(caches), at most 64, with the pool's;
+/// threads fill their caches anew.
 ///
 /// # Safety
 /// `mp` is NULL or a live pool.
@@ -184,8 +185,9 @@ fn entry_of(entry: *const c_void) -> Option<Entry> {
 ///
 /// False for a pointer into the middle of an entry, for one that was freed, for NULL.
 ///
-/// Threads: safe; of an entry that another thread frees meanwhile, either answer may come. Cost: O(1) in
-/// the pool's memory; elsewhere, a lock and O(entries of the pool from the heap that are out).
+/// Threads: safe; of an entry that another thread frees meanwhile, either answer may come. Cost: as
+/// `mempool_total_capacity`; for a pointer outside of the pool's memory also a lock and O(entries of the
+/// pool from the heap that are out).
 ///
 /// # Safety
 /// `mp` is NULL or a live pool.

@@ -119,6 +119,11 @@ fn alloc_exhausted(pool: &Pool) -> *mut c_void {
 /// them. Then the pool takes from the heap, or has none, as chosen at create. The content is
 /// whatever an earlier holder left.
 ///
+/// A pool that was destroyed hands out nothing. In a buffer the call is misuse as with
+/// `mempool_destroy`, while the buffer holds what the pool left there; on the heap, where pools of less
+/// than a page are, while the heap has not used the memory again. Where the pool had a mapping of its own,
+/// the call faults (SIGSEGV).
+///
 /// @param mp  a live pool
 /// @return the entry, aligned like `max_align_t` or as chosen at create; NULL with `errno` set
 /// @errno EINVAL  `mp` is NULL
@@ -181,7 +186,9 @@ pub unsafe extern "C" fn mempool_calloc_entry(mp: *mut mempool) -> *mut c_void {
 /// after other calls, as long as it is not out again; if it came from the heap, as long as the heap
 /// has not used its memory again), a pointer into an entry, a pointer that is no pool's, an entry
 /// whose 8 bytes in front were overwritten, and one whose pool is destroyed, as long as its memory
-/// can be read. To see that, the 8 bytes before the pointer are read. Two threads that free the same
+/// can be read: where the pool had a mapping of its own, the call faults (SIGSEGV). An entry that
+/// `mempool_reset` took back counts as freed. Other functions that need a live entry report one that was
+/// freed as `MEMPOOL_MISUSE_USE_AFTER_FREE`. To see that, the 8 bytes before the pointer are read. Two threads that free the same
 /// entry at the same moment may go unseen, and so may data of the program's that looks like a word
 /// of ours: with a chance of 2^-23 for random data.
 ///
@@ -204,12 +211,18 @@ pub unsafe extern "C" fn mempool_free_entry(entry: *mut c_void) {
 /// Also a macro of the same name, which sets the caller's variable to NULL: see
 /// `mempool_free_entry`. A buffer of the caller's can be used again afterwards.
 ///
-/// @param mp  a live pool; NULL does nothing. A pointer to anything else, a pool that was destroyed
-///            included, is misuse as with `mempool_free_entry`, if the memory can still be read
+/// @param mp  a live pool; NULL does nothing
+///
+/// Anything else is misuse, reported as with `mempool_free_entry`: a pool that was destroyed before, by
+/// another thread at the same moment included, a pool of the other sort, an entry, any other number. The
+/// pointer is looked up among the live pools, and nothing is read there. The last 16 pools that were
+/// destroyed are reported by name. So do all functions that take a pool, but for those that take entries
+/// (alloc, calloc, realloc): see `mempool_alloc_entry`. Once another pool lies at the same address, the
+/// pointer is that pool's.
 ///
 /// Threads: nobody else may be inside a call on the pool or use its entries, now or later. Cost:
-/// that of giving the memory back, and O(dynamic entries); O(entries) in a buffer, and where entries
-/// that are out are to be reported.
+/// that of giving the memory back, O(dynamic entries) and O(log pools); O(entries) in a buffer, and
+/// where entries that are out are to be reported.
 ///
 /// # Safety
 /// `mp` is NULL or a live pool that nobody else uses.
@@ -225,7 +238,7 @@ pub unsafe extern "C" fn mempool_destroy(mp: *mut mempool) {
 ///
 /// How many entries the pool was made for. 0 for NULL.
 ///
-/// Threads: safe. Cost: O(1).
+/// Threads: safe. Cost: O(log pools), with the lock of the list of all pools.
 ///
 /// # Safety
 /// `mp` is NULL or a live pool.
@@ -238,7 +251,8 @@ pub unsafe extern "C" fn mempool_total_capacity(mp: *const mempool) -> usize {
 ///
 /// Exact when no other thread is inside a call on the pool, and never above the capacity.
 ///
-/// Threads: safe. Cost: O(caches), at most 64, with the pool's lock.
+/// Threads: safe. Cost: O(log pools), with the lock of the list of all pools, and O(caches), at most 64,
+/// with the pool's.
 ///
 /// # Safety
 /// `mp` is NULL or a live pool.
@@ -249,7 +263,7 @@ pub unsafe extern "C" fn mempool_used_count(mp: *const mempool) -> usize {
 
 /// How many entries are out that came from the heap, because the pool was empty. 0 for NULL.
 ///
-/// Threads: safe. Cost: O(1), one uncontended lock.
+/// Threads: safe. Cost: O(log pools), with the lock of the list of all pools, and then the pool's.
 ///
 /// # Safety
 /// `mp` is NULL or a live pool.

@@ -122,7 +122,8 @@ pub extern "C" fn r_mempool_create(
 ///
 /// It comes from the smallest class whose entries are large enough; when that is empty, from
 /// wherever the policy says. What such an entry has beyond `size` becomes the caller's by
-/// `r_mempool_realloc_entry`: see `mempool_usable_size`.
+/// `r_mempool_realloc_entry`: see `mempool_usable_size`. A pool that was destroyed hands out nothing: see
+/// `mempool_alloc_entry`.
 ///
 /// @param rmp   a live ranged pool
 /// @param size  bytes, 1 to the largest class's size
@@ -199,7 +200,8 @@ pub unsafe extern "C" fn r_mempool_calloc_entry(rmp: *mut r_mempool, size: usize
 ///
 /// @param rmp    a live ranged pool
 /// @param entry  a live entry of this ranged pool; NULL makes this `r_mempool_alloc_entry`. Anything
-///               else is misuse: see `mempool_free_entry`
+///               else is misuse: see `mempool_free_entry`. After the pool was destroyed, as
+///               `mempool_alloc_entry`
 /// @param size   bytes, 1 to the largest class's size
 /// @return the entry, at its old address or a new one; NULL with `errno` set, and then the old entry
 ///         is as it was, and still out
@@ -266,7 +268,7 @@ fn fitting<'a>(call: Call, rmp: *const r_mempool, size: usize) -> Option<&'a Poo
 /// How many entries the class was made for that fits `size`. 0 for a size of 0 or above the largest
 /// class's, and for NULL.
 ///
-/// Threads: safe. Cost: O(1), or as for the class in `r_mempool_alloc_entry`.
+/// Threads: safe. Cost: as `mempool_total_capacity`, and for the class as in `r_mempool_alloc_entry`.
 ///
 /// # Safety
 /// `rmp` is NULL or a live ranged pool.
@@ -296,7 +298,8 @@ pub unsafe extern "C" fn r_mempool_used_count(rmp: *const r_mempool, size: usize
 /// the largest class's, and for NULL.
 ///
 /// Threads: safe; under `fallback_at_last_exhaustion` exact when no other thread is inside a call
-/// on the pool. Cost: O(1); under `fallback_at_last_exhaustion` O(classes).
+/// on the pool. Cost: as `mempool_dynamic_allocs_count`; under `fallback_at_last_exhaustion` O(classes)
+/// more.
 ///
 /// # Safety
 /// `rmp` is NULL or a live ranged pool.

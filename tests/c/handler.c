@@ -199,20 +199,67 @@ static void foreign(void)
     (mempool_free_entry)(static_memory + 64);
 }
 
+static void owner_of_a_freed_one(void)
+{
+    mempool *mp = create_with_flags(0, NULL);
+    char *entry = taken(mp);
+    blame(entry, mp);
+    (mempool_free_entry)(entry);
+    CHECK(mempool_owner(entry) == NULL);
+}
+
+/* Here and below the list of all pools is asked, under its lock. */
+static void destroyed_twice(void)
+{
+    mempool *mp = create_with_flags(MEMPOOL_HARDENED, NULL), *copy = hide(mp);
+    blame(mp, mp);
+    (mempool_destroy)(mp);
+    (mempool_destroy)(copy);
+}
+
+static void counted_after_destroy(void)
+{
+    r_mempool *rmp = create_ranged(0, NULL), *copy = hide(rmp);
+    blame(rmp, rmp);
+    (r_mempool_destroy)(rmp);
+    CHECK(r_mempool_used_count(copy, SIZE) == 0);
+}
+
+static void taken_from_after_destroy(void)
+{
+    mempool *mp = create_with_flags(0, buffer), *copy = hide(mp);
+    blame(mp, mp);
+    (mempool_destroy)(mp);
+    taken(copy);
+}
+
+static void destroy_of_no_pool(void)
+{
+    create_with_flags(0, NULL);
+    blame(static_memory, NULL);
+    (mempool_destroy)(hide(static_memory));
+}
+
 static const struct {
     const char *what;
     void (*commit)(void);
     const char *says;
     bool ranged, closed; /* the pool hands out nothing any more */
+    bool gone;           /* nor is there a pool */
 } deeds[] = {
-    {"double free", double_free, "double free of ", false, false},
-    {"double free in a class", double_free_in_class, "double free of ", true, false},
-    {"double free in the depot", double_free_in_depot, "double free of ", false, true},
-    {"double free in a full cache", double_free_in_full_cache, "double free of ", false, false},
-    {"double free in a closed cache", double_free_in_closed_cache, "double free of ", false, true},
-    {"double free in a hardened pool", double_free_in_hardened, "double free of ", false, true},
-    {"overwritten at destroy", overwritten_at_destroy, "overwritten", false, false},
-    {"foreign", foreign, "not an entry of any pool", false, false},
+    {"double free", double_free, "double free of ", false, false, false},
+    {"double free in a class", double_free_in_class, "double free of ", true, false, false},
+    {"double free in the depot", double_free_in_depot, "double free of ", false, true, false},
+    {"double free in a full cache", double_free_in_full_cache, "double free of ", false, false, false},
+    {"double free in a closed cache", double_free_in_closed_cache, "double free of ", false, true, false},
+    {"double free in a hardened pool", double_free_in_hardened, "double free of ", false, true, false},
+    {"overwritten at destroy", overwritten_at_destroy, "overwritten", false, false, false},
+    {"foreign", foreign, "not an entry of any pool", false, false, false},
+    {"owner of a freed one", owner_of_a_freed_one, "mempool_owner of ", false, false, false},
+    {"destroyed twice", destroyed_twice, "a pool that was destroyed", false, false, true},
+    {"counted after destroy", counted_after_destroy, "r_mempool_used_count of ", true, false, true},
+    {"taken from after destroy", taken_from_after_destroy, "alloc of ", false, false, true},
+    {"destroy of no pool", destroy_of_no_pool, "not a live pool", false, false, false},
 };
 
 static size_t now; /* which of them */
@@ -254,7 +301,7 @@ static void check_line(const char *line, const char *text)
 
 static void count(const void *pool)
 {
-    if (pool == NULL)
+    if (pool == NULL || deeds[now].gone)
         return;
     if (deeds[now].ranged) {
         CHECK(r_mempool_used_count(pool, SIZE) <= r_mempool_total_capacity(pool, SIZE));
