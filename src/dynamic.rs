@@ -124,6 +124,11 @@ impl DynamicEntries {
         })
     }
 
+    /// Counts an entry from [`obtain`] as one that is out.
+    pub fn enter(&mut self, entry: Entry) -> Result<(), Fault> {
+        self.insert(block_of(entry))
+    }
+
     /// Puts a new block first. Fails if the one that was first is damaged.
     fn insert(&mut self, block: *mut Block) -> Result<(), Fault> {
         // SAFETY: the new block is the caller's alone; `first` is live by the invariant.
@@ -223,7 +228,20 @@ pub fn obtain(backing: Option<&Backing>, owner: usize, size: usize, align: usize
 
 /// Counts an entry from [`obtain`] as one that is out.
 pub fn enter(list: &Locked<DynamicEntries>, entry: Entry) -> Result<(), Fault> {
-    list.lock().insert(block_of(entry))
+    list.lock().enter(entry)
+}
+
+/// As [`enter`], unless `limit` are out already: false then.
+pub fn enter_below(
+    list: &Locked<DynamicEntries>,
+    entry: Entry,
+    limit: usize,
+) -> Result<bool, Fault> {
+    let mut entries = list.lock();
+    if entries.count >= limit {
+        return Ok(false);
+    }
+    entries.enter(entry).map(|()| true)
 }
 
 /// Remembers another entry in one that was obtained and did not enter.
