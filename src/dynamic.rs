@@ -166,6 +166,11 @@ impl DynamicEntries {
         })
     }
 
+    /// Counts an entry from [`obtain`] as one that is out.
+    pub fn enter(&mut self, entry: Entry) -> Result<(), Fault> {
+        self.insert(block_of(entry))
+    }
+
     /// Puts a new block first. Fails if the one that was first is damaged.
     fn insert(&mut self, block: *mut Block) -> Result<(), Fault> {
         // SAFETY: the new block is the caller's alone; `first` is live by the invariant.
@@ -276,18 +281,41 @@ pub fn obtain(
 
 /// Counts an entry from [`obtain`] as one that is out.
 pub fn enter(list: &Locked<DynamicEntries>, entry: Entry, care: Care) -> Result<(), Fault> {
-    let block = block_of(entry);
-    list.lock().insert(block)?;
+    list.lock().enter(entry)?;
+    close_around(entry, care);
+    Ok(())
+}
+
+/// As [`enter`], unless `limit` are out already: false then.
+pub fn enter_below(
+    list: &Locked<DynamicEntries>,
+    entry: Entry,
+    limit: usize,
+    care: Care,
+) -> Result<bool, Fault> {
+    {
+        let mut entries = list.lock();
+        if entries.count >= limit {
+            return Ok(false);
+        }
+        entries.enter(entry)?;
+    }
+    close_around(entry, care);
+    Ok(true)
+}
+
+/// Tells who watches what of a new entry's block is nobody's.
+fn close_around(entry: Entry, care: Care) {
     if care.watched {
+        let block = block_of(entry);
         // A leak checker finds nothing by what is closed.
         let open = if care.unlisted { 0 } else { LINKS };
-        // SAFETY: the block is this call's.
+        // SAFETY: the block is the caller's.
         let (lead, size) = unsafe { ((*block).lead.into(), (*block).size) };
         watcher::close_to_others(entry.payload().wrapping_sub(lead), lead - HEADER);
         watcher::close_to_others(block.cast::<u8>().wrapping_add(open), HEADER - open);
         watcher::close(entry.payload().wrapping_add(size), care.gap.into());
     }
-    Ok(())
 }
 
 /// Remembers another entry in one that was obtained and did not enter.

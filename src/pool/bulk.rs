@@ -42,7 +42,7 @@ impl Sources<'_> {
             return false;
         }
         let filled = if self.class.traits.bypass {
-            self.fill_bypassed(self.class, places)
+            self.fill_bypassed(places)
         } else {
             self.fill_with_spares(places)
         };
@@ -140,37 +140,82 @@ impl Sources<'_> {
         Ok(from_slots)
     }
 
-    /// Entries of the heap in place of those of `pool`, of the pools behind it, and of those that would come
-    /// from the heap anyhow. They count when all are there.
-    fn fill_bypassed(&self, pool: &Pool, places: &mut [*mut u8]) -> bool {
-        let promised = pool.promise_bypassed(&mut pool.shared.lock(), places.len());
-        let (own, others) = places.split_at_mut(promised);
-        let filled = pool.obtain_all(own) && {
-            let filled = others.is_empty() || self.fill_bypassed_behind(pool, others);
-            if !filled {
-                pool.forgo_all(own);
+    /// Entries of the heap in place of the pools' own, and of those that would come from the heap anyhow.
+    /// They are obtained with no lock held, and count if there is still room for all of them.
+    fn fill_bypassed(&self, places: &mut [*mut u8]) -> bool {
+        loop {
+            let Some(own) = self.obtain_bypassed(places) else {
+                self.class.note_exhausted();
+                return false;
+            };
+            if self.enter_bypassed(places) {
+                if own < places.len() {
+                    self.class.note_exhausted();
+                }
+                return true;
             }
-            filled
-        };
-        if filled {
-            pool.enter_all(own);
+            // Others took what was left.
+            self.class.forgo_all(places);
         }
-        pool.shared.lock().promised -= promised as u32;
-        filled
     }
 
-    fn fill_bypassed_behind(&self, pool: &Pool, places: &mut [*mut u8]) -> bool {
-        if pool.address() == self.class.address() {
-            pool.note_exhausted();
+    /// Fills all places with dynamic entries that count nowhere yet, those of each pool in a row, or none.
+    /// Says how many are the class's own.
+    fn obtain_bypassed(&self, places: &mut [*mut u8]) -> Option<usize> {
+        let left: usize = self.pools().map(Pool::left_bypassed).sum();
+        if !self.heap_too && left < places.len() {
+            return None;
         }
-        if let Some(larger) = pool.larger().filter(|_| self.larger_too) {
-            return self.fill_bypassed(larger, places);
+        let (mut own, mut filled) = (0, 0);
+        for (i, pool) in self.pools().enumerate() {
+            let count = pool.left_bypassed().min(places.len() - filled);
+            if !pool.obtain_all(&mut places[filled..filled + count]) {
+                self.class.forgo_all(&places[..filled]);
+                return None;
+            }
+            filled += count;
+            if i == 0 {
+                own = count;
+            }
         }
-        let filled = self.heap_too && self.class.obtain_all(places);
-        if filled {
-            self.class.enter_all(places);
+        let all_there = filled == places.len()
+            || (self.heap_too && self.class.obtain_all(&mut places[filled..]));
+        if !all_there {
+            self.class.forgo_all(&places[..filled]);
         }
-        filled
+        all_there.then_some(own)
+    }
+
+    /// Counts what was obtained as out, if each pool has room for its row. False, and nothing happens, if
+    /// one has not.
+    fn enter_bypassed(&self, places: &[*mut u8]) -> bool {
+        // In the order in which a fork takes the same locks.
+        let (mut rest, mut locked, mut room) = (places, 0, true);
+        for pool in self.pools() {
+            let entries = pool.dynamic.lock();
+            let (row, others) = rest.split_at(pool.own_row(rest));
+            // The class may have more, if what it lacks comes from the heap.
+            let left = pool.capacity().saturating_sub(entries.count());
+            room &= row.len() <= left || (self.heap_too && locked == 0);
+            rest = others;
+            locked += 1;
+            forget(entries);
+        }
+        // What is left over comes from the heap for the class.
+        let (mut rows, mut fault) = (places, None);
+        for pool in self.pools().take(locked) {
+            // SAFETY: this thread locked it just now and forgot the guard.
+            let mut entries = unsafe { pool.dynamic.held() };
+            let (row, others) = rows.split_at(pool.own_row(rows));
+            let left_over = if pool.address() == self.class.address() { rest } else { &[] };
+            rows = others;
+            for &payload in row.iter().chain(left_over).filter(|_| room) {
+                fault = fault.or(entries.enter(entry_at(payload)).err());
+            }
+        }
+        // No lock is held from here on: a handler of misuse may use the pools.
+        fault.inspect(|&fault| self.class.stop(fault));
+        room
     }
 }
 
@@ -264,8 +309,14 @@ impl Pool {
         true
     }
 
-    fn enter_all(&self, places: &[*mut u8]) {
-        places.iter().for_each(|&payload| self.enter_dynamic(entry_at(payload)));
+    /// How many entries at the start of a row of dynamic ones are this pool's.
+    fn own_row(&self, places: &[*mut u8]) -> usize {
+        let own = |&&payload: &&*mut u8| {
+            // SAFETY: it was obtained, and nobody else has it.
+            let word = unsafe { entry_at(payload).decode() };
+            word.owner_and_state().is_some_and(|(owner, _)| owner == self.address())
+        };
+        places.iter().take_while(own).count()
     }
 
     fn forgo_all(&self, places: &[*mut u8]) {

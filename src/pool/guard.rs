@@ -115,26 +115,26 @@ impl Pool {
         slot
     }
 
-    /// Sets aside up to `wanted` of the entries that a bypassed pool may still take from the heap.
-    pub(super) fn promise_bypassed(&self, shared: &mut Shared, wanted: usize) -> usize {
-        let taken = self.dynamic.lock().count() + shared.promised as usize;
-        let count = self.capacity().saturating_sub(taken).min(wanted);
-        shared.promised += count as u32;
-        count
+    /// How many entries of a bypassed pool are not out.
+    pub(super) fn left_bypassed(&self) -> usize {
+        self.capacity().saturating_sub(self.dynamic.lock().count())
     }
 
-    /// An entry from the heap in place of each of the pool's own.
+    /// An entry from the heap in place of one of the pool's own.
     fn alloc_bypassed(&self) -> Option<Entry> {
-        {
-            let mut shared = self.shared.lock();
-            if self.promise_bypassed(&mut shared, 1) == 0 {
-                return None;
-            }
+        if self.left_bypassed() == 0 {
+            return None;
         }
-        // No lock is held while the heap may wait for its own.
-        let entry = self.alloc_dynamic();
-        self.shared.lock().promised -= 1;
-        entry
+        // No lock is held while the heap may wait for its own, and nothing counts that is not there: of
+        // two threads that want the last entry, the faster has it.
+        let entry = self.obtain_dynamic()?;
+        let entered = dynamic::enter_below(&self.dynamic, entry, self.capacity(), self.care())
+            .unwrap_or_else(|fault| self.stop(fault));
+        if !entered {
+            // SAFETY: it was obtained just now, and nobody has it.
+            unsafe { dynamic::forgo(self.backing(), entry) };
+        }
+        entered.then_some(entry)
     }
 
     /// How many bytes of an entry that is out its holder may touch. Of a pool that guards its slots.

@@ -43,10 +43,9 @@ pub(super) struct Shared {
     pub(super) claimed: bool,        // those that were open are claimed for a promise
     pub(super) active: u32,          // how many are
     pub(super) visits: u32,          // since they were closed
-    pub(super) promised: u32, // slots that a call will take before it gives the lock back, or entries of
-    //                           a bypassed pool that are on their way from the heap
-    pub(super) reserved: u32, // slots in caches that can't go out without the lock
-    pub(super) peak: u32,     // the most that were out at once
+    pub(super) promised: u32,        // slots that a call will take before it gives the lock back
+    pub(super) reserved: u32,        // slots in caches that can't go out without the lock
+    pub(super) peak: u32,            // the most that were out at once
     pub(super) damage: Damage,
 }
 

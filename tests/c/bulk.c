@@ -363,6 +363,107 @@ static void all_of_it(void)
     pthread_barrier_destroy(&barrier);
 }
 
+/* ---- Calls that fail ----------------------------------------------------------------------- */
+
+/* Fails while two threads have entries in their caches, and these stay there. */
+static void fails_unseen(size_t n)
+{
+    row("%zu of 1000, of which 999 are free", n);
+    pthread_barrier_t barrier;
+    CHECK(pthread_barrier_init(&barrier, NULL, 2) == 0);
+    struct turn turn = {make(1000, 24, 0), &barrier};
+    void *one = mempool_alloc_entry(turn.mp);
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, fill_cache, &turn) == 0);
+    pthread_barrier_wait(&barrier);
+    mempool_stats before = MEMPOOL_STATS_INIT, after = MEMPOOL_STATS_INIT;
+    CHECK(mempool_get_stats(turn.mp, &before) && before.cached > 20 && before.used == 1);
+    for (int times = 1; times <= 100; times++) {
+        CHECK_FAILS(mempool_alloc_bulk(turn.mp, others, n), ENOMEM);
+        before.exhausted++;
+        before.failed++;
+        CHECK(mempool_get_stats(turn.mp, &after) && memcmp(&before, &after, sizeof before) == 0);
+    }
+    pthread_barrier_wait(&barrier);
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(mempool_alloc_bulk(turn.mp, entries, 999));
+    mempool_free_entry(one);
+    mempool_destroy(turn.mp);
+    pthread_barrier_destroy(&barrier);
+}
+
+static r_mempool *contested;
+static atomic_bool enough;
+static atomic_size_t singles;
+
+static void *take_one_at_a_time(void *missed)
+{
+    while (!atomic_load(&enough)) {
+        void *entry = r_mempool_alloc_entry(contested, 32);
+        *(size_t *)missed += entry == NULL || mempool_usable_size(entry) != 32;
+        mempool_free_entry(entry);
+        atomic_fetch_add(&singles, 1);
+    }
+    return NULL;
+}
+
+static void *no_memory(size_t size, size_t alignment, void *first)
+{
+    bool gives = *(bool *)first;
+    *(bool *)first = false;
+    return gives ? aligned_alloc(alignment, round_up(size, alignment)) : NULL;
+}
+
+static void give_back(void *memory, size_t size, void *first)
+{
+    (void)size, (void)first;
+    free(memory);
+}
+
+/* Of 16 entries two threads take one each, while a third wants more than there are of all sizes: they
+ * get what they want, where they want it. */
+static void fails_beside_others(r_memory_fallback_policy_t policy)
+{
+    row("singles beside calls that fail, policy %d", (int)policy);
+    static const r_mempool_class classes[] = {{32, 16}, {64, 8}, {128, 4}};
+    bool first = true;
+    mempool_backing backing = MEMPOOL_BACKING_INIT;
+    backing.alloc = no_memory;
+    backing.free = give_back;
+    backing.context = &first;
+    r_mempool_options options = R_MEMPOOL_OPTIONS_INIT;
+    options.classes = classes;
+    options.class_count = LENGTH(classes);
+    options.policy = policy;
+    options.backing = &backing;
+    contested = r_mempool_create_with(&options);
+    CHECK(contested != NULL);
+    void *one = r_mempool_alloc_entry(contested, 128);
+    size_t missed[2] = {0, 0}, calls = 0, many = policy == fallback_at_first_exhaustion ? 17 : 28;
+    pthread_t threads[2];
+    atomic_store(&enough, false);
+    atomic_store(&singles, 0);
+    for (size_t i = 0; i < 2; i++)
+        CHECK(pthread_create(&threads[i], NULL, take_one_at_a_time, &missed[i]) == 0);
+    while (calls < scaled(20000, 500) || atomic_load(&singles) < scaled(20000, 500)) {
+        CHECK_FAILS(r_mempool_alloc_bulk(contested, 32, others, many), ENOMEM);
+        calls++;
+    }
+    atomic_store(&enough, true);
+    for (size_t i = 0; i < 2; i++)
+        CHECK(pthread_join(threads[i], NULL) == 0);
+    CHECK(missed[0] == 0 && missed[1] == 0);
+    for (size_t i = 0; i < LENGTH(classes); i++) {
+        mempool_stats stats = MEMPOOL_STATS_INIT;
+        CHECK(r_mempool_get_stats(contested, i, &stats));
+        CHECK(stats.exhausted == (i == 0 ? calls : 0) && stats.failed == stats.exhausted);
+        CHECK(stats.peak_used <= (size_t)(i == 0 ? 2 : i == 2) && stats.dynamic_peak == 0);
+        CHECK(stats.used == (i == 2));
+    }
+    mempool_free_entry(one);
+    r_mempool_destroy(contested);
+}
+
 int main(void)
 {
     static const uint64_t flags[] = {0, MEMPOOL_SINGLE_THREAD, MEMPOOL_HARDENED, MEMPOOL_ZERO_ON_FREE,
@@ -383,5 +484,11 @@ int main(void)
     arguments();
     reset_between_threads();
     all_of_it();
+    fails_unseen(1000);
+    fails_unseen(1001);
+    fails_unseen(MOST);
+    fails_beside_others(fallback_disabled);
+    fails_beside_others(fallback_at_first_exhaustion);
+    fails_beside_others(fallback_at_last_exhaustion);
     return done();
 }

@@ -63,7 +63,6 @@ static void one_thread(size_t count, uint64_t flags)
         if (step % 5000 == 4321) {
             mempool_reset_peak(mp);
             peak = used;
-            exhausted = 0;
         }
         mempool_stats stats = stats_of(mp);
         CHECK(stats.used == used);
@@ -107,7 +106,7 @@ static void from_the_heap(void)
     CHECK(stats.dynamic_used == 0 && stats.dynamic_peak == 4 && stats.exhausted == 4);
     mempool_reset_peak(mp);
     stats = stats_of(mp);
-    CHECK(stats.peak_used == 0 && stats.dynamic_peak == 0 && stats.exhausted == 0);
+    CHECK(stats.peak_used == 0 && stats.dynamic_peak == 0 && stats.exhausted == 4);
     mempool_destroy(mp);
 }
 
@@ -134,11 +133,12 @@ static void by_class(r_memory_fallback_policy_t policy, size_t failed, size_t dy
     CHECK_FAILS(r_mempool_get_stats(rmp, 4, &stats), EINVAL);
     CHECK(all_bytes((char *)&stats + sizeof(size_t), 0, sizeof stats - sizeof(size_t)));
     r_mempool_reset_peak(rmp);
-    CHECK(class_stats(rmp, 1).exhausted == 0 && class_stats(rmp, 1).peak_used == 4);
+    CHECK(class_stats(rmp, 1).exhausted == 5 && class_stats(rmp, 1).failed == failed);
+    CHECK(class_stats(rmp, 1).peak_used == 4);
     r_mempool_destroy(rmp);
 }
 
-/* A program of a later version has a larger struct: what this library does not know becomes 0. */
+/* Sizes that no version of the struct has are refused, and nothing is written. */
 static void versions_of_the_struct(void)
 {
     row("versions");
@@ -148,16 +148,19 @@ static void versions_of_the_struct(void)
         size_t later[2];
     } stats;
     memset(&stats, 0xAA, sizeof stats);
-    stats.known.struct_size = sizeof stats;
-    CHECK(mempool_get_stats(mp, &stats.known));
-    CHECK(stats.known.struct_size == sizeof stats && stats.known.capacity == 5);
-    CHECK(stats.later[0] == 0 && stats.later[1] == 0);
-    memset(&stats, 0xAA, sizeof stats);
     stats.known.struct_size = sizeof stats.known;
-    CHECK(mempool_get_stats(mp, &stats.known));
+    CHECK(mempool_get_stats(mp, &stats.known) && stats.known.capacity == 5);
+    CHECK(stats.known.struct_size == sizeof stats.known);
     CHECK(all_bytes(stats.later, 0xAA, sizeof stats.later));
-    stats.known.struct_size = sizeof stats.known - 1;
-    CHECK_FAILS(mempool_get_stats(mp, &stats.known), EINVAL);
+    const size_t wrong[] = {0, 1, sizeof stats.known - 1, sizeof stats.known + 1,
+                            sizeof stats, SIZE_MAX, (size_t)&stats};
+    for (size_t i = 0; i < LENGTH(wrong); i++) {
+        memset(&stats, 0xAA, sizeof stats);
+        stats.known.struct_size = wrong[i];
+        CHECK_FAILS(mempool_get_stats(mp, &stats.known), EINVAL);
+        CHECK(stats.known.struct_size == wrong[i]);
+        CHECK(all_bytes((char *)&stats + sizeof(size_t), 0xAA, sizeof stats - sizeof(size_t)));
+    }
     CHECK_FAILS(mempool_get_stats(mp, NULL), EINVAL);
     stats.known.struct_size = sizeof stats.known;
     CHECK_FAILS(mempool_get_stats(NULL, &stats.known), EINVAL);
@@ -166,6 +169,33 @@ static void versions_of_the_struct(void)
     mempool_reset_peak(NULL);
     r_mempool_reset_peak(NULL);
     mempool_destroy(mp);
+}
+
+/* A realloc to a smaller class counts once where that class is full, whether the entry moves to another
+ * one or stays. */
+static void shrinks_that_miss(void)
+{
+    row("shrinking realloc");
+    static const r_mempool_class classes[] = {{16, 1}, {32, 1}, {64, 2}};
+    r_mempool_options options = R_MEMPOOL_OPTIONS_INIT;
+    options.classes = classes;
+    options.class_count = LENGTH(classes);
+    r_mempool *rmp = r_mempool_create_with(&options);
+    CHECK(rmp != NULL);
+    void *small = r_mempool_alloc_entry(rmp, 16), *first = r_mempool_alloc_entry(rmp, 64);
+    void *second = r_mempool_alloc_entry(rmp, 64);
+    void *moved = r_mempool_realloc_entry(rmp, first, 10);
+    CHECK(moved != first && mempool_usable_size(moved) == 32);
+    CHECK(class_stats(rmp, 0).exhausted == 1 && class_stats(rmp, 0).failed == 0);
+    CHECK(r_mempool_realloc_entry(rmp, second, 10) == second);
+    CHECK(class_stats(rmp, 0).exhausted == 2 && class_stats(rmp, 0).failed == 0);
+    CHECK(r_mempool_realloc_entry(rmp, second, 30) == second);
+    CHECK(class_stats(rmp, 1).exhausted == 1 && class_stats(rmp, 2).exhausted == 0);
+    mempool_free_entry(small);
+    void *back = r_mempool_realloc_entry(rmp, second, 10);
+    CHECK(back != second && mempool_usable_size(back) == 16);
+    CHECK(class_stats(rmp, 0).exhausted == 2 && class_stats(rmp, 1).exhausted == 1);
+    r_mempool_destroy(rmp);
 }
 
 /* Threads take and free. What they have at once at most is known; the mark is never below, and above by
@@ -580,6 +610,7 @@ int main(void)
     by_class(fallback_at_first_exhaustion, 0, 5);
     by_class(fallback_at_last_exhaustion, 0, 2);
     versions_of_the_struct();
+    shrinks_that_miss();
     several_threads();
     for (size_t back = 0; back <= 200; back += 20)
         shortage(back);
