@@ -9,23 +9,22 @@ use crate::secret::keyed;
 use crate::slot::WORD;
 
 /// The word that belongs to an address, which is a multiple of its size.
-fn word(address: usize) -> [u8; WORD] {
-    keyed(!address).to_ne_bytes()
+#[inline(always)]
+fn word(address: usize) -> usize {
+    keyed(!address)
 }
 
-/// Calls `visit` with each part of a range of addresses that lies in one word, and what belongs there,
-/// until it says no.
-fn all(bytes: Range<usize>, mut visit: impl FnMut(usize, &[u8]) -> bool) -> bool {
-    let mut at = bytes.start;
-    while at < bytes.end {
-        let first = at & !(WORD - 1);
-        let end = (first + WORD).min(bytes.end);
-        if !visit(at, &word(first)[at - first..end - first]) {
-            return false;
-        }
-        at = end;
-    }
-    true
+/// The byte that belongs to an address.
+fn byte(address: usize) -> u8 {
+    word(address & !(WORD - 1)).to_ne_bytes()[address % WORD]
+}
+
+/// A range of bytes, cut where words begin and end: single ones, whole words, single ones.
+fn parts(start: usize, len: usize) -> [Range<usize>; 3] {
+    let end = start + len;
+    let first = start.next_multiple_of(WORD).min(end);
+    let last = (end & !(WORD - 1)).max(first);
+    [start..first, first..last, last..end]
 }
 
 /// Writes what belongs there.
@@ -33,14 +32,15 @@ fn all(bytes: Range<usize>, mut visit: impl FnMut(usize, &[u8]) -> bool) -> bool
 /// # Safety
 /// The bytes are the caller's to write.
 pub unsafe fn write(start: *mut u8, len: usize) {
-    let base = start as usize;
-    all(base..base + len, |at, canary| {
-        for (i, &byte) in canary.iter().enumerate() {
-            // SAFETY: inside the range, by this function's contract.
-            unsafe { start.add(at - base + i).write(byte) };
+    let [before, words, behind] = parts(start as usize, len);
+    let at = |address: usize| start.wrapping_add(address - start as usize);
+    // SAFETY: inside the range, by this function's contract; words are aligned.
+    unsafe {
+        before.chain(behind).for_each(|address| at(address).write(byte(address)));
+        for address in words.step_by(WORD) {
+            at(address).cast::<usize>().write(word(address));
         }
-        true
-    });
+    }
 }
 
 /// Whether it is there.
@@ -48,12 +48,15 @@ pub unsafe fn write(start: *mut u8, len: usize) {
 /// # Safety
 /// The bytes can be read.
 pub unsafe fn holds(start: *const u8, len: usize) -> bool {
-    let base = start as usize;
-    all(base..base + len, |at, canary| {
-        // SAFETY: inside the range, by this function's contract.
-        let byte = |i: usize| unsafe { start.add(at - base + i).read() };
-        canary.iter().enumerate().all(|(i, &expected)| byte(i) == expected)
-    })
+    let [before, words, behind] = parts(start as usize, len);
+    let at = |address: usize| start.wrapping_add(address - start as usize);
+    // SAFETY: inside the range, by this function's contract; words are aligned.
+    unsafe {
+        before.chain(behind).all(|address| at(address).read() == byte(address))
+            && words
+                .step_by(WORD)
+                .all(|address| at(address).cast::<usize>().read() == word(address))
+    }
 }
 
 /// How far into the bytes the first one lies that is not what belongs there.
@@ -62,7 +65,7 @@ pub unsafe fn holds(start: *const u8, len: usize) -> bool {
 /// The bytes can be read.
 pub unsafe fn first_wrong(start: *const u8, len: usize) -> Option<usize> {
     // SAFETY: by this function's contract.
-    (0..len).find(|&i| !unsafe { holds(start.add(i), 1) })
+    (0..len).find(|&i| !unsafe { start.add(i).read() == byte(start.add(i) as usize) })
 }
 
 #[cfg(test)]

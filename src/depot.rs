@@ -21,7 +21,9 @@ const SHIFT: u32 = BITS.ilog2();
 const LEVELS: usize = 6;
 /// The stack of a large pool: as many as two of the largest caches have room for.
 const LARGEST_STACK: u32 = 2048;
-/// Of a pool with more slots than this, not all words of bits are counted at each draw.
+/// How often a draw tries a slot that may not be free.
+const TRIES: usize = 8;
+/// Of a pool with more slots than this, not all words of bits are counted when these fail.
 const LARGEST_EVEN_DRAW: u32 = 4096;
 
 /// What a depot takes beyond 2 bytes per slot, at most: words and numbers are whole.
@@ -122,21 +124,31 @@ impl Depot {
         slot
     }
 
-    /// Takes a free slot that follows from `random`, of those in the bits if there are any. In a pool of
-    /// up to [`LARGEST_EVEN_DRAW`] slots each is as likely as the others; in a larger one it is the
-    /// first at a slot number that each is as likely as the others to be, or behind.
+    /// Takes a free slot that follows from random numbers, of those in the bits if there are any.
+    ///
+    /// Each is as likely as the others, whichever of the [`TRIES`] finds one that is free. If none does, the
+    /// same holds in a pool of up to [`LARGEST_EVEN_DRAW`] slots; in a larger one it is then the first that is
+    /// free behind a random place.
     #[inline(never)]
-    pub fn take_random(&mut self, random: u64) -> Option<u32> {
+    pub fn take_random(&mut self, mut random: impl FnMut() -> u64) -> Option<u32> {
         if self.in_bits == 0 {
             return self.take();
         }
-        let below = |n: u32| ((u128::from(random) * u128::from(n)) >> u64::BITS) as u32;
-        let slot = if self.capacity <= LARGEST_EVEN_DRAW {
-            self.number_among_free(below(self.in_bits))
-        } else {
-            let from = below(self.capacity);
-            self.free_from(from).or_else(|| self.free_from(0))
-        }?;
+        let mut below = |n: u32| ((u128::from(random()) * u128::from(n)) >> u64::BITS) as u32;
+        let tried = (0..TRIES).find_map(|_| {
+            let slot = below(self.capacity);
+            (*self.word(0, slot >> SHIFT) & bit(slot) != 0).then_some(slot)
+        });
+        let slot = match tried {
+            Some(slot) => slot,
+            None if self.capacity <= LARGEST_EVEN_DRAW => {
+                self.number_among_free(below(self.in_bits))?
+            }
+            None => {
+                let from = below(self.capacity);
+                self.free_from(from).or_else(|| self.free_from(0))?
+            }
+        };
         let word = slot >> SHIFT;
         let bits = self.word(0, word);
         *bits &= !bit(slot);
@@ -449,6 +461,13 @@ mod tests {
         Tested { depot, _stack: stack, _words: words }
     }
 
+    /// A generator with a fixed start.
+    fn next(state: &mut u64) -> u64 {
+        *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (*state ^ *state >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed ^ mixed >> 31
+    }
+
     #[test]
     fn hands_out_each_slot_once_at_every_number_of_levels() {
         for capacity in [1, 2, 63, 64, 65, 4095, 4096, 4097, 262_144, 262_145] {
@@ -466,11 +485,8 @@ mod tests {
             assert!((0..capacity).all(|slot| depot.give_to_bits(slot)));
             depot.check();
             let mut random = 0u64;
-            let drawn: BTreeSet<_> = std::iter::from_fn(|| {
-                random = random.wrapping_add(0x9E37_79B9_7F4A_7C15);
-                depot.take_random(random)
-            })
-            .collect();
+            let drawn: BTreeSet<_> =
+                std::iter::from_fn(|| depot.take_random(|| next(&mut random))).collect();
             assert!(drawn.into_iter().eq(0..capacity));
         }
     }
@@ -499,13 +515,19 @@ mod tests {
             let tested = &mut depot_of(capacity);
             let depot = &mut tested.depot;
             let mut counts = vec![0u32; capacity as usize];
-            let (rounds, step) = (64 * u64::from(capacity), 0x9E37_79B9_7F4A_7C15);
-            for round in 0..rounds {
-                let slot = depot.take_random(round.wrapping_mul(step)).unwrap();
+            // So few that most tries fail.
+            let free: Vec<u32> = (0..capacity).step_by(1 + capacity as usize / 16).collect();
+            assert!((0..capacity).all(|_| depot.take().is_some()));
+            assert!(free.iter().all(|&slot| depot.give_to_bits(slot)));
+            let mut random = 1;
+            let rounds = 1000 * free.len();
+            for _ in 0..rounds {
+                let slot = depot.take_random(|| next(&mut random)).unwrap();
                 assert!(depot.give_to_bits(slot));
                 counts[slot as usize] += 1;
             }
-            assert!(counts.iter().all(|count| (32..128).contains(count)), "of {capacity}");
+            // Eight standard deviations of an even draw, at most.
+            assert!(free.iter().all(|&slot| (750..1250).contains(&counts[slot as usize])));
         }
     }
 
@@ -576,15 +598,23 @@ mod tests {
     }
 
     /// Takes the slot that `take_random` must take out of all that are free, in ascending order.
-    fn draw(free: &mut Vec<u32>, capacity: u32, random: u64) -> Option<u32> {
-        let below = |n: usize| ((u128::from(random) * n as u128) >> 64) as usize;
+    fn draw(free: &mut Vec<u32>, capacity: u32, mut random: u64) -> Option<u32> {
+        if free.is_empty() {
+            return None;
+        }
+        let mut below = |n: usize| ((u128::from(next(&mut random)) * n as u128) >> 64) as usize;
+        for _ in 0..TRIES {
+            if let Ok(at) = free.binary_search(&(below(capacity as usize) as u32)) {
+                return Some(free.remove(at));
+            }
+        }
         let at = if capacity <= LARGEST_EVEN_DRAW {
             below(free.len())
         } else {
             let from = below(capacity as usize) as u32;
-            free.partition_point(|&slot| slot < from) % free.len().max(1)
+            free.partition_point(|&slot| slot < from) % free.len()
         };
-        (at < free.len()).then(|| free.remove(at))
+        Some(free.remove(at))
     }
 
     proptest! {
@@ -603,7 +633,8 @@ mod tests {
                         for i in 0..count as u64 {
                             let random = random.wrapping_add(i << 55);
                             let expected = draw(&mut free, capacity, random);
-                            prop_assert_eq!(depot.take_random(random), expected);
+                            let mut random = random;
+                            prop_assert_eq!(depot.take_random(|| next(&mut random)), expected);
                             out.extend(expected);
                         }
                     }
@@ -635,7 +666,7 @@ mod tests {
                 match step {
                     Step::Take | Step::TakeRandom(_) => {
                         let taken = match step {
-                            Step::TakeRandom(random) => depot.take_random(random),
+                            Step::TakeRandom(mut random) => depot.take_random(|| next(&mut random)),
                             _ => depot.take(),
                         };
                         prop_assert_eq!(taken.is_some(), !free.is_empty());

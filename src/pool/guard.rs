@@ -38,13 +38,15 @@ impl Pool {
         if self.traits.hardened {
             self.open_slot(slot);
             if self.state_of(slot) == Some(State::Free) {
+                // What lies behind it, too.
                 self.check_free(slot);
+            } else {
+                // SAFETY: the slot was free, so it is this call's.
+                unsafe { self.write_canary(entry, self.elem_size) };
             }
-            // SAFETY: the slot was free, so it is this call's.
-            unsafe { self.write_canary(entry, self.elem_size) };
         }
         self.set_tail(slot, 0);
-        // SAFETY: as above.
+        // SAFETY: the slot was free, so it is this call's.
         unsafe { entry.mark(self.address(), State::Out) };
         self.tell(|| watcher::taken(self.as_ptr(), entry.payload(), self.elem_size));
         self.close_behind(slot);
@@ -65,9 +67,9 @@ impl Pool {
         // SAFETY: the payload has that many bytes, and the slot is this call's.
         unsafe {
             if self.traits.hardened {
+                // Behind the entry the canary stays.
                 self.check_end(slot);
                 self.fill_freed(entry, 0, self.elem_size);
-                self.write_canary(entry, self.elem_size);
             } else if self.traits.zero_on_free {
                 zero(payload, self.elem_size);
             }
@@ -107,7 +109,7 @@ impl Pool {
         let slot = if depot.free() == 0 {
             quarantine.take_longest()
         } else if self.traits.hardened {
-            depot.take_random(generator.next())
+            depot.take_random(|| generator.next())
         } else {
             depot.take()
         };

@@ -102,7 +102,7 @@ static void cascade(r_mempool *rmp, const struct shape *shape, size_t from,
         used[class]++;
         entries[taken] = r_mempool_alloc_entry(rmp, size);
         CHECK(entries[taken] != NULL);
-        /* All that the class has can be used, whatever was asked for. */
+        /* The class's bytes are all there, whatever was asked for, if nothing looks after them. */
         memset(hide(entries[taken]), (int)taken, shape->sizes[class]);
         CHECK(r_mempool_dynamic_allocs_count(rmp, size) == 0);
         check_used(rmp, shape, used);
