@@ -231,7 +231,7 @@ impl Collection {
             if this.as_ref().report_leaks {
                 this.as_ref().pools().iter().for_each(|pool| pool.report_leak());
             }
-            this.as_ref().pools().iter().for_each(|pool| pool.look_at_all());
+            this.as_ref().pools().iter().for_each(|pool| pool.look_at_all(DESTROY));
             this.as_ref().pools().iter().for_each(|pool| pool.wind_up());
             registry::leave(this);
             let collection = this.as_mut();
@@ -663,7 +663,7 @@ mod tests {
                 }
                 for pool in collection.pools() {
                     // SAFETY: no other thread knows the pool.
-                    unsafe { pool.look_at_all() };
+                    unsafe { pool.look_at_all(DESTROY) };
                 }
             }
         });

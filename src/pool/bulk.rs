@@ -408,7 +408,7 @@ impl Pool {
     /// No other thread is inside a call on the pool or uses its entries.
     pub unsafe fn reset(&self) {
         // SAFETY: by this function's contract.
-        unsafe { self.look_at_all() };
+        unsafe { self.look_at_all(b"reset") };
         let fresh = self.shared.lock().depot.fresh();
         let out = (0..fresh).filter(|&slot| self.is_out(slot)).map(|slot| self.entry(slot));
         if self.traits.guarded() {

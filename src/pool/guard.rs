@@ -13,6 +13,7 @@ use super::trade::Shared;
 use super::{Pool, Traits, refuse};
 use crate::collection::GUARD_GAP;
 use crate::dynamic::{self, Care, tail_of};
+use crate::misuse::Call;
 use crate::slot::{Entry, State, WORD};
 use crate::watcher;
 use crate::zero::zero;
@@ -235,20 +236,20 @@ impl Pool {
     }
 
     /// Before a hardened pool's entries are all taken back: aborts if somebody wrote where nobody may, into
-    /// an entry that is free or behind one that is out. O(bytes of all entries).
+    /// an entry that is free or behind one that is out. `call` is what takes them. O(bytes of all entries).
     ///
     /// # Safety
     /// Nobody else uses the pool.
-    pub unsafe fn look_at_all(&self) {
+    pub unsafe fn look_at_all(&self, call: Call) {
         if !self.traits.hardened {
             return;
         }
         if !self.traits.bypass {
-            self.check_all();
+            self.check_all(call);
         }
         // SAFETY: by this function's contract.
         unsafe { dynamic::look_at_all(&self.dynamic, self.care()) }
-            .unwrap_or_else(|fault| self.stop(fault));
+            .unwrap_or_else(|fault| self.stop_in(call, fault));
     }
 
     /// What is done with its dynamic entries.

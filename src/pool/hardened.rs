@@ -15,7 +15,7 @@
 
 use super::Pool;
 use crate::canary;
-use crate::misuse::Kind;
+use crate::misuse::{Call, Kind};
 use crate::slot::{Entry, State, WORD};
 use crate::watcher;
 
@@ -97,7 +97,7 @@ impl Pool {
     /// Looks at every slot. O(bytes of all entries).
     ///
     /// Nobody else is inside a call on the pool.
-    pub(super) fn check_all(&self) {
+    pub(super) fn check_all(&self, call: Call) {
         for slot in 0..self.capacity {
             match self.state_of(slot) {
                 Some(State::Out) => {
@@ -111,7 +111,7 @@ impl Pool {
                     self.close_slot(slot);
                 }
                 Some(State::Fresh) => {}
-                _ => self.stop((Kind::HeaderOverwritten, self.entry(slot))),
+                _ => self.stop_in(call, (Kind::HeaderOverwritten, self.entry(slot))),
             }
         }
     }
