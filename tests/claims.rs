@@ -26,7 +26,7 @@ const STRONG: [&str; 13] = [
 ];
 
 const DOCUMENTS: [&str; 4] = ["README.md", "SECURITY.md", "docs/guide.md", "include/cmempool.h"];
-/// A document of which each number must be proven, too.
+/// A document of which rows of tables must be proven for a number of any length, too.
 const EXACT: &str = "SECURITY.md";
 
 struct Claim<'a> {
@@ -127,9 +127,17 @@ fn has(sentence: &str, words: &str) -> bool {
     })
 }
 
+/// Of two digits or more, or a power of two.
+fn is_number(word: &str) -> bool {
+    let word = word.trim_matches(|c: char| c.is_ascii_punctuation());
+    let digits = word.strip_prefix("2^").unwrap_or(word);
+    (digits.len() > 1 || digits != word) && digits.chars().all(|c| c.is_ascii_digit())
+}
+
 fn must_be_proven(document: &str, sentence: &str) -> bool {
     STRONG.iter().any(|words| has(sentence, words))
         || (document == EXACT && sentence.contains(|c: char| c.is_ascii_digit()))
+        || (!sentence.starts_with('|') && sentence.split(' ').any(is_number))
 }
 
 #[test]
@@ -181,6 +189,8 @@ fn sentences_are_found() {
     assert_eq!(sentences("x.h", header), ["never", "Always this."]);
     assert!(has("Every one", "every") && !has("everyone", "every") && !has("an_every", "every"));
     assert!(must_be_proven("SECURITY.md", "in 3") && !must_be_proven("README.md", "in 3"));
+    assert!(["16", "2^9,", "(100)"].into_iter().all(is_number));
+    assert!(!["3", "64-bit", "0x12", "", "a2^3"].into_iter().any(is_number));
 }
 
 #[test]
