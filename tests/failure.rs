@@ -446,6 +446,8 @@ struct World {
     helper: Helper,
     name: String,
     live: Vec<usize>,
+    /// How many bytes their holders may write.
+    asked: BTreeMap<usize, usize>,
     seed: u8,
     _buffer: Vec<u128>,
 }
@@ -536,7 +538,17 @@ impl World {
         assert!(!null, "errno {}", errno());
         bank.grant(0);
         let (setup, helper) = (setup.clone(), Helper::new());
-        Self { setup, pool, bank, helper, name, live: vec![], seed: 0, _buffer: buffer }
+        Self {
+            setup,
+            pool,
+            bank,
+            helper,
+            name,
+            live: vec![],
+            asked: BTreeMap::new(),
+            seed: 0,
+            _buffer: buffer,
+        }
     }
 
     fn sight(&self) -> Sight {
@@ -623,12 +635,14 @@ impl World {
         (outcome, [u64::from(exhausted), u64::from(!served)])
     }
 
-    /// Takes entries into the live ones, and fills all of their bytes.
-    fn adopt(&mut self, entry: *mut u8) {
+    /// Takes an entry into the live ones, and fills what was asked for: the rest is not its holder's.
+    fn adopt(&mut self, entry: *mut u8, size: usize) {
+        let bytes = self.setup.policy.map_or(self.setup.classes[0].0, |_| size);
         self.seed = self.seed.wrapping_add(29);
         // SAFETY: the entry is live and has that many bytes.
-        unsafe { entry.write_bytes(self.seed, c::mempool_usable_size(entry.cast())) };
+        unsafe { entry.write_bytes(self.seed, bytes) };
         self.live.push(entry.expose_provenance());
+        self.asked.insert(entry.addr(), bytes);
     }
 
     fn on<R: Send + 'static>(&self, who: Who, job: impl FnOnce() -> R + Send + 'static) -> R {
@@ -658,7 +672,7 @@ impl World {
                     if done { taken.collect() } else { vec![] }
                 });
                 for entry in taken {
-                    self.adopt(std::ptr::with_exposed_provenance_mut(entry));
+                    self.adopt(std::ptr::with_exposed_provenance_mut(entry), size);
                 }
             }
             Step::Free(who, first, n) => {
@@ -705,7 +719,7 @@ impl World {
         let taken: Vec<usize> =
             self.on(who, move || (0..n).map(|_| pool.alloc(size).expose_provenance()).collect());
         for entry in taken.into_iter().filter(|&entry| entry != 0) {
-            self.adopt(std::ptr::with_exposed_provenance_mut(entry));
+            self.adopt(std::ptr::with_exposed_provenance_mut(entry), size);
         }
     }
 
@@ -729,7 +743,7 @@ impl World {
         match outcome {
             Outcome::Served => {
                 assert!(!entry.is_null(), "errno {}", errno());
-                self.adopt(entry);
+                self.adopt(entry, size);
                 self.compare_counts(&before, class, counts);
             }
             Outcome::Refused(code) => {
@@ -762,7 +776,7 @@ impl World {
         match outcome {
             Outcome::Served => {
                 assert!(done, "errno {}", errno());
-                places.into_iter().for_each(|entry| self.adopt(entry.cast()));
+                places.into_iter().for_each(|entry| self.adopt(entry.cast(), size));
                 self.compare_counts(&before, class, counts);
             }
             Outcome::Refused(code) => {
@@ -774,7 +788,7 @@ impl World {
     }
 
     fn realloc(&mut self, rmp: *mut c::r_mempool, index: usize, size: usize) {
-        let before = self.sight();
+        let mut before = self.sight();
         let address = self.live[index];
         let entry = std::ptr::with_exposed_provenance_mut(address);
         let has = before.live[&address].len();
@@ -807,12 +821,17 @@ impl World {
             }
             Outcome::Served if !moves => {
                 assert_eq!(new, entry, "it stays");
+                // What was its holder's stays; beyond that a hardened pool writes.
+                let kept = self.asked.insert(address, size).map_or(0, |asked| asked.min(size));
+                let now = self.pool.live().remove(&address).expect("it is out");
+                let bytes = before.live.get_mut(&address).expect("it was out");
+                bytes[kept..].copy_from_slice(&now[kept..]);
                 self.compare(before, class, counts);
             }
             Outcome::Served => {
                 assert!(!new.is_null() && new != entry, "it moves");
                 self.live.swap_remove(index);
-                self.adopt(new.cast());
+                self.adopt(new.cast(), size);
                 self.compare_counts(&before, class, counts);
             }
         }
