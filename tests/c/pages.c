@@ -450,9 +450,10 @@ static void have_huge_pages(void)
             CHECK(strcmp(text, "gone\n") == 0);
             CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
             text = run_in_child(ask_absent, mp, &status);
-            CHECK(aborted(status, text,
-                          (const char *const[]){"cmempool: mempool_total_capacity of ",
-                                                ", which is not a live pool", NULL}));
+            CHECK(strstr(text, "cmempool: mempool_total_capacity of ") != NULL &&
+                  strstr(text, ", which is not a live pool") != NULL);
+            /* valgrind, which knows nothing of memory that is not copied, ends in another way. */
+            CHECK(WIFSIGNALED(status) && (WTERMSIG(status) == SIGABRT || under_valgrind()));
             /* A pool more has ordinary ones. */
             mempool *third = mempool_create_with(&options);
             CHECK(third != NULL && !has_huge_pages(third));
