@@ -305,7 +305,7 @@ pub fn enter_below(
 }
 
 /// Tells who watches what of a new entry's block is nobody's.
-fn close_around(entry: Entry, care: Care) {
+pub fn close_around(entry: Entry, care: Care) {
     if care.watched {
         let block = block_of(entry);
         // A leak checker finds nothing by what is closed.

@@ -215,6 +215,10 @@ impl Sources<'_> {
         }
         // No lock is held from here on: a handler of misuse may use the pools.
         fault.inspect(|&fault| self.class.stop(fault));
+        if room {
+            let care = self.class.care();
+            places.iter().for_each(|&payload| dynamic::close_around(entry_at(payload), care));
+        }
         room
     }
 }
