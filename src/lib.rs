@@ -30,6 +30,7 @@
 //! | `pool.rs`       | how does a pool of equal slots hand out and take back?               |
 //! | `pool/trade.rs` | how do caches and the depot trade, and what in a shortage?            |
 //! | `pool/bulk.rs`  | how do many entries go out or come back at once?                     |
+//! | `pool/promise.rs` | how does a call take from several pools, or leave all as it was?    |
 //! | `pool/guard.rs` | what more does a guarded pool do with an entry?                       |
 //! | `pool/hardened.rs` | what does a hardened pool look at?                                 |
 //! | `pool/draw.rs`  | which slot does a hardened pool hand out next?                        |

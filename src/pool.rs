@@ -10,6 +10,7 @@ mod guard;
 mod hardened;
 mod inspect;
 mod leaks;
+mod promise;
 mod quarantine;
 mod refuse;
 mod trade;
