@@ -18,8 +18,11 @@ pub use crate::stats::mempool_stats;
 /// # Safety
 /// `stats` is NULL or a struct of as many bytes as its `struct_size` says.
 unsafe fn fill(stats: *mut mempool_stats, figures: impl FnOnce() -> Option<mempool_stats>) -> bool {
-    // SAFETY: by this function's contract.
-    let size = unsafe { stats.as_ref() }.map_or(0, |stats| stats.struct_size);
+    let size = match NonNull::new(stats) {
+        // SAFETY: by this function's contract, it starts with its size.
+        Some(stats) if stats.is_aligned() => unsafe { stats.cast::<usize>().read() },
+        _ => 0,
+    };
     let Some(figures) = (size == size_of::<mempool_stats>()).then(figures).flatten() else {
         Error::Invalid.set_errno();
         return false;

@@ -58,17 +58,18 @@ pub unsafe fn fit(
             return Err((Kind::Overflow, entry));
         }
         let tail = tail_of(whole, size);
+        let border = whole - tail as usize;
         {
+            // A child of fork sees all of it or nothing.
             let _entries = list.lock();
             Block::relink(block_of(entry), |block| block.tail = tail)?;
-        }
-        let border = whole - tail as usize;
-        if care.hardened {
-            if border > old {
-                payload.add(old).write_bytes(0, border - old);
+            if care.hardened {
+                if border > old {
+                    payload.add(old).write_bytes(0, border - old);
+                }
+                let (start, len) = behind(border);
+                canary::write(start, len);
             }
-            let (start, len) = behind(border);
-            canary::write(start, len);
         }
         if care.watched {
             if border > old {

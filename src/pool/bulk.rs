@@ -417,6 +417,12 @@ impl Pool {
         let out = (0..fresh).filter(|&slot| self.is_out(slot)).map(|slot| self.entry(slot));
         if self.traits.guarded() {
             out.for_each(|entry| self.free_slow(entry));
+            let mut shared = self.shared.lock();
+            if shared.handed() > 0 {
+                // In a child of fork: those that other threads were taking or giving back.
+                shared.quarantine.forget();
+                shared.depot.refill();
+            }
         } else {
             for entry in out {
                 // SAFETY: by this function's contract the slot is this call's.

@@ -13,7 +13,8 @@ use super::trade::Shared;
 use super::{Pool, Traits, refuse};
 use crate::collection::GUARD_GAP;
 use crate::dynamic::{self, Care, tail_of};
-use crate::misuse::Call;
+use crate::lock::Guard;
+use crate::misuse::{Call, Kind};
 use crate::slot::{Entry, State, WORD};
 use crate::watcher;
 use crate::zero::zero;
@@ -36,19 +37,27 @@ impl Pool {
     pub(super) fn hand_out_guarded(&self, entry: Entry) {
         let slot = self.slot(entry);
         self.tell(|| watcher::received(entry.payload()));
+        let mut fresh = false;
         if self.traits.hardened {
             self.open_slot(slot);
-            if self.state_of(slot) == Some(State::Free) {
+            fresh = self.state_of(slot) != Some(State::Free);
+            if !fresh {
                 // What lies behind it, too.
                 self.check_free(slot);
-            } else {
-                // SAFETY: the slot was free, so it is this call's.
-                unsafe { self.write_canary(entry, self.elem_size) };
             }
         }
-        self.set_tail(slot, 0);
-        // SAFETY: the slot was free, so it is this call's.
-        unsafe { entry.mark(self.address(), State::Out) };
+        {
+            let _turn = fresh.then(|| self.at_once());
+            // SAFETY: the slot was free, so it is this call's.
+            unsafe {
+                if fresh {
+                    self.write_canary(entry, self.elem_size);
+                }
+                // Of one that was freed it is that already.
+                self.set_tail(slot, 0);
+                entry.mark(self.address(), State::Out);
+            }
+        }
         self.tell(|| watcher::taken(self.as_ptr(), entry.payload(), self.elem_size));
         self.close_behind(slot);
     }
@@ -57,30 +66,39 @@ impl Pool {
     #[cold]
     #[inline(never)]
     pub(super) fn free_guarded(&self, entry: Entry) {
-        // SAFETY: the word said that it is a slot of this pool's.
-        if !unsafe { entry.free_once(self.address()) } {
-            // Another thread was faster with the same entry.
-            // SAFETY: as above.
-            unsafe { refuse(entry) }
-        }
         let (slot, payload) = (self.slot(entry), entry.payload());
         self.open_behind(slot);
-        // SAFETY: the payload has that many bytes, and the slot is this call's.
-        unsafe {
-            if self.traits.hardened {
-                // Behind the entry the canary stays.
-                self.check_end(slot);
-                self.fill_freed(entry, 0, self.elem_size);
-            } else if self.traits.zero_on_free {
-                zero(payload, self.elem_size);
+        let mut shared = self.at_once();
+        // SAFETY: the word said that it is a slot of this pool's. If this call is the one that frees it, its
+        // payload is this call's, and has that many bytes.
+        let fault = unsafe {
+            if !entry.free_once(self.address()) {
+                // Another thread was faster with the same entry.
+                Some(Kind::DoubleFree)
+            } else if self.traits.hardened && !self.end_holds(slot) {
+                Some(Kind::Overflow)
+            } else {
+                if self.traits.hardened {
+                    // Behind the entry the canary stays.
+                    self.fill_freed(entry, 0, self.elem_size);
+                } else if self.traits.zero_on_free {
+                    zero(payload, self.elem_size);
+                }
+                self.set_tail(slot, 0);
+                None
             }
+        };
+        if fault.is_some() || self.traits.watched {
+            // A handler of misuse may use the pool, and who watches may have locks of its own.
+            drop(shared);
+            fault.inspect(|&kind| self.stop((kind, entry)));
+            self.tell(|| {
+                watcher::given(self.as_ptr(), payload, self.elem_size);
+                watcher::passed_on(payload);
+            });
+            self.close_slot(slot);
+            shared = self.shared.lock();
         }
-        self.tell(|| {
-            watcher::given(self.as_ptr(), payload, self.elem_size);
-            watcher::passed_on(payload);
-        });
-        self.close_slot(slot);
-        let mut shared = self.shared.lock();
         if let Some(longest) = shared.quarantine.exchange(slot) {
             // Nothing goes on the stack: who watches may take what the library does with it for the
             // program's doing.
@@ -89,6 +107,12 @@ impl Pool {
             }
             self.leave(shared);
         }
+    }
+
+    /// Has a fork wait: of what is written into a slot meanwhile, a child sees all or nothing. When a
+    /// hardened pool ends there, it looks at all slots, also at those that vanished threads had.
+    fn at_once(&self) -> Guard<'_, Shared> {
+        self.shared.lock()
     }
 
     fn take_guarded(&self) -> Option<u32> {
@@ -198,18 +222,22 @@ impl Pool {
         if self.traits.hardened {
             self.check_end(slot);
         }
-        self.set_tail(slot, tail_of(self.elem_size, size));
-        let border = self.border(slot);
-        if self.traits.hardened {
-            // SAFETY: the slot is the caller's.
-            unsafe {
-                if border > old {
-                    // The holder is not to see the canary.
-                    self.fill_freed(entry, old, border);
+        let border = {
+            let _turn = self.at_once();
+            self.set_tail(slot, tail_of(self.elem_size, size));
+            let border = self.border(slot);
+            if self.traits.hardened {
+                // SAFETY: the slot is the caller's.
+                unsafe {
+                    if border > old {
+                        // The holder is not to see the canary.
+                        self.fill_freed(entry, old, border);
+                    }
+                    self.write_canary(entry, border);
                 }
-                self.write_canary(entry, border);
             }
-        }
+            border
+        };
         self.tell(|| {
             watcher::resized(self.as_ptr(), payload, border);
             if border > old {

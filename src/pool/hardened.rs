@@ -62,15 +62,20 @@ impl Pool {
         unsafe { canary::write(entry.payload().add(border), self.slot_end() - border) };
     }
 
-    /// Aborts if somebody wrote behind an entry that is out, or was until now.
+    /// Aborts if somebody wrote behind an entry that is out.
     pub(super) fn check_end(&self, slot: u32) {
-        let (entry, border) = (self.entry(slot), self.border(slot));
-        let behind = entry.payload().wrapping_add(border);
+        if !self.end_holds(slot) {
+            self.stop((Kind::Overflow, self.entry(slot)));
+        }
+    }
+
+    /// Whether nobody wrote behind an entry that is out, or was until now.
+    pub(super) fn end_holds(&self, slot: u32) -> bool {
+        let border = self.border(slot);
+        let behind = self.entry(slot).payload().wrapping_add(border);
         // SAFETY: inside the slot, which is this call's.
         let holds = unsafe { canary::holds(behind, self.slot_end() - border) };
-        if !(holds && self.has_word(slot + 1)) {
-            self.stop((Kind::Overflow, entry));
-        }
+        holds && self.has_word(slot + 1)
     }
 
     /// Aborts if somebody wrote into an entry that is free, or behind it.

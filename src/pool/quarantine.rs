@@ -51,6 +51,11 @@ impl Quarantine {
         longest
     }
 
+    /// Keeps none any more.
+    pub fn forget(&mut self) {
+        self.len = 0;
+    }
+
     /// The slot that was kept longest.
     pub fn take_longest(&mut self) -> Option<u32> {
         if self.len == 0 {

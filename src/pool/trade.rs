@@ -86,9 +86,10 @@ impl Shared {
         self.note_peak();
     }
 
-    /// All caches are closed and empty, and all slots in the depot. The high-water mark stays.
-    pub(super) fn start_anew(&mut self, open: bool) {
-        self.open = open;
+    /// All caches are closed and empty, and all slots in the depot. The high-water mark stays, and so do
+    /// caches that were given up.
+    pub(super) fn start_anew(&mut self, has_caches: bool) {
+        self.open = has_caches && !self.given_up;
         self.active = 0;
         self.reserved = 0;
     }

@@ -371,6 +371,69 @@ static void forks_while_others_work(void)
     }
 }
 
+/* ---- Hardened pools look at all their entries when they end ---- */
+
+enum { LARGE = 1 << 16, LARGE_COUNT = 20 };
+
+static r_mempool *hardened;
+static atomic_bool enough;
+
+static void *take_resize_and_give(void *unused)
+{
+    (void)unused;
+    while (!atomic_load(&enough)) {
+        void *entry = r_mempool_alloc_entry(hardened, 100);
+        CHECK(entry != NULL);
+        entry = r_mempool_realloc_entry(hardened, entry, LARGE);
+        entry = r_mempool_realloc_entry(hardened, entry, LARGE / 2);
+        r_mempool_free_entry(entry);
+    }
+    return NULL;
+}
+
+static void reset_and_destroy(void)
+{
+    r_mempool_reset(hardened);
+    for (size_t i = 0; i < LARGE_COUNT; i++)
+        REQUIRE(r_mempool_alloc_entry(hardened, LARGE) != NULL);
+    REQUIRE(r_mempool_alloc_entry(hardened, LARGE) == NULL);
+    REQUIRE(r_mempool_used_count(hardened, LARGE) == LARGE_COUNT);
+    r_mempool_destroy(hardened);
+}
+
+/* They take nothing of what a thread was doing that is gone for damage, and a reset has all entries back. */
+static void hardened_pools_end_in_a_child(void)
+{
+    r_mempool_class classes[] = {{LARGE, LARGE_COUNT}};
+    r_mempool_options options = R_MEMPOOL_OPTIONS_INIT;
+    options.classes = classes;
+    options.class_count = LENGTH(classes);
+    options.flags = MEMPOOL_HARDENED;
+    hardened = r_mempool_create_with(&options);
+    CHECK(hardened != NULL);
+    pthread_t threads[2];
+    for (size_t i = 0; i < LENGTH(threads); i++)
+        CHECK(pthread_create(&threads[i], NULL, take_resize_and_give, NULL) == 0);
+    for (size_t i = 0; i < scaled(200, 4); i++) {
+        row("hardened pool, child %zu", i);
+        pid_t child = fork();
+        CHECK(child >= 0);
+        if (child == 0) {
+            if (i % 2 == 0)
+                reset_and_destroy();
+            else
+                r_mempool_destroy(hardened);
+            end_well();
+        }
+        int status;
+        CHECK(waitpid(child, &status, 0) == child && ended_well(status));
+    }
+    atomic_store(&enough, true);
+    for (size_t i = 0; i < LENGTH(threads); i++)
+        CHECK(pthread_join(threads[i], NULL) == 0);
+    r_mempool_destroy(hardened);
+}
+
 /* ---- Without membarrier ---- */
 
 static atomic_bool in_use, unused;
@@ -463,5 +526,7 @@ int main(void)
         puts("no filter can be installed here: forks with membarrier alone");
     }
     forks_while_others_work();
+    if (!under_valgrind()) /* which lets the forking thread wait for long */
+        hardened_pools_end_in_a_child();
     return done();
 }

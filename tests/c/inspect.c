@@ -162,6 +162,12 @@ static void versions_of_the_struct(void)
         CHECK(all_bytes((char *)&stats + sizeof(size_t), 0xAA, sizeof stats - sizeof(size_t)));
     }
     CHECK_FAILS(mempool_get_stats(mp, NULL), EINVAL);
+    /* Nor is anything written where no struct can be. */
+    memset(&stats, 0, sizeof stats);
+    const size_t size = sizeof stats.known;
+    memcpy((char *)&stats + 1, &size, sizeof size);
+    CHECK_FAILS(mempool_get_stats(mp, (void *)((char *)&stats + 1)), EINVAL);
+    CHECK(all_bytes((char *)&stats + 1 + sizeof size, 0, sizeof stats - 1 - sizeof size));
     stats.known.struct_size = sizeof stats.known;
     CHECK_FAILS(mempool_get_stats(NULL, &stats.known), EINVAL);
     CHECK_FAILS(r_mempool_get_stats(NULL, 0, &stats.known), EINVAL);

@@ -164,6 +164,22 @@ static void thread_that_ended(void *flags)
     CHECK(mempool_used_count(mp) == COUNT);
 }
 
+static void reset_pool(void *flags)
+{
+    mempool *mp = create(COUNT, *(uint64_t *)flags);
+    pthread_t thread = start_other(mp, stays);
+    CHECK(refuse_membarrier());
+    CHECK(take(mp, held, COUNT + 1) <= COUNT);
+    mempool_reset(mp);
+    CHECK(mempool_used_count(mp) == 0 && cached(mp) == 0);
+    pthread_barrier_wait(&turn);
+    pthread_barrier_wait(&turn);
+    CHECK(cached(mp) == 0);
+    take_all_and_give(mp, COUNT); /* the other thread kept none */
+    pthread_barrier_wait(&turn);
+    CHECK(pthread_join(thread, NULL) == 0);
+}
+
 static void pool_made_later(void *flags)
 {
     mempool *mp = create(COUNT, 0);
@@ -247,6 +263,7 @@ int main(void)
         {"one thread", one_thread},
         {"a thread that comes by again", thread_that_comes_by},
         {"a thread that ended", thread_that_ended},
+        {"a pool that is reset", reset_pool},
         {"a pool that is made later", pool_made_later},
         {"pools that need no fence", never_called},
     };
