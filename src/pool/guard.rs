@@ -13,6 +13,7 @@ use super::trade::Shared;
 use super::{Pool, Traits, refuse};
 use crate::collection::GUARD_GAP;
 use crate::dynamic::{self, Care, tail_of};
+use crate::misuse::{ALLOC, Kind};
 use crate::slot::{Entry, State, WORD};
 use crate::watcher;
 use crate::zero::zero;
@@ -37,12 +38,13 @@ impl Pool {
         self.tell(|| watcher::received(entry.payload()));
         if self.traits.hardened {
             self.open_slot(slot);
-            if self.state_of(slot) == Some(State::Free) {
+            match self.state_of(slot) {
                 // What lies behind it, too.
-                self.check_free(slot);
-            } else {
+                Some(State::Free) => self.check_free(slot),
                 // SAFETY: the slot was free, so it is this call's.
-                unsafe { self.write_canary(entry, self.elem_size) };
+                Some(State::Fresh) => unsafe { self.write_canary(entry, self.elem_size) },
+                // A new word would hide what wrote over this one.
+                _ => self.stop_in(ALLOC, (Kind::HeaderOverwritten, entry)),
             }
         }
         self.set_tail(slot, 0);

@@ -277,6 +277,21 @@ static void write_after_free_under_a_word_of_zeros(const struct place *place)
     finish(pool);
 }
 
+/* A word that was overwritten while its entry was free shows when that is handed out again: the new word
+ * would hide both the overflow and a write after free. */
+static void over_a_free_word_that_is_handed_out(const struct place *place)
+{
+    mempool *pool = pool_in(place);
+    char *entries[COUNT];
+    take_all(pool, entries);
+    (mempool_free_entry)(entries[8]);
+    blame("alloc of", entries[8], "whose header was overwritten");
+    CHECK(zero(entries[8], (size_t)-8, 8));
+    poke(entries[8], 0);
+    (mempool_free_entry)(mempool_alloc_entry(pool));
+    finish(pool);
+}
+
 static void end_of_pool(const struct place *place, bool reset, bool overflow, bool kept_back)
 {
     mempool *pool = pool_in(place);
@@ -569,6 +584,7 @@ static const struct {
     {"zeros over the word of one that is free", zeros_over_an_entry_that_is_free, false},
     {"zeros over the word of one never out", zeros_over_an_entry_that_was_never_out, false},
     {"zeros for a freed entry's word", write_after_free_under_a_word_of_zeros, false},
+    {"over a free word that is handed out", over_a_free_word_that_is_handed_out, false},
     {"write after free, destroy", written_after_free_at_destroy, false},
     {"write after free long ago, destroy", written_after_free_long_ago_at_destroy, false},
     {"write after free, reset", written_after_free_at_reset, false},
