@@ -137,7 +137,7 @@ impl Depot {
         let mut below = |n: u32| ((u128::from(random()) * u128::from(n)) >> u64::BITS) as u32;
         let tried = (0..TRIES).find_map(|_| {
             let slot = below(self.capacity);
-            (*self.word(0, slot >> SHIFT) & bit(slot) != 0).then_some(slot)
+            self.has_in_bits(slot).then_some(slot)
         });
         let slot = match tried {
             Some(slot) => slot,
@@ -263,6 +263,12 @@ impl Depot {
     pub fn give_to_bits(&mut self, slot: u32) -> bool {
         debug_assert!(slot < self.capacity);
         self.out() > 0 && self.add_bits(slot >> SHIFT, bit(slot)).is_ok()
+    }
+
+    /// Whether a slot is in the bits, where a guarded pool has all that are here.
+    pub fn has_in_bits(&mut self, slot: u32) -> bool {
+        debug_assert!(slot < self.capacity);
+        *self.word(0, slot >> SHIFT) & bit(slot) != 0
     }
 
     /// Gives slots back, the last to be taken first, until there is one of which [`give`](Self::give)

@@ -58,17 +58,19 @@ pub unsafe fn fit(
             return Err((Kind::Overflow, entry));
         }
         let tail = tail_of(whole, size);
+        let border = whole - tail as usize;
+        // Another thread may fork at any moment, which takes the list's lock, and its child look: behind the
+        // border, wherever it is by then, lies a canary.
+        if care.hardened && border < old {
+            let (start, len) = behind(border);
+            canary::write(start, len);
+        }
         {
             let _entries = list.lock();
             Block::relink(block_of(entry), |block| block.tail = tail)?;
         }
-        let border = whole - tail as usize;
-        if care.hardened {
-            if border > old {
-                payload.add(old).write_bytes(0, border - old);
-            }
-            let (start, len) = behind(border);
-            canary::write(start, len);
+        if care.hardened && border > old {
+            payload.add(old).write_bytes(0, border - old);
         }
         if care.watched {
             if border > old {

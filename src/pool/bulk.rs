@@ -413,6 +413,8 @@ impl Pool {
         let out = (0..fresh).filter(|&slot| self.is_out(slot)).map(|slot| self.entry(slot));
         if self.traits.guarded() {
             out.for_each(|entry| self.free_slow(entry));
+            // SAFETY: by this function's contract.
+            unsafe { self.take_back_lost() };
         } else {
             for entry in out {
                 // SAFETY: by this function's contract the slot is this call's.

@@ -7,7 +7,7 @@
 //! every entry from the heap. None of them has caches, so that every call comes by here.
 
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, Ordering, fence};
 
 use super::trade::Shared;
 use super::{Pool, Traits, refuse};
@@ -199,17 +199,21 @@ impl Pool {
         if self.traits.hardened {
             self.check_end(slot);
         }
-        self.set_tail(slot, tail_of(self.elem_size, size));
-        let border = self.border(slot);
-        if self.traits.hardened {
+        let tail = tail_of(self.elem_size, size);
+        let border = self.elem_size - tail as usize;
+        // Another thread may fork at any moment, and its child look: behind the border, wherever it is by
+        // then, lies a canary. The fences keep that order.
+        if self.traits.hardened && border < old {
             // SAFETY: the slot is the caller's.
-            unsafe {
-                if border > old {
-                    // The holder is not to see the canary.
-                    self.fill_freed(entry, old, border);
-                }
-                self.write_canary(entry, border);
-            }
+            unsafe { self.write_canary(entry, border) };
+        }
+        fence(Ordering::Release);
+        self.set_tail(slot, tail);
+        fence(Ordering::Release);
+        if self.traits.hardened && border > old {
+            // The holder is not to see the canary.
+            // SAFETY: the slot is the caller's.
+            unsafe { self.fill_freed(entry, old, border) };
         }
         self.tell(|| {
             watcher::resized(self.as_ptr(), payload, border);
@@ -251,6 +255,36 @@ impl Pool {
         // SAFETY: by this function's contract.
         unsafe { dynamic::look_at_all(&self.dynamic, self.care()) }
             .unwrap_or_else(|fault| self.stop(fault));
+    }
+
+    /// All that were out came back. What nobody keeps even so was on its way in another thread when this
+    /// process was forked: it comes back, too. O(1) where there is none.
+    ///
+    /// # Safety
+    /// Nobody else uses the pool.
+    pub(super) unsafe fn take_back_lost(&self) {
+        let mut shared = self.shared.lock();
+        if shared.handed() == 0 {
+            return;
+        }
+        for slot in 0..self.capacity {
+            if shared.keeps(slot) {
+                continue;
+            }
+            let entry = self.entry(slot);
+            self.open_slot(slot);
+            // SAFETY: by this function's contract the slot is this call's.
+            unsafe {
+                if self.traits.hardened {
+                    self.fill_freed(entry, 0, self.elem_size);
+                    self.write_canary(entry, self.elem_size);
+                }
+                entry.mark(self.address(), State::Free);
+            }
+            self.close_slot(slot);
+            let given = shared.depot.give_to_bits(slot);
+            debug_assert!(given);
+        }
     }
 
     /// What is done with its dynamic entries.

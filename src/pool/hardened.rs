@@ -105,12 +105,13 @@ impl Pool {
                     self.check_end(slot);
                     self.close_behind(slot);
                 }
-                Some(State::Free) => {
+                Some(State::Free) if self.shared.lock().keeps(slot) => {
                     self.open_slot(slot);
                     self.check_free(slot);
                     self.close_slot(slot);
                 }
-                Some(State::Fresh) => {}
+                // What nobody keeps was on its way in another thread when this process was forked.
+                Some(State::Free | State::Fresh) => {}
                 _ => self.stop((Kind::HeaderOverwritten, self.entry(slot))),
             }
         }

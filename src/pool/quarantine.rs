@@ -38,6 +38,13 @@ impl Quarantine {
         self.len
     }
 
+    /// Whether a slot is. O(those that are).
+    pub fn has(&self, slot: u32) -> bool {
+        let place = |number| (self.first + number) % self.room;
+        // SAFETY: each is one of the `len` places from `first` on.
+        (0..self.len).any(|number| unsafe { self.ring.add(place(number) as usize).read() } == slot)
+    }
+
     /// Keeps a slot, and gives the one that was kept longest if there are too many.
     pub fn exchange(&mut self, slot: u32) -> Option<u32> {
         if self.room == 0 {
@@ -86,6 +93,7 @@ mod tests {
             [7, 8, 9, 10, 11].map(|slot| kept.exchange(slot)),
             [None, None, None, Some(7), Some(8)]
         );
+        assert_eq!([7, 8, 9, 10, 11].map(|slot| kept.has(slot)), [false, false, true, true, true]);
         assert_eq!(kept.take_longest(), Some(9));
         assert_eq!((kept.exchange(12), kept.exchange(13)), (None, Some(10)));
         assert_eq!(std::iter::from_fn(|| kept.take_longest()).collect::<Vec<_>>(), [11, 12, 13]);

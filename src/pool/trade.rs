@@ -63,6 +63,11 @@ impl Shared {
         self.depot.out().saturating_sub(self.quarantine.len())
     }
 
+    /// Whether a guarded pool has this slot to hand out, now or later.
+    pub(super) fn keeps(&mut self, slot: u32) -> bool {
+        self.depot.has_in_bits(slot) || self.quarantine.has(slot)
+    }
+
     /// Slots went out, or into caches.
     pub(super) fn note_peak(&mut self) {
         self.peak = self.peak.max(self.handed().saturating_sub(self.reserved));

@@ -4,7 +4,9 @@
 #include "check.h"
 
 #include <cmempool.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -682,6 +684,88 @@ static void what_is_the_holders(void)
     }
 }
 
+/* ---- A child of fork, whatever another thread was doing ---- */
+
+enum { LARGE = 4 << 20 };
+
+struct busy {
+    mempool *pool;
+    r_mempool *ranged;
+    char *entry;
+    atomic_bool over;
+};
+
+/* Most of the time inside of a free or an alloc. */
+static void *takes_and_gives_back(void *argument)
+{
+    struct busy *busy = argument;
+    while (!atomic_load(&busy->over))
+        (mempool_free_entry)(mempool_alloc_entry(busy->pool));
+    return NULL;
+}
+
+static void *moves_the_end(void *argument)
+{
+    struct busy *busy = argument;
+    uint64_t state = 1;
+    while (!atomic_load(&busy->over))
+        busy->entry = r_mempool_realloc_entry(busy->ranged, busy->entry, 2049 + random_below(&state, 2048));
+    return NULL;
+}
+
+/* Forks while the thread works. What a child is asked to do, it can. */
+static void forked_meanwhile(void *(*work)(void *), struct busy *busy, int forks, bool reset)
+{
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, work, busy) == 0);
+    for (int i = 0; i < forks; i++) {
+        pid_t child = fork();
+        CHECK(child >= 0);
+        if (child == 0) {
+            if (busy->pool && reset) {
+                mempool_reset(busy->pool);
+                for (size_t n = mempool_total_capacity(busy->pool); n > 0; n--)
+                    CHECK(mempool_alloc_entry(busy->pool) != NULL);
+            }
+            if (busy->pool)
+                (mempool_destroy)(busy->pool);
+            else
+                (r_mempool_destroy)(busy->ranged);
+            _exit(0);
+        }
+        int status;
+        CHECK(waitpid(child, &status, 0) == child && status == 0);
+    }
+    atomic_store(&busy->over, true);
+    CHECK(pthread_join(thread, NULL) == 0);
+}
+
+static void forked_in_the_middle_of_a_call(void)
+{
+    for (int reset = 0; reset < 2; reset++) {
+        mempool_options options = MEMPOOL_OPTIONS_INIT;
+        options.elem_count = 4;
+        options.elem_size = LARGE;
+        options.flags = MEMPOOL_HARDENED;
+        struct busy busy = {.pool = mempool_create_with(&options)};
+        CHECK(busy.pool != NULL);
+        forked_meanwhile(takes_and_gives_back, &busy, 40, reset);
+        (mempool_destroy)(busy.pool);
+    }
+    for (int heap = 0; heap < 2; heap++) {
+        static const r_mempool_class class = {4096, 1};
+        r_mempool_options options = R_MEMPOOL_OPTIONS_INIT;
+        options.classes = &class;
+        options.class_count = 1;
+        options.policy = fallback_at_first_exhaustion;
+        options.flags = MEMPOOL_HARDENED;
+        struct busy busy = {.ranged = r_mempool_create_with(&options)};
+        CHECK(busy.ranged != NULL && (!heap || r_mempool_alloc_entry(busy.ranged, 4096) != NULL));
+        forked_meanwhile(moves_the_end, &busy, 400, false);
+        (r_mempool_destroy)(busy.ranged);
+    }
+}
+
 /* ---- The order ------------------------------------------------------------------------------- */
 
 static void offsets_of_all(mempool *pool, size_t count, size_t *offsets)
@@ -798,6 +882,8 @@ int main(void)
         everything_is_seen();
     }
     what_is_the_holders();
+    if (!under_valgrind())
+        forked_in_the_middle_of_a_call();
     pools_at_one_address_differ();
     parent_and_child_differ();
     few_entries_come_in_every_order();
