@@ -50,7 +50,7 @@ impl Pool {
         self.set_tail(slot, 0);
         // SAFETY: the slot was free, so it is this call's.
         unsafe { entry.mark(self.address(), State::Out) };
-        self.tell(|| watcher::taken(self.as_ptr(), entry.payload(), self.elem_size));
+        self.tell(|| watcher::taken(self.watched_name(), entry.payload(), self.elem_size));
         self.close_behind(slot);
     }
 
@@ -77,7 +77,7 @@ impl Pool {
             }
         }
         self.tell(|| {
-            watcher::given(self.as_ptr(), payload, self.elem_size);
+            watcher::given(self.watched_name(), payload, self.elem_size);
             watcher::passed_on(payload);
         });
         self.close_slot(slot);
@@ -216,7 +216,7 @@ impl Pool {
             unsafe { self.fill_freed(entry, old, border) };
         }
         self.tell(|| {
-            watcher::resized(self.as_ptr(), payload, border);
+            watcher::resized(self.watched_name(), payload, border);
             if border > old {
                 watcher::open_new(payload.wrapping_add(old), border - old);
             }
@@ -305,7 +305,7 @@ impl Pool {
             dynamic::close_start(&self.dynamic);
         }
         self.tell(|| {
-            watcher::opened(self.as_ptr());
+            watcher::opened(self.watched_name());
             let (words, len) = self.all_slots();
             watcher::close_to_others(words, len);
             (0..self.capacity).for_each(|slot| self.close_slot(slot));
@@ -320,7 +320,7 @@ impl Pool {
             dynamic::open_start(&self.dynamic);
         }
         self.tell(|| {
-            watcher::retired(self.as_ptr());
+            watcher::retired(self.watched_name());
             let (words, len) = self.all_slots();
             watcher::open(words, len);
         });
@@ -338,7 +338,8 @@ impl Pool {
         }
     }
 
-    fn as_ptr(&self) -> *const u8 {
-        (&raw const *self).cast()
+    /// What who watches knows the pool by; null for one in another's memory.
+    fn watched_name(&self) -> *const u8 {
+        if self.traits.nested { core::ptr::null() } else { (&raw const *self).cast() }
     }
 }
