@@ -307,6 +307,8 @@ impl Pool {
         self.tell(|| {
             watcher::opened(self.watched_name());
             let (words, len) = self.all_slots();
+            // Words are read that were never written, and say nothing then.
+            watcher::open(words, len);
             watcher::close_to_others(words, len);
             (0..self.capacity).for_each(|slot| self.close_slot(slot));
         });

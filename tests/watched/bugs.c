@@ -150,6 +150,28 @@ static void none_at_exit(void)
     exit(0);
 }
 
+/* Whatever a buffer held before, it can be asked of each of its bytes whether that is an entry. */
+static void none_in_a_new_buffer(void)
+{
+    mempool_options options = MEMPOOL_OPTIONS_INIT;
+    options.elem_count = COUNT;
+    options.elem_size = SIZE;
+    size_t size = mempool_buffer_size(&options), found = 0;
+    char *buffer = malloc(size);
+    options.buffer = buffer;
+    options.buffer_size = size;
+    mempool *inside = buffer ? mempool_create_with(&options) : NULL;
+    if (!inside)
+        abort();
+    char *entry = taken(inside);
+    for (size_t i = 0; i < size; i++)
+        found += mempool_owns(inside, buffer + i);
+    if (found != 1 || !mempool_owns(inside, entry))
+        abort();
+    mempool_destroy(inside);
+    free(buffer);
+}
+
 /* A pool in an entry of another one: in a buffer, or by a backing. */
 static void *from_pool(size_t size, size_t alignment, void *context)
 {
@@ -529,6 +551,7 @@ static const struct {
     {"none", none, TOOLS},
     {"none_of_sizes", none_of_sizes, TOOLS},
     {"none_at_exit", none_at_exit, TOOLS},
+    {"none_in_a_new_buffer", none_in_a_new_buffer, TOOLS},
     {"none_in_an_entry", none_in_an_entry, TOOLS},
     {"read_after_free_in_an_entry", read_after_free_in_an_entry, TOOLS},
     {"none_after_destroy", none_after_destroy, TOOLS},
