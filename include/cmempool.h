@@ -96,7 +96,8 @@
 
 /**
  * Flag: don't have the memory provided at create. Create is fast, the first use of each page
- * costs a page fault, and where memory is overcommitted it may end the process.
+ * costs a page fault, and where memory is overcommitted it may end the process. A hardened pool writes
+ * every entry's header at create, and so uses most pages there all the same.
  */
 #define MEMPOOL_NO_PREFAULT 4
 

@@ -22,7 +22,8 @@ pub const MEMPOOL_FALL_BACK: u64 = 1;
 /// may use it, or several that take turns by means of their own.
 pub const MEMPOOL_SINGLE_THREAD: u64 = 2;
 /// Flag: don't have the memory provided at create. Create is fast, the first use of each page
-/// costs a page fault, and where memory is overcommitted it may end the process.
+/// costs a page fault, and where memory is overcommitted it may end the process. A hardened pool writes
+/// every entry's header at create, and so uses most pages there all the same.
 pub const MEMPOOL_NO_PREFAULT: u64 = 4;
 /// Flag: overwrite an entry with zeros when it is freed. Costs the writes, and keeps the pool's calls
 /// off the shortest path.
