@@ -382,6 +382,30 @@ static void dynamic_far_past_its_end(const struct place *place)
     (mempool_free_entry)(entry);
 }
 
+static void dynamic_word_at_the_end(const struct place *place, bool reset)
+{
+    struct place with = *place;
+    with.flags |= MEMPOOL_FALL_BACK;
+    mempool *pool = pool_in(&with);
+    char *entry = dynamic_entry(pool);
+    blame("", entry, "whose header was overwritten");
+    CHECK(zero(entry, (size_t)-8, 8) && mempool_alloc_entry(pool) != NULL);
+    if (reset)
+        mempool_reset(pool);
+    else
+        finish(pool);
+}
+
+static void dynamic_word_at_destroy(const struct place *place)
+{
+    dynamic_word_at_the_end(place, false);
+}
+
+static void dynamic_word_at_reset(const struct place *place)
+{
+    dynamic_word_at_the_end(place, true);
+}
+
 static void dynamic_at_destroy(const struct place *place)
 {
     struct place with = *place;
@@ -596,6 +620,8 @@ static const struct {
     {"write behind a freed entry", written_behind_a_freed_entry, false},
     {"overflow of a dynamic entry, free", dynamic_at_free, false},
     {"far overflow of a dynamic entry", dynamic_far_past_its_end, false},
+    {"zeros for a dynamic entry's word, destroy", dynamic_word_at_destroy, false},
+    {"zeros for a dynamic entry's word, reset", dynamic_word_at_reset, false},
     {"overflow of a dynamic entry, destroy", dynamic_at_destroy, false},
     {"overflow of a dynamic entry, reset", dynamic_at_reset, false},
     {"byte 100 of 100", byte_100_of_100, true},
