@@ -96,7 +96,8 @@
 
 /**
  * Flag: don't have the memory provided at create. Create is fast, the first use of each page
- * costs a page fault, and where memory is overcommitted it may end the process.
+ * costs a page fault, and where memory is overcommitted it may end the process. A hardened pool writes
+ * every entry's header at create, and so uses most pages there all the same.
  */
 #define MEMPOOL_NO_PREFAULT 4
 
@@ -126,9 +127,9 @@
  * - both, in every entry, when the pool is destroyed or reset.
  *
  * Entries go out in random order, another one in each pool and in each child of fork; the last freed are
- * kept back; the memory lies between two pages that can't be touched (not in a caller's buffer). Every call
- * takes the lock and time in proportion to the entry's size, destroy and reset in proportion to the pool's;
- * an entry takes 16 bytes more (not in a caller's buffer).
+ * kept back; the memory lies between two pages that can't be touched (not in a caller's buffer or a
+ * backing's memory). Every call takes the lock and time in proportion to the entry's size, destroy and
+ * reset in proportion to the pool's; an entry takes 16 bytes more (not in a caller's buffer).
  */
 #define MEMPOOL_HARDENED 32
 

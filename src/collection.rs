@@ -160,6 +160,11 @@ impl Collection {
             (None, Some(backing)) => Region::of_backing(&backing, bytes, wish)?,
             (None, None) => Region::obtain(bytes, wish)?,
         };
+        // Costs O(pools), so only watched pools ask.
+        let nested = traits.watched && {
+            registry::lock().holder_of(region.base().as_ptr() as usize).is_some()
+        };
+        let request = &Request { traits: Traits { nested, ..traits }, ..*request };
         // SAFETY: the region is new and has the bytes that the layout asks for.
         let collection = unsafe { Self::lay_out(region, request) };
         // SAFETY: it stays there until `destroy` takes it out.

@@ -14,7 +14,8 @@ use crate::report::{self, mempool_misuse, mempool_misuse_kind as Public};
 /// The call that was wrong, as its line begins.
 pub type Call = &'static [u8];
 
-/// By any of its names.
+/// Each by any of its names.
+pub const ALLOC: Call = b"alloc";
 pub const FREE: Call = b"free";
 pub const REALLOC: Call = b"realloc";
 pub const DESTROY: Call = b"destroy";

@@ -53,6 +53,8 @@ pub struct Traits {
     pub bypass: bool,
     /// A sanitizer or Valgrind is to know of every entry.
     pub watched: bool,
+    /// Its memory is in another pool's.
+    pub nested: bool,
 }
 
 impl Traits {

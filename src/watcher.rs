@@ -45,11 +45,14 @@ fn who() -> u32 {
     found
 }
 
+// Valgrind knows blocks inside of malloc's, but not blocks inside of those: its leak check ends the process
+// over them. Of a pool in another's memory, which has no name here, it is told of bytes alone.
+
 /// A pool begins.
 #[cold]
 #[inline(never)]
 pub fn opened(pool: *const u8) {
-    if who() == VALGRIND {
+    if who() == VALGRIND && !pool.is_null() {
         // No red zones of Valgrind's: it would count the words among them.
         request(CREATE_MEMPOOL, pool as usize, 0, 0);
     }
@@ -59,7 +62,7 @@ pub fn opened(pool: *const u8) {
 #[cold]
 #[inline(never)]
 pub fn retired(pool: *const u8) {
-    if who() == VALGRIND {
+    if who() == VALGRIND && !pool.is_null() {
         request(DESTROY_MEMPOOL, pool as usize, 0, 0);
     }
 }
@@ -88,6 +91,7 @@ pub fn passed_on(entry: *mut u8) {
 pub fn taken(pool: *const u8, entry: *mut u8, size: usize) {
     match who() {
         SANITIZER => open(entry, size),
+        VALGRIND if pool.is_null() => open_new(entry, size),
         VALGRIND => _ = request(MEMPOOL_ALLOC, pool as usize, entry as usize, size),
         _ => {}
     }
@@ -97,7 +101,7 @@ pub fn taken(pool: *const u8, entry: *mut u8, size: usize) {
 #[cold]
 #[inline(never)]
 pub fn resized(pool: *const u8, entry: *mut u8, size: usize) {
-    if who() == VALGRIND {
+    if who() == VALGRIND && !pool.is_null() {
         let entry = entry as usize;
         ask([MEMPOOL_CHANGE, pool as usize, entry, entry, size, 0]);
     }
@@ -109,6 +113,7 @@ pub fn resized(pool: *const u8, entry: *mut u8, size: usize) {
 pub fn given(pool: *const u8, entry: *mut u8, size: usize) {
     match who() {
         SANITIZER => close(entry, size),
+        VALGRIND if pool.is_null() => close(entry, size),
         VALGRIND => _ = request(MEMPOOL_FREE, pool as usize, entry as usize, 0),
         _ => {}
     }

@@ -22,7 +22,8 @@ pub const MEMPOOL_FALL_BACK: u64 = 1;
 /// may use it, or several that take turns by means of their own.
 pub const MEMPOOL_SINGLE_THREAD: u64 = 2;
 /// Flag: don't have the memory provided at create. Create is fast, the first use of each page
-/// costs a page fault, and where memory is overcommitted it may end the process.
+/// costs a page fault, and where memory is overcommitted it may end the process. A hardened pool writes
+/// every entry's header at create, and so uses most pages there all the same.
 pub const MEMPOOL_NO_PREFAULT: u64 = 4;
 /// Flag: overwrite an entry with zeros when it is freed. Costs the writes, and keeps the pool's calls
 /// off the shortest path.
@@ -43,9 +44,9 @@ pub const MEMPOOL_REPORT_LEAKS: u64 = 16;
 /// - both, in every entry, when the pool is destroyed or reset.
 ///
 /// Entries go out in random order, another one in each pool and in each child of fork; the last freed are
-/// kept back; the memory lies between two pages that can't be touched (not in a caller's buffer). Every call
-/// takes the lock and time in proportion to the entry's size, destroy and reset in proportion to the pool's;
-/// an entry takes 16 bytes more (not in a caller's buffer).
+/// kept back; the memory lies between two pages that can't be touched (not in a caller's buffer or a
+/// backing's memory). Every call takes the lock and time in proportion to the entry's size, destroy and
+/// reset in proportion to the pool's; an entry takes 16 bytes more (not in a caller's buffer).
 pub const MEMPOOL_HARDENED: u64 = 32;
 /// Flag: put the pool into huge pages of 2 MiB that the system keeps ready (`vm.nr_hugepages`): fewer
 /// TLB misses, and memory that is never swapped out. The pool's memory is rounded up to a multiple of that.

@@ -7,7 +7,7 @@ use super::{Block, Care, DynamicEntries, Fault, HEADER, block_of, entry_of, look
 use crate::canary;
 use crate::lock::Locked;
 use crate::misuse::Kind;
-use crate::slot::Entry;
+use crate::slot::{Entry, State};
 use crate::watcher;
 
 /// Closes the list's start to a leak checker.
@@ -88,7 +88,7 @@ pub fn tail_of(whole: usize, size: usize) -> u32 {
     whole.saturating_sub(size).min(u32::MAX as usize) as u32
 }
 
-/// Looks at every entry of a hardened pool: none may be written past its end.
+/// Looks at every entry of a hardened pool: none may be written past its end, nor in front of it.
 ///
 /// # Safety
 /// Nobody else uses the pool.
@@ -101,18 +101,23 @@ pub unsafe fn look_at_all(list: &Locked<DynamicEntries>, care: Care) -> Result<(
             unsafe { open_all(entry) };
         }
     }
-    let found = list.lock().first_overflow();
+    let found = list.lock().first_damaged();
     found.map_or(Ok(()), Err)
 }
 
 impl DynamicEntries {
-    /// An entry that was written past its end; or the fault that the walk ends at.
-    fn first_overflow(&self) -> Option<Fault> {
+    /// An entry that was written past its end, or whose word is gone; or the fault that the walk ends at.
+    fn first_damaged(&self) -> Option<Fault> {
         let mut block = self.first;
         while !block.is_null() {
             // SAFETY: live by the invariant.
             match unsafe { Block::intact(block) } {
                 Ok(intact) => {
+                    // SAFETY: a live block's word can be read.
+                    let word = unsafe { entry_of(block).decode_shared() };
+                    if !matches!(word.owner_and_state(), Some((_, State::Dynamic))) {
+                        return Some((Kind::DynamicHeaderOverwritten, entry_of(block)));
+                    }
                     // SAFETY: the bytes behind the border are the block's.
                     if !unsafe { holds_canary(intact) } {
                         return Some((Kind::Overflow, entry_of(block)));

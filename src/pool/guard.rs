@@ -14,7 +14,7 @@ use super::{Pool, Traits, refuse};
 use crate::collection::GUARD_GAP;
 use crate::dynamic::{self, Care, tail_of};
 use crate::lock::Guard;
-use crate::misuse::{Call, Kind};
+use crate::misuse::{ALLOC, Call, Kind};
 use crate::slot::{Entry, State, WORD};
 use crate::watcher;
 use crate::zero::zero;
@@ -40,10 +40,12 @@ impl Pool {
         let mut fresh = false;
         if self.traits.hardened {
             self.open_slot(slot);
-            fresh = self.state_of(slot) != Some(State::Free);
-            if !fresh {
+            match self.state_of(slot) {
                 // What lies behind it, too.
-                self.check_free(slot);
+                Some(State::Free) => self.check_free(slot),
+                Some(State::Fresh) => fresh = true,
+                // A new word would hide what wrote over this one.
+                _ => self.stop_in(ALLOC, (Kind::HeaderOverwritten, entry)),
             }
         }
         {
@@ -58,7 +60,7 @@ impl Pool {
                 entry.mark(self.address(), State::Out);
             }
         }
-        self.tell(|| watcher::taken(self.as_ptr(), entry.payload(), self.elem_size));
+        self.tell(|| watcher::taken(self.watched_name(), entry.payload(), self.elem_size));
         self.close_behind(slot);
     }
 
@@ -93,7 +95,7 @@ impl Pool {
             drop(shared);
             fault.inspect(|&kind| self.stop((kind, entry)));
             self.tell(|| {
-                watcher::given(self.as_ptr(), payload, self.elem_size);
+                watcher::given(self.watched_name(), payload, self.elem_size);
                 watcher::passed_on(payload);
             });
             self.close_slot(slot);
@@ -239,7 +241,7 @@ impl Pool {
             border
         };
         self.tell(|| {
-            watcher::resized(self.as_ptr(), payload, border);
+            watcher::resized(self.watched_name(), payload, border);
             if border > old {
                 watcher::open_new(payload.wrapping_add(old), border - old);
             }
@@ -298,8 +300,10 @@ impl Pool {
             dynamic::close_start(&self.dynamic);
         }
         self.tell(|| {
-            watcher::opened(self.as_ptr());
+            watcher::opened(self.watched_name());
             let (words, len) = self.all_slots();
+            // Words are read that were never written, and say nothing then.
+            watcher::open(words, len);
             watcher::close_to_others(words, len);
             (0..self.capacity).for_each(|slot| self.close_slot(slot));
         });
@@ -313,7 +317,7 @@ impl Pool {
             dynamic::open_start(&self.dynamic);
         }
         self.tell(|| {
-            watcher::retired(self.as_ptr());
+            watcher::retired(self.watched_name());
             let (words, len) = self.all_slots();
             watcher::open(words, len);
         });
@@ -331,7 +335,8 @@ impl Pool {
         }
     }
 
-    fn as_ptr(&self) -> *const u8 {
-        (&raw const *self).cast()
+    /// What who watches knows the pool by; null for one in another's memory.
+    fn watched_name(&self) -> *const u8 {
+        if self.traits.nested { core::ptr::null() } else { (&raw const *self).cast() }
     }
 }

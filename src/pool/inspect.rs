@@ -86,7 +86,9 @@ impl Pool {
     /// Whether an address is that of an entry that is out in one of its slots. O(1).
     pub fn owns_slot(&self, address: usize) -> bool {
         let offset = address.wrapping_sub(self.slots.as_ptr() as usize);
-        offset < self.stride * self.capacity()
+        // A bypassed pool's slots have no words.
+        !self.traits.bypass
+            && offset < self.stride * self.capacity()
             && offset.is_multiple_of(self.stride)
             && self.is_out((offset / self.stride) as u32)
     }

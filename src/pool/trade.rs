@@ -8,7 +8,7 @@ use crate::depot::Depot;
 use crate::fence;
 use crate::likely_owner::expect;
 use crate::lock::{Guard, Tallied, Tally};
-use crate::misuse::Kind;
+use crate::misuse::{ALLOC, Kind};
 use crate::slot::{Entry, State};
 use crate::thread_index::{self, CACHE_DISTANCE};
 use crate::zero::zero;
@@ -127,7 +127,7 @@ impl Pool {
     #[cold]
     #[inline(never)]
     pub fn alloc_slow(&self, Missed { mut unsettled }: Missed) -> Option<Entry> {
-        self.expect_live(b"alloc");
+        self.expect_live(ALLOC);
         if self.traits.guarded() {
             return self.alloc_guarded();
         }

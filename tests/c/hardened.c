@@ -4,7 +4,9 @@
 #include "check.h"
 
 #include <cmempool.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -277,6 +279,21 @@ static void write_after_free_under_a_word_of_zeros(const struct place *place)
     finish(pool);
 }
 
+/* A word that was overwritten while its entry was free shows when that is handed out again: the new word
+ * would hide both the overflow and a write after free. */
+static void over_a_free_word_that_is_handed_out(const struct place *place)
+{
+    mempool *pool = pool_in(place);
+    char *entries[COUNT];
+    take_all(pool, entries);
+    (mempool_free_entry)(entries[8]);
+    blame("alloc of", entries[8], "whose header was overwritten");
+    CHECK(zero(entries[8], (size_t)-8, 8));
+    poke(entries[8], 0);
+    (mempool_free_entry)(mempool_alloc_entry(pool));
+    finish(pool);
+}
+
 static void end_of_pool(const struct place *place, bool reset, bool overflow, bool kept_back)
 {
     mempool *pool = pool_in(place);
@@ -363,6 +380,30 @@ static void dynamic_far_past_its_end(const struct place *place)
     overflown(entry);
     poke(entry, place->size + 15);
     (mempool_free_entry)(entry);
+}
+
+static void dynamic_word_at_the_end(const struct place *place, bool reset)
+{
+    struct place with = *place;
+    with.flags |= MEMPOOL_FALL_BACK;
+    mempool *pool = pool_in(&with);
+    char *entry = dynamic_entry(pool);
+    blame("", entry, "whose header was overwritten");
+    CHECK(zero(entry, (size_t)-8, 8) && mempool_alloc_entry(pool) != NULL);
+    if (reset)
+        mempool_reset(pool);
+    else
+        finish(pool);
+}
+
+static void dynamic_word_at_destroy(const struct place *place)
+{
+    dynamic_word_at_the_end(place, false);
+}
+
+static void dynamic_word_at_reset(const struct place *place)
+{
+    dynamic_word_at_the_end(place, true);
 }
 
 static void dynamic_at_destroy(const struct place *place)
@@ -569,6 +610,7 @@ static const struct {
     {"zeros over the word of one that is free", zeros_over_an_entry_that_is_free, false},
     {"zeros over the word of one never out", zeros_over_an_entry_that_was_never_out, false},
     {"zeros for a freed entry's word", write_after_free_under_a_word_of_zeros, false},
+    {"over a free word that is handed out", over_a_free_word_that_is_handed_out, false},
     {"write after free, destroy", written_after_free_at_destroy, false},
     {"write after free long ago, destroy", written_after_free_long_ago_at_destroy, false},
     {"write after free, reset", written_after_free_at_reset, false},
@@ -578,6 +620,8 @@ static const struct {
     {"write behind a freed entry", written_behind_a_freed_entry, false},
     {"overflow of a dynamic entry, free", dynamic_at_free, false},
     {"far overflow of a dynamic entry", dynamic_far_past_its_end, false},
+    {"zeros for a dynamic entry's word, destroy", dynamic_word_at_destroy, false},
+    {"zeros for a dynamic entry's word, reset", dynamic_word_at_reset, false},
     {"overflow of a dynamic entry, destroy", dynamic_at_destroy, false},
     {"overflow of a dynamic entry, reset", dynamic_at_reset, false},
     {"byte 100 of 100", byte_100_of_100, true},
@@ -663,6 +707,88 @@ static void what_is_the_holders(void)
         for (size_t i = 0; i < LENGTH(entries); i++)
             CHECK(memset(r_mempool_alloc_entry(pool, 100), 1, 100) != NULL);
         (r_mempool_destroy)(pool);
+    }
+}
+
+/* ---- A child of fork, whatever another thread was doing ---- */
+
+enum { LARGE = 4 << 20 };
+
+struct busy {
+    mempool *pool;
+    r_mempool *ranged;
+    char *entry;
+    atomic_bool over;
+};
+
+/* Most of the time inside of a free or an alloc. */
+static void *takes_and_gives_back(void *argument)
+{
+    struct busy *busy = argument;
+    while (!atomic_load(&busy->over))
+        (mempool_free_entry)(mempool_alloc_entry(busy->pool));
+    return NULL;
+}
+
+static void *moves_the_end(void *argument)
+{
+    struct busy *busy = argument;
+    uint64_t state = 1;
+    while (!atomic_load(&busy->over))
+        busy->entry = r_mempool_realloc_entry(busy->ranged, busy->entry, 2049 + random_below(&state, 2048));
+    return NULL;
+}
+
+/* Forks while the thread works. What a child is asked to do, it can. */
+static void forked_meanwhile(void *(*work)(void *), struct busy *busy, int forks, bool reset)
+{
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, work, busy) == 0);
+    for (int i = 0; i < forks; i++) {
+        pid_t child = fork();
+        CHECK(child >= 0);
+        if (child == 0) {
+            if (busy->pool && reset) {
+                mempool_reset(busy->pool);
+                for (size_t n = mempool_total_capacity(busy->pool); n > 0; n--)
+                    CHECK(mempool_alloc_entry(busy->pool) != NULL);
+            }
+            if (busy->pool)
+                (mempool_destroy)(busy->pool);
+            else
+                (r_mempool_destroy)(busy->ranged);
+            _exit(0);
+        }
+        int status;
+        CHECK(waitpid(child, &status, 0) == child && status == 0);
+    }
+    atomic_store(&busy->over, true);
+    CHECK(pthread_join(thread, NULL) == 0);
+}
+
+static void forked_in_the_middle_of_a_call(void)
+{
+    for (int reset = 0; reset < 2; reset++) {
+        mempool_options options = MEMPOOL_OPTIONS_INIT;
+        options.elem_count = 4;
+        options.elem_size = LARGE;
+        options.flags = MEMPOOL_HARDENED;
+        struct busy busy = {.pool = mempool_create_with(&options)};
+        CHECK(busy.pool != NULL);
+        forked_meanwhile(takes_and_gives_back, &busy, 40, reset);
+        (mempool_destroy)(busy.pool);
+    }
+    for (int heap = 0; heap < 2; heap++) {
+        static const r_mempool_class class = {4096, 1};
+        r_mempool_options options = R_MEMPOOL_OPTIONS_INIT;
+        options.classes = &class;
+        options.class_count = 1;
+        options.policy = fallback_at_first_exhaustion;
+        options.flags = MEMPOOL_HARDENED;
+        struct busy busy = {.ranged = r_mempool_create_with(&options)};
+        CHECK(busy.ranged != NULL && (!heap || r_mempool_alloc_entry(busy.ranged, 4096) != NULL));
+        forked_meanwhile(moves_the_end, &busy, 400, false);
+        (r_mempool_destroy)(busy.ranged);
     }
 }
 
@@ -782,6 +908,8 @@ int main(void)
         everything_is_seen();
     }
     what_is_the_holders();
+    if (!under_valgrind())
+        forked_in_the_middle_of_a_call();
     pools_at_one_address_differ();
     parent_and_child_differ();
     few_entries_come_in_every_order();

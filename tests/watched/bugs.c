@@ -150,6 +150,85 @@ static void none_at_exit(void)
     exit(0);
 }
 
+/* Whatever a buffer held before, it can be asked of each of its bytes whether that is an entry. */
+static void none_in_a_new_buffer(void)
+{
+    mempool_options options = MEMPOOL_OPTIONS_INIT;
+    options.elem_count = COUNT;
+    options.elem_size = SIZE;
+    size_t size = mempool_buffer_size(&options), found = 0;
+    char *buffer = malloc(size);
+    options.buffer = buffer;
+    options.buffer_size = size;
+    mempool *inside = buffer ? mempool_create_with(&options) : NULL;
+    if (!inside)
+        abort();
+    char *entry = taken(inside);
+    for (size_t i = 0; i < size; i++)
+        found += mempool_owns(inside, buffer + i);
+    if (found > 1 || !mempool_owns(inside, entry)) /* With the word bypass it is elsewhere. */
+        abort();
+    mempool_destroy(inside);
+    free(buffer);
+}
+
+/* A pool in an entry of another one: in a buffer, or by a backing. */
+static void *from_pool(size_t size, size_t alignment, void *context)
+{
+    (void)size, (void)alignment;
+    return mempool_alloc_entry(context);
+}
+
+static void to_pool(void *memory, size_t size, void *context)
+{
+    (void)size, (void)context;
+    (mempool_free_entry)(memory);
+}
+
+static mempool *pool_in_an_entry(bool by_backing)
+{
+    mempool *outer = mempool_create(4, 16384, false);
+    mempool_backing backing = MEMPOOL_BACKING_INIT;
+    backing.alloc = from_pool;
+    backing.free = to_pool;
+    backing.context = outer;
+    mempool_options options = MEMPOOL_OPTIONS_INIT;
+    options.elem_count = COUNT;
+    options.elem_size = SIZE;
+    if (by_backing) {
+        options.backing = &backing;
+    } else {
+        options.buffer = mempool_alloc_entry(outer);
+        options.buffer_size = 16384;
+    }
+    mempool *inner = mempool_create_with(&options);
+    if (!inner)
+        abort();
+    return inner;
+}
+
+/* Both are there at the end, with entries that are out. */
+static void none_in_an_entry(void)
+{
+    static void *kept[3];
+    kept[0] = malloc(33);
+    for (int by_backing = 0; by_backing < 2; by_backing++) {
+        mempool *inner = pool_in_an_entry(by_backing);
+        kept[1 + by_backing] = taken(inner);
+        (mempool_free_entry)(taken(inner));
+    }
+    if (!kept[0])
+        abort();
+    exit(0);
+}
+
+static void read_after_free_in_an_entry(void)
+{
+    char *entry = taken(pool_in_an_entry(false));
+    (mempool_free_entry)(entry);
+    sink = entry[3];
+}
+
 /* The memory is the program's again, all of it. */
 static void none_after_destroy(void)
 {
@@ -472,6 +551,9 @@ static const struct {
     {"none", none, TOOLS},
     {"none_of_sizes", none_of_sizes, TOOLS},
     {"none_at_exit", none_at_exit, TOOLS},
+    {"none_in_a_new_buffer", none_in_a_new_buffer, TOOLS},
+    {"none_in_an_entry", none_in_an_entry, TOOLS},
+    {"read_after_free_in_an_entry", read_after_free_in_an_entry, TOOLS},
     {"none_after_destroy", none_after_destroy, TOOLS},
     {"none_is_withheld", none_is_withheld, TOOLS},
     {"read_after_free", read_after_free, TOOLS},
