@@ -65,7 +65,8 @@ impl Pool {
             unsafe { refuse(entry) }
         }
         let (slot, payload) = (self.slot(entry), entry.payload());
-        self.open_behind(slot);
+        // The entry, too: its holder may have closed some of it.
+        self.open_slot(slot);
         // SAFETY: the payload has that many bytes, and the slot is this call's.
         unsafe {
             if self.traits.hardened {
