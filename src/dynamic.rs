@@ -402,6 +402,10 @@ pub unsafe fn free(
             return Err((Kind::Overflow, entry));
         }
         if care.zero_on_free {
+            if care.watched {
+                // The holder may have closed some of it.
+                watcher::open(entry.payload(), (*block).size);
+            }
             entry.payload().write_bytes(0, (*block).size);
         }
         give_back(backing, block);

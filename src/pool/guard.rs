@@ -69,7 +69,8 @@ impl Pool {
     #[inline(never)]
     pub(super) fn free_guarded(&self, entry: Entry) {
         let (slot, payload) = (self.slot(entry), entry.payload());
-        self.open_behind(slot);
+        // The entry, too: its holder may have closed some of it.
+        self.open_slot(slot);
         let mut shared = self.at_once();
         // SAFETY: the word said that it is a slot of this pool's. If this call is the one that frees it, its
         // payload is this call's, and has that many bytes.

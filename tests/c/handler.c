@@ -422,7 +422,9 @@ static void misuse_in_a_handler_goes_to_stderr(void)
 static void meet(const mempool_misuse *report, void *unused)
 {
     (void)unused;
-    if (report->kind != MEMPOOL_MISUSE_DOUBLE_FREE || report->entry_size != SIZE)
+    /* While the other makes its pool, a report may do without what the list of pools knows. */
+    if (report->kind != MEMPOOL_MISUSE_DOUBLE_FREE ||
+        (report->entry_size != SIZE && report->entry_size != 0))
         end(43);
     atomic_fetch_add(&seen->calls, 1);
     while (atomic_load(&seen->calls) < 2)

@@ -172,6 +172,29 @@ static void none_in_a_new_buffer(void)
     free(buffer);
 }
 
+/* A program may tell the tool of its own, and give back what nobody may touch: so it is with free. */
+extern void __asan_poison_memory_region(const volatile void *bytes, size_t size) __attribute__((weak));
+
+static void none_of_a_closed_entry(void)
+{
+    mempool_options options = MEMPOOL_OPTIONS_INIT;
+    options.elem_count = 2;
+    options.elem_size = SIZE;
+    options.flags = MEMPOOL_ZERO_ON_FREE | MEMPOOL_FALL_BACK;
+    mempool *zeroing = mempool_create_with(&options);
+    for (int round = 0; round < 2; round++) {
+        char *entries[4];
+        for (int i = 0; i < 4; i++) {
+            entries[i] = taken(zeroing);
+            if (__asan_poison_memory_region)
+                __asan_poison_memory_region(entries[i] + 8, 16);
+        }
+        for (int i = 0; i < 4; i++)
+            (mempool_free_entry)(entries[i]);
+    }
+    mempool_destroy(zeroing);
+}
+
 /* A pool in an entry of another one: in a buffer, or by a backing. */
 static void *from_pool(size_t size, size_t alignment, void *context)
 {
@@ -552,6 +575,7 @@ static const struct {
     {"none_of_sizes", none_of_sizes, TOOLS},
     {"none_at_exit", none_at_exit, TOOLS},
     {"none_in_a_new_buffer", none_in_a_new_buffer, TOOLS},
+    {"none_of_a_closed_entry", none_of_a_closed_entry, TOOLS},
     {"none_in_an_entry", none_in_an_entry, TOOLS},
     {"read_after_free_in_an_entry", read_after_free_in_an_entry, TOOLS},
     {"none_after_destroy", none_after_destroy, TOOLS},
