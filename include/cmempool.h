@@ -1018,7 +1018,8 @@ bool r_mempool_alloc_bulk(struct r_mempool *rmp,
  * Gives many entries back at once, of whatever pools, ordinary or ranged, or from the heap.
  *
  * As `mempool_free_entry` for each, and faster where entries of the same pool follow each other: they
- * share one lock. The array stays as it is.
+ * share one lock. The array stays as it is, and must not lie in one of the entries: what is in an entry
+ * that was freed may be gone before the next is read.
  *
  * @param entries  `n` live entries, each once; NULLs among them do nothing. Anything else is misuse:
  *                 see `mempool_free_entry`. NULL in place of the array does nothing
@@ -1209,7 +1210,9 @@ size_t r_mempool_for_each_live(const struct r_mempool *rmp, mempool_visitor visi
  * @param mp   a live pool; NULL writes nothing
  * @param out  where to; a `FILE` that is open for writing
  *
- * Threads: safe; exact as `mempool_get_stats`. Cost: that of writing some lines.
+ * Threads: safe; exact as `mempool_get_stats`. What other threads write to the same stream meanwhile may
+ * come in between, also inside of a line, unless `flockfile` keeps them waiting. Cost: that of writing
+ * some lines.
  */
 void mempool_dump(const struct mempool *mp,
                   FILE *out);

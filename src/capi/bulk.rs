@@ -123,7 +123,8 @@ pub unsafe extern "C" fn r_mempool_alloc_bulk(
 /// Gives many entries back at once, of whatever pools, ordinary or ranged, or from the heap.
 ///
 /// As `mempool_free_entry` for each, and faster where entries of the same pool follow each other: they
-/// share one lock. The array stays as it is.
+/// share one lock. The array stays as it is, and must not lie in one of the entries: what is in an entry
+/// that was freed may be gone before the next is read.
 ///
 /// @param entries  `n` live entries, each once; NULLs among them do nothing. Anything else is misuse:
 ///                 see `mempool_free_entry`. NULL in place of the array does nothing

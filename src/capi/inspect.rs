@@ -303,7 +303,9 @@ unsafe fn visit_all(pools: &[&Pool], visit: mempool_visitor, context: *mut c_voi
 /// @param mp   a live pool; NULL writes nothing
 /// @param out  where to; a `FILE` that is open for writing
 ///
-/// Threads: safe; exact as `mempool_get_stats`. Cost: that of writing some lines.
+/// Threads: safe; exact as `mempool_get_stats`. What other threads write to the same stream meanwhile may
+/// come in between, also inside of a line, unless `flockfile` keeps them waiting. Cost: that of writing
+/// some lines.
 ///
 /// # Safety
 /// `mp` is NULL or a live pool, `out` a stream.
