@@ -18,6 +18,7 @@ pub type Call = &'static [u8];
 pub const ALLOC: Call = b"alloc";
 pub const FREE: Call = b"free";
 pub const REALLOC: Call = b"realloc";
+pub const RESET: Call = b"reset";
 pub const DESTROY: Call = b"destroy";
 
 /// What the caller did.

@@ -33,7 +33,7 @@ use crate::dynamic::{self, DynamicEntries, Fault};
 use crate::fence;
 use crate::layout::{Class, Cursor, stride};
 use crate::lock::Locked;
-use crate::misuse::{self, Call, FREE, Subject};
+use crate::misuse::{self, ALLOC, Call, DESTROY, FREE, Subject};
 use crate::secret::keyed;
 use crate::slot::{Entry, OWNER_ALIGN, State, WORD};
 use crate::thread_index::{self, CACHE_DISTANCE};
@@ -229,7 +229,8 @@ impl Pool {
 
     /// From now on it does.
     fn enter_dynamic(&self, entry: Entry) {
-        dynamic::enter(&self.dynamic, entry, self.care()).unwrap_or_else(|fault| self.stop(fault));
+        dynamic::enter(&self.dynamic, entry, self.care())
+            .unwrap_or_else(|fault| self.stop_in(ALLOC, fault));
     }
 
     /// Where its dynamic entries come from, if not from the heap.
@@ -450,7 +451,7 @@ impl Pool {
     /// the pool.
     pub fn wind_up(&self) {
         dynamic::release_all(&self.dynamic, self.backing(), None, self.care())
-            .unwrap_or_else(|fault| self.stop(fault));
+            .unwrap_or_else(|fault| self.stop_in(DESTROY, fault));
     }
 
     /// Breaks the seal and closes the fast paths: while the memory can be read, an alloc finds out that

@@ -11,6 +11,7 @@ use core::ptr::NonNull;
 use super::trade::Damage;
 use super::{Pool, slot_number};
 use crate::dynamic;
+use crate::misuse::{ALLOC, RESET};
 use crate::slot::{Entry, State};
 use crate::zero::zero;
 
@@ -214,7 +215,7 @@ impl Sources<'_> {
             }
         }
         // No lock is held from here on: a handler of misuse may use the pools.
-        fault.inspect(|&fault| self.class.stop(fault));
+        fault.inspect(|&fault| self.class.stop_in(ALLOC, fault));
         if room {
             let care = self.class.care();
             places.iter().for_each(|&payload| dynamic::close_around(entry_at(payload), care));
@@ -412,7 +413,7 @@ impl Pool {
     /// No other thread is inside a call on the pool or uses its entries.
     pub unsafe fn reset(&self) {
         // SAFETY: by this function's contract.
-        unsafe { self.look_at_all(b"reset") };
+        unsafe { self.look_at_all(RESET) };
         let fresh = self.shared.lock().depot.fresh();
         let out = (0..fresh).filter(|&slot| self.is_out(slot)).map(|slot| self.entry(slot));
         if self.traits.guarded() {
@@ -443,7 +444,7 @@ impl Pool {
         }
         let owner = Some(self.address());
         dynamic::release_all(&self.dynamic, self.backing(), owner, self.care())
-            .unwrap_or_else(|fault| self.stop(fault));
+            .unwrap_or_else(|fault| self.stop_in(RESET, fault));
     }
 }
 

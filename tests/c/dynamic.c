@@ -110,6 +110,12 @@ static void nothing_stays(size_t size)
     CHECK(!heap_tells() || heap_use() < empty + size);
 }
 
+/* The smallest size that is a class's, and the largest. */
+static size_t asked(size_t size, size_t i)
+{
+    return i % 2 ? size : size / 2 + 1;
+}
+
 static void ranged_at_first(void)
 {
     r_mempool *rmp = r_mempool_create(16, 64, 4, fallback_at_first_exhaustion);
@@ -119,10 +125,9 @@ static void ranged_at_first(void)
     for (size_t c = 0; c < 3; c++) {
         size_t size = hide_size(classes[c]);
         for (size_t i = 0; i < 8; i++) {
-            /* The smallest size that is the class's, and the largest. */
-            entries[c][i] = r_mempool_alloc_entry(rmp, i % 2 ? size : size / 2 + 1);
+            entries[c][i] = r_mempool_alloc_entry(rmp, asked(size, i));
             CHECK(entries[c][i] != NULL && aligned(entries[c][i], 16));
-            memset(hide(entries[c][i]), (int)(c * 8 + i), size);
+            memset(entries[c][i], (int)(c * 8 + i), asked(size, i));
             CHECK(r_mempool_used_count(rmp, size) == (i < counts[c] ? i + 1 : counts[c]));
             CHECK(r_mempool_dynamic_allocs_count(rmp, size) ==
                   (i < counts[c] ? 0 : i + 1 - counts[c]));
@@ -135,7 +140,7 @@ static void ranged_at_first(void)
     }
     for (size_t c = 0; c < 3; c++)
         for (size_t i = 8; i-- > 0;) {
-            CHECK(all_bytes(entries[c][i], (unsigned char)(c * 8 + i), classes[c]));
+            CHECK(all_bytes(entries[c][i], (unsigned char)(c * 8 + i), asked(classes[c], i)));
             r_mempool_free_entry(entries[c][i]);
             CHECK(r_mempool_dynamic_allocs_count(rmp, classes[c]) ==
                   (i > counts[c] ? i - counts[c] : 0));
