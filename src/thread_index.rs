@@ -262,12 +262,15 @@ fn give_bit(index: usize) {
     TAKEN.fetch_and(!(1 << index), Ordering::Release);
 }
 
-/// Runs `inside` as the owner of an index, unless a thread has it.
+/// Runs `inside` as the owner of an index, unless a thread that lives has it.
 pub fn stand_in(index: usize, inside: impl FnOnce()) {
     // Acquire, as in `take_bit`.
     if TAKEN.fetch_or(1 << index, Ordering::Acquire) & 1 << index == 0 {
         inside();
         give_bit(index);
+    } else if LIVES[index].inherit() {
+        inside();
+        give_back(index);
     }
 }
 

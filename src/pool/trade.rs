@@ -350,7 +350,7 @@ impl Pool {
         self.take_back_as_owner(shared);
     }
 
-    /// Takes what is in the calling thread's own cache, and in those that nobody owns.
+    /// Takes what is in the calling thread's own cache, and in those that no living thread owns.
     #[cold]
     pub(super) fn take_back_as_owner(&self, shared: &mut Shared) {
         let own = thread_index::own_index();

@@ -4,6 +4,7 @@
  * Each row runs in a child, since a filter can't be taken away. */
 #include "check.h"
 
+#include <limits.h>
 #include <pthread.h>
 
 enum { COUNT = 1000, SMALL = 16, SIZE = 40 };
@@ -164,6 +165,39 @@ static void thread_that_ended(void *flags)
     CHECK(mempool_used_count(mp) == COUNT);
 }
 
+static pthread_key_t last_key;
+
+/* In the last round of destructors: the library's own does not run any more. */
+static void call_in_the_last_round(void *rounds)
+{
+    uintptr_t left = (uintptr_t)rounds;
+    if (left > 1)
+        CHECK(pthread_setspecific(last_key, (void *)(left - 1)) == 0);
+    else
+        fill_own_cache();
+}
+
+static void *end_unnoticed(void *unused)
+{
+    (void)unused;
+    CHECK(pthread_setspecific(last_key, (void *)(uintptr_t)PTHREAD_DESTRUCTOR_ITERATIONS) == 0);
+    return NULL;
+}
+
+static void thread_that_ended_unnoticed(void *flags)
+{
+    mempool *mp = its_pool = create(COUNT, *(uint64_t *)flags);
+    fill_own_cache(); /* or this thread would inherit the other's */
+    pthread_t thread;
+    size_t own = cached(mp);
+    CHECK(pthread_key_create(&last_key, call_in_the_last_round) == 0);
+    CHECK(pthread_create(&thread, NULL, end_unnoticed, NULL) == 0);
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(cached(mp) > own);
+    CHECK(refuse_membarrier());
+    take_all_and_give(mp, COUNT);
+}
+
 static void reset_pool(void *flags)
 {
     mempool *mp = create(COUNT, *(uint64_t *)flags);
@@ -263,6 +297,7 @@ int main(void)
         {"one thread", one_thread},
         {"a thread that comes by again", thread_that_comes_by},
         {"a thread that ended", thread_that_ended},
+        {"a thread that ended unnoticed", thread_that_ended_unnoticed},
         {"a pool that is reset", reset_pool},
         {"a pool that is made later", pool_made_later},
         {"pools that need no fence", never_called},
