@@ -240,10 +240,10 @@ impl Collection {
             this.as_ref().pools().iter().for_each(|pool| pool.wind_up());
             registry::leave(this);
             let collection = this.as_mut();
-            let wipe_words = collection.region.is_handed_on();
+            let (wipe_words, handle) = (collection.region.is_handed_on(), collection.handle());
             let backing = collection.backing;
             for i in 0..collection.pool_count {
-                collection.pools.add(i).read().as_mut().retire(wipe_words);
+                collection.pools.add(i).read().as_mut().retire(wipe_words, handle);
             }
             collection.seal = 0;
             let region = core::ptr::read(&collection.region);
@@ -353,7 +353,7 @@ impl Collection {
         let found = registry::find(handle).map(|collection| unsafe { collection.as_ref() });
         match found {
             Some(collection) if collection.is_ranged() == ranged => collection,
-            _ => Self::stop_not_a_pool(call, &[handle]),
+            _ => Self::stop_not_a_pool(call, handle),
         }
     }
 
@@ -366,21 +366,18 @@ impl Collection {
         match registry::find_to_destroy(handle, |found| found.is_ranged() == ranged) {
             // SAFETY: by this function's contract.
             Some(collection) => unsafe { Self::destroy(collection) },
-            None => Self::stop_not_a_pool(DESTROY, &[handle]),
+            None => Self::stop_not_a_pool(DESTROY, handle),
         }
     }
 
-    /// Says that `call` was given what is no live pool, under one of these handles, and aborts.
+    /// Says that `call` was given what is no live pool, under this handle, and aborts.
     #[cold]
     #[inline(never)]
-    pub fn stop_not_a_pool(call: Call, handles: &[usize]) -> ! {
+    pub fn stop_not_a_pool(call: Call, handle: usize) -> ! {
         let all = registry::lock();
-        let misuse = match handles.iter().find_map(|&handle| all.former_with(handle)) {
-            Some(former) => {
-                let subject = former.subject();
-                Misuse::new(call, Kind::FormerPool, subject.address, Some(subject))
-            }
-            None => Misuse::new(call, Kind::NotAPool, handles[0], None),
+        let misuse = match all.former_with(handle) {
+            Some(former) => Misuse::new(call, Kind::FormerPool, handle, Some(former.subject())),
+            None => Misuse::new(call, Kind::NotAPool, handle, None),
         };
         // A handler may make pools and destroy them.
         drop(all);
@@ -394,7 +391,7 @@ impl Collection {
     /// Aborts if it was destroyed and its memory still says so.
     pub fn expect_live(&self, call: Call) {
         if self.seal != seal_of(NonNull::from(self)) {
-            Self::stop_not_a_pool(call, &[&raw const *self as usize])
+            Self::stop_not_a_pool(call, &raw const *self as usize)
         }
     }
 

@@ -263,8 +263,9 @@ impl Pool {
     #[inline]
     pub fn expect_live(&self, call: Call) {
         if self.seal != seal_of(NonNull::from(self)) {
-            // As its user knows it: the pool, or what it is a class of.
-            Collection::stop_not_a_pool(call, &[self.address(), self.collection.as_ptr() as usize])
+            // `retire` left the handle there, unless the memory was used for something else since.
+            let known = self.seal == self.collection.as_ptr() as usize;
+            Collection::stop_not_a_pool(call, if known { self.seal } else { self.address() })
         }
     }
 
@@ -456,9 +457,9 @@ impl Pool {
 
     /// Breaks the seal and closes the fast paths: while the memory can be read, an alloc finds out that
     /// the pool is gone. `wipe_words`: the slots' memory will be used for something else, and no word of
-    /// ours may stay in it.
-    pub fn retire(&mut self, wipe_words: bool) {
-        self.seal = 0;
+    /// ours may stay in it. The pool's handle stays in place of the seal.
+    pub fn retire(&mut self, wipe_words: bool, handle: usize) {
+        self.seal = handle;
         self.fast_end = 0;
         if self.traits.guarded() {
             self.retire_guarded();

@@ -80,6 +80,16 @@ static void alloc_after_destroy(struct world *world)
     take(world);
 }
 
+/* What it was can't be told any more, but for the handle that its user had. */
+static void alloc_much_later_after_destroy(struct world *world)
+{
+    blame(world, pool_of(world));
+    blame_call(world, false, "alloc");
+    destroy(world);
+    pass_by(NULL, 16);
+    take(world);
+}
+
 static void calloc_after_destroy(struct world *world)
 {
     blame_alloc(world, false, "alloc");
@@ -335,6 +345,8 @@ static const struct misuse ended_misuses[] = {
 
     {GONE_ALLOC, "alloc after destroy", 64, alloc_after_destroy, POOL_GONE, HEAPS_OWN, 0, 0},
     {GONE_ALLOC, "alloc after destroy, small", 8, alloc_after_destroy, POOL_GONE, HEAPS_OWN, 0, 0},
+    {GONE_ALLOC, "alloc much later after destroy", 64, alloc_much_later_after_destroy, NO_LIVE_POOL,
+     BUFFER_ONLY | NO_POOL, 0, 0},
     {GONE_ALLOC, "calloc after destroy", 64, calloc_after_destroy, POOL_GONE, HEAPS_OWN, 0, 0},
     {GONE_ALLOC, "alloc in bulk after destroy", 64, alloc_bulk_after_destroy, POOL_GONE, HEAPS_OWN,
      0, 0},
