@@ -48,7 +48,7 @@ const POOLS: usize = 4;
 const LIVE: usize = 1000;
 /// Most that a run does, in calls, where entries of a bulk call count as half a one: a run is to be
 /// short, and the fuzzer to make many.
-const CALLS: usize = 400;
+const CALLS: usize = 200;
 /// Most times that another thread takes over.
 const ERRANDS: usize = 6;
 /// Most threads that end in a run.
