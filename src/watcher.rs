@@ -185,51 +185,21 @@ pub fn unmapped(base: *mut u8, len: usize) {
     sanitizer::on_bytes(sanitizer::remove_root(), base, len);
 }
 
-/// The sanitizers' functions: in a program built with one, else not there. Stable Rust has no weak
-/// names.
+/// The sanitizers' functions: in a program built with one, else not there.
 mod sanitizer {
     use core::ffi::c_void;
+
+    use crate::weak::weak;
 
     type OnBytes = unsafe extern "C" fn(*const c_void, usize);
     type OnAddress = unsafe extern "C" fn(*mut c_void);
 
-    macro_rules! weak {
-        ($function:ident, $name:literal, $type:ty) => {
-            pub fn $function() -> Option<$type> {
-                let address: usize;
-                #[cfg(target_arch = "x86_64")]
-                // SAFETY: reads what the loader put there: 0 if there is no such function.
-                unsafe {
-                    core::arch::asm!(
-                        concat!(".weak ", $name),
-                        concat!("mov {}, qword ptr [rip + ", $name, "@GOTPCREL]"),
-                        out(reg) address,
-                        options(pure, readonly, nostack, preserves_flags)
-                    );
-                }
-                #[cfg(target_arch = "aarch64")]
-                // SAFETY: as above.
-                unsafe {
-                    core::arch::asm!(
-                        concat!(".weak ", $name),
-                        concat!("adrp {0}, :got:", $name),
-                        concat!("ldr {0}, [{0}, :got_lo12:", $name, "]"),
-                        out(reg) address,
-                        options(pure, readonly, nostack, preserves_flags)
-                    );
-                }
-                // SAFETY: 0 or the address of a function of this type; an Option of one is as large.
-                unsafe { core::mem::transmute::<usize, Option<$type>>(address) }
-            }
-        };
-    }
-
-    weak!(poison, "__asan_poison_memory_region", OnBytes);
-    weak!(unpoison, "__asan_unpoison_memory_region", OnBytes);
-    weak!(add_root, "__lsan_register_root_region", OnBytes);
-    weak!(remove_root, "__lsan_unregister_root_region", OnBytes);
-    weak!(acquire, "__tsan_acquire", OnAddress);
-    weak!(release, "__tsan_release", OnAddress);
+    weak!(pub poison, "__asan_poison_memory_region", OnBytes);
+    weak!(pub unpoison, "__asan_unpoison_memory_region", OnBytes);
+    weak!(pub add_root, "__lsan_register_root_region", OnBytes);
+    weak!(pub remove_root, "__lsan_unregister_root_region", OnBytes);
+    weak!(pub acquire, "__tsan_acquire", OnAddress);
+    weak!(pub release, "__tsan_release", OnAddress);
 
     pub fn on_bytes(function: Option<OnBytes>, bytes: *mut u8, len: usize) {
         if let Some(function) = function {

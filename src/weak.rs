@@ -2,8 +2,8 @@
 
 /// Declares a function that returns the function with a name, or None if the program has none.
 macro_rules! weak {
-    ($function:ident, $name:literal, $type:ty) => {
-        fn $function() -> Option<$type> {
+    ($visible:vis $function:ident, $name:literal, $type:ty) => {
+        $visible fn $function() -> Option<$type> {
             let address: usize;
             #[cfg(target_arch = "x86_64")]
             // SAFETY: reads what the loader put there: 0 if there is no such function.
