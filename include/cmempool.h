@@ -508,7 +508,7 @@ typedef struct mempool_stats {
     /**
      * Calls that the pool or class should have served and had no entry for, since create: a larger
      * class, the heap or nobody served them. One that wanted many entries at once counts once. A realloc
-     * that should have moved an entry to this class, and left it where it is, counts too.
+     * that should have moved an entry to this class and found it empty counts, too.
      */
     uint64_t exhausted;
     /**
@@ -558,8 +558,8 @@ typedef struct mempool_misuse {
      */
     uint32_t reserved;
     /**
-     * The pointer that the call was about, an entry or a pool; for a leak the first entry that is out; for a damaged
-     * header, a write after free and an overflow the entry that was found damaged.
+     * The pointer that the call was about, an entry or a pool; for a leak the first entry that is out;
+     * for a damaged header, a write after free and an overflow the entry that was found damaged.
      */
     const void *pointer;
     /**
@@ -674,10 +674,10 @@ void *mempool_calloc_entry(struct mempool *mp) CMEMPOOL_ENTRY;
  * has not used its memory again), a pointer into an entry, a pointer that is no pool's, an entry
  * whose 8 bytes in front were overwritten, and one whose pool is destroyed, as long as its memory
  * can be read: where the pool had a mapping of its own, the call faults (SIGSEGV). An entry that
- * `mempool_reset` took back counts as freed. Other functions that need a live entry report one that was
- * freed as `MEMPOOL_MISUSE_USE_AFTER_FREE`. To see that, the 8 bytes before the pointer are read. Two threads that free the same
- * entry at the same moment may go unseen, and so may data of the program's that looks like a word
- * of ours: with a chance of 2^-23 for random data.
+ * `mempool_reset` took back counts as freed. For these checks the library reads the 8 bytes before the
+ * pointer. Two threads that free the same entry at the same moment may go unseen, and so may data of the
+ * program's that looks like a word of ours: with a chance of 2^-23 for random data. Other functions that
+ * need a live entry report one that was freed as `MEMPOOL_MISUSE_USE_AFTER_FREE`.
  *
  * Threads: safe, on any thread, also when the one that took the entry has ended. Cost: O(1), some 30
  * instructions and no lock while the thread's cache has room; a lock each some hundred calls.
@@ -698,9 +698,9 @@ void mempool_free_entry(void *entry);
  * Anything else is misuse, reported as with `mempool_free_entry`: a pool that was destroyed before, by
  * another thread at the same moment included, a pool of the other sort, an entry, any other number. The
  * pointer is looked up among the live pools, and nothing is read there. The last 16 pools that were
- * destroyed are reported by name. So do all functions that take a pool, but for those that take entries
- * (alloc, calloc, realloc): see `mempool_alloc_entry`. Once another pool lies at the same address, the
- * pointer is that pool's.
+ * destroyed are reported by name. Counts, inspection and resets check a pool in the same way; functions that
+ * hand out entries have no time for that: see `mempool_alloc_entry`. Once another pool lies at the same
+ * address, the pointer is that pool's.
  *
  * Threads: nobody else may be inside a call on the pool or use its entries, now or later. Cost:
  * that of giving the memory back, O(dynamic entries) and O(log pools); O(entries) in a buffer, and
@@ -813,9 +813,9 @@ CMEMPOOL_ENTRY CMEMPOOL_ALLOC_SIZE(2);
  * Makes an entry larger or smaller, as `realloc` does.
  *
  * When the size fits the entry's own class, the entry stays where it is, and `size` of its bytes are the
- * caller's from then on. Otherwise it moves: its
- * bytes, as many as both have, are copied to an entry of the class that fits, and the old entry is
- * freed. Entries from the heap move into the pool and back in the same way.
+ * caller's from then on. Otherwise it moves: its bytes, as many as both have, are copied to an entry of
+ * the class that fits, and the old entry is freed. Entries from the heap move into the pool and back in
+ * the same way.
  *
  * An entry that should shrink moves to the class that fits. If that is empty, this counts as `exhausted`
  * there (see `mempool_stats`), and the entry moves to the next smaller class that has one, or stays where

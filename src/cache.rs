@@ -32,13 +32,17 @@
 //!   if the thief saw P1, or the floor is above the bottom, the element is not below `bottom` and the
 //!   owner's; else it was taken, or the cache was empty.
 //! * A push that Q3 lets through is seen by the thief. One that Q3 stops gives back, with the lock,
-//!   what is in the cache and the thief did not take
-//!   ([`Cache::clear`]; if it is only full, a part). So nothing is ever left in a closed cache by a call that has returned.
+//!   what is in the cache and the thief did not take ([`Cache::clear`]; if it is only full, a part). So
+//!   nothing is ever left in a closed cache by a call that has returned.
 //!
 //! The elements that the thief reads at T4 are not written meanwhile: the owner writes at `sp` or
 //! above, and gets below the `sp` of T3 only with a pop that P2 lets through. T3 (Acquire) pairs
 //! with P1 and Q2 (Release): the elements below are seen. A full cache has one element more than
 //! room, for Q1.
+//!
+//! A thief may also *claim* what is in a cache: it goes through T5 first, and takes the elements (T4) or
+//! opens the cache again once it has seen the other caches. Who wants many entries at once takes all of
+//! them or leaves all where they are.
 //!
 //! A floor above the bottom is how the pool learns of its high-water mark for nothing: the elements
 //! below it, the *reserve*, can't go out without the lock. See `Shared` in `pool/trade.rs`.
@@ -262,24 +266,19 @@ impl Cache {
         if !self.is_claimed() {
             return 0;
         }
-        // Lower than the base after a pop that found the cache empty.
-        let sp = self.sp.load(Acquire).max(self.base); // T3
+        let sp = self.sp_within(); // T3
         self.bottom.store(sp, Relaxed); // T5
-        (sp as usize - self.base as usize) / size_of::<Element>()
+        self.count_below(sp)
     }
 
     /// T4: hands what was claimed to `give`, and leaves the cache closed.
     ///
     /// # Safety
     /// The caller holds the lock since it claimed.
-    pub unsafe fn take_claim(&self, mut give: impl FnMut(Entry)) {
+    pub unsafe fn take_claim(&self, give: impl FnMut(Entry)) {
         if self.is_claimed() {
-            let (mut at, end) = (self.base, self.bottom.load(Relaxed));
-            while at < end {
-                // SAFETY: valid, since the cache was open: `base` was its bottom.
-                give(unsafe { entry_at(at) });
-                at = at.wrapping_add(1);
-            }
+            // SAFETY: valid, since the cache was open: `base` was its bottom.
+            unsafe { hand(self.base, self.bottom.load(Relaxed), give) };
             self.close();
         }
     }
@@ -295,10 +294,19 @@ impl Cache {
         }
         self.bottom.store(self.base, Relaxed);
         // An owner that moved it since T3 was stopped, or will settle by what it finds here.
-        let sp = self.sp.load(Acquire).max(self.base);
+        let sp = self.sp_within();
         self.floor.store(sp, Relaxed);
         self.ceiling.store(self.base.wrapping_add(self.room), Relaxed);
-        (sp as usize - self.base as usize) / size_of::<Element>()
+        self.count_below(sp)
+    }
+
+    /// The owner's `sp`, but for the moment after a pop that found the cache empty: then it is lower.
+    fn sp_within(&self) -> *mut Element {
+        self.sp.load(Acquire).max(self.base) // pairs with P1 and Q2
+    }
+
+    fn count_below(&self, end: *mut Element) -> usize {
+        (end as usize - self.base as usize) / size_of::<Element>()
     }
 
     fn is_claimed(&self) -> bool {
@@ -310,15 +318,12 @@ impl Cache {
     /// # Safety
     /// The caller holds the lock, and the cache was closed, with a heavy fence in between; or the
     /// caller is the owner too.
-    pub unsafe fn drain(&self, mut give: impl FnMut(Entry)) {
+    pub unsafe fn drain(&self, give: impl FnMut(Entry)) {
         let sp = self.sp.load(Acquire); // T3, pairs with P1 and Q2
-        let mut at = self.bottom.load(Relaxed);
-        while at < sp {
-            // SAFETY: valid, since `bottom <= at < sp`.
-            give(unsafe { entry_at(at) }); // T4
-            at = at.wrapping_add(1);
-        }
-        self.bottom.store(at, Relaxed); // T5
+        let bottom = self.bottom.load(Relaxed);
+        // SAFETY: these are the valid ones.
+        unsafe { hand(bottom, sp, give) }; // T4
+        self.bottom.store(sp.max(bottom), Relaxed); // T5
     }
 
     /// Empties and closes it, wherever in a call its owner was.
@@ -353,8 +358,7 @@ impl Cache {
         if !self.is_open() {
             return 0;
         }
-        let (floor, base) = (self.floor.load(Relaxed) as usize, self.base as usize);
-        (floor - base) / size_of::<Element>()
+        self.count_below(self.floor.load(Relaxed))
     }
 
     /// How many elements it can have.
@@ -378,6 +382,18 @@ impl Cache {
             visit(unsafe { entry_at(at) });
             at = at.wrapping_add(1);
         }
+    }
+}
+
+/// Hands the entries of `[at, end)` to `give`.
+///
+/// # Safety
+/// These elements are valid.
+unsafe fn hand(mut at: *mut Element, end: *mut Element, mut give: impl FnMut(Entry)) {
+    while at < end {
+        // SAFETY: by this function's contract.
+        give(unsafe { entry_at(at) });
+        at = at.wrapping_add(1);
     }
 }
 

@@ -321,7 +321,7 @@ pub fn close_around(entry: Entry, care: Care) {
 /// Remembers another entry in one that was obtained and did not enter.
 ///
 /// # Safety
-/// As said, and nobody else has it.
+/// It is from [`obtain`], did not [`enter`], and is the caller's alone.
 pub unsafe fn set_next(entry: Entry, next: Option<Entry>) {
     let next = next.map_or(ptr::null_mut(), block_of);
     // SAFETY: by this function's contract.
@@ -331,7 +331,7 @@ pub unsafe fn set_next(entry: Entry, next: Option<Entry>) {
 /// What [`set_next`] remembered.
 ///
 /// # Safety
-/// As [`set_next`], which was called.
+/// As [`set_next`], which was called for it.
 pub unsafe fn next(entry: Entry) -> Option<Entry> {
     // SAFETY: by this function's contract.
     NonNull::new(unsafe { (*block_of(entry)).next }).map(|block| entry_of(block.as_ptr()))
@@ -340,7 +340,7 @@ pub unsafe fn next(entry: Entry) -> Option<Entry> {
 /// Gives an entry back that was obtained and did not enter.
 ///
 /// # Safety
-/// As said; it came from there.
+/// As [`set_next`]; `backing` is what it was obtained from.
 pub unsafe fn forgo(backing: Option<&Backing>, entry: Entry) {
     // SAFETY: by this function's contract.
     unsafe {

@@ -19,8 +19,10 @@ const SPINS: u32 = 64;
 
 /// Figures of a value that any thread may ask for at any time.
 pub trait Tallied {
-    /// What they are now.
-    fn tally(&self) -> Tally;
+    /// What they are now. Of a value that nobody asks, nothing.
+    fn tally(&self) -> Tally {
+        [0; 2]
+    }
 }
 
 /// Two figures of a value.
@@ -74,7 +76,7 @@ impl<T: Tallied> Locked<T> {
         }
         let mut tries = 0;
         loop {
-            // Acquire pairs with the Release in `Guard::drop`: with an even count there is its tally.
+            // Acquire pairs with the Release in `end`: with an even count there is its tally.
             let before = self.state.load(Ordering::Acquire);
             let both = self.tally.load(Ordering::Relaxed);
             let figures = ([both as u32, (both >> 32) as u32], beside());
@@ -190,9 +192,9 @@ impl<T: Tallied> DerefMut for Guard<'_, T> {
 impl<T: Tallied> Drop for Guard<'_, T> {
     #[inline]
     fn drop(&mut self) {
+        // Release, of the swap, pairs with the Acquire of whoever takes the lock next.
         if !self.of.shared {
             self.of.end(self.tally());
-        // Release pairs with the Acquire of whoever takes the lock next.
         } else if self.of.state.swap(FREE, Ordering::Release) == CONTENDED {
             self.of.wake_one();
         }
@@ -251,7 +253,7 @@ mod tests {
     fn unshared_takes_no_lock() {
         let value = Locked::new(7, false);
         let guard = value.lock();
-        // A second guard, which would wait for ever.
+        // With a lock, the second guard would wait for ever.
         assert_eq!((*guard, *value.lock()), (7, 7));
     }
 

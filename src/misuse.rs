@@ -14,7 +14,7 @@ use crate::report::{self, mempool_misuse, mempool_misuse_kind as Public};
 /// The call that was wrong, as its line begins.
 pub type Call = &'static [u8];
 
-/// Each by any of its names.
+// Each stands for all functions that do this, of both sorts of pool.
 pub const ALLOC: Call = b"alloc";
 pub const FREE: Call = b"free";
 pub const REALLOC: Call = b"realloc";

@@ -4,7 +4,7 @@ use core::cmp::Ordering;
 
 use crate::collection::{Collection, Policy};
 use crate::error::Error;
-use crate::misuse::{Kind, REALLOC};
+use crate::misuse::{ALLOC, Kind, REALLOC};
 use crate::pool::{Missed, Pool, Sources, refuse_in};
 use crate::slot::{Entry, State};
 
@@ -64,7 +64,7 @@ impl Collection {
         };
         if class.is_guarded() {
             // SAFETY: the entry is new, and this call's.
-            unsafe { Pool::fit(entry, size) };
+            unsafe { Pool::fit(ALLOC, entry, size) };
         }
         Ok(entry)
     }
@@ -156,7 +156,7 @@ impl Collection {
         };
         let fitting = self.pool_for(size).ok_or(Error::Invalid)?;
         let new = match fitting.elem_size().cmp(&has) {
-            Ordering::Equal => return Ok(stay(pool, entry, size)),
+            Ordering::Equal => return Ok(fitted(pool, entry, size)),
             Ordering::Greater => self.alloc_sized(size)?,
             Ordering::Less => {
                 // With no slot free in a smaller class, the entry stays where it fits.
@@ -167,15 +167,14 @@ impl Collection {
                         .find_map(Pool::alloc)
                 };
                 match fitting.alloc().or_else(smaller) {
-                    Some(new) => new,
-                    None => return Ok(stay(pool, entry, size)),
+                    Some(new) => fitted(pool, new, size),
+                    None => return Ok(fitted(pool, entry, size)),
                 }
             }
         };
         let has = if pool.is_guarded() {
-            stay(pool, new, size);
             // SAFETY: the entry is out and of this pool.
-            unsafe { pool.touchable(entry, dynamic) }
+            unsafe { pool.touchable(REALLOC, entry, dynamic) }
         } else {
             has
         };
@@ -189,12 +188,12 @@ impl Collection {
     }
 }
 
-/// An entry of a pool of this collection's stays where it is and has another size, which its holder asked
-/// for.
-fn stay(pool: &Pool, entry: Entry, size: usize) -> Entry {
+/// The entry, of which its holder asked for `size` bytes, in the collection of this pool: all of its pools
+/// are guarded, or none.
+fn fitted(pool: &Pool, entry: Entry, size: usize) -> Entry {
     if pool.is_guarded() {
         // SAFETY: the entry is live, and the caller has it from its holder.
-        unsafe { Pool::fit(entry, size) };
+        unsafe { Pool::fit(REALLOC, entry, size) };
     }
     entry
 }

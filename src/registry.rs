@@ -13,7 +13,7 @@ pub use self::former::Former;
 use self::former::Formers;
 use self::tree::{Branches, Tree};
 use crate::collection::Collection;
-use crate::lock::{Guard, Locked, Tallied, Tally};
+use crate::lock::{Guard, Locked, Tallied};
 
 /// A collection's place in the list and in the tree.
 pub struct Link {
@@ -24,8 +24,6 @@ pub struct Link {
     branches: Branches,
     going: bool, // a destroy has begun
 }
-
-static_assertions::const_assert!(size_of::<Link>() <= 64);
 
 /// Invariant: every live collection's link is reachable from its list's first once, and from its tree's
 /// root once, and nothing else is; serials fall along each list, and all are below `entered`. The second
@@ -52,11 +50,7 @@ static ALL: Locked<Registry> = Locked::new(
     true,
 );
 
-impl Tallied for Registry {
-    fn tally(&self) -> Tally {
-        [0; 2] // nobody asks
-    }
-}
+impl Tallied for Registry {}
 
 /// Enters a collection.
 ///
@@ -187,35 +181,36 @@ impl Registry {
 
     /// Begins a walk.
     pub fn walk(&self) -> Walk {
-        Walk { next: [0, 1].map(|which| self.first[which].map(|link| place_of(link, which))) }
+        Walk {
+            next: [0, 1].map(|which| {
+                // SAFETY: all in the lists are live (invariant).
+                self.first[which].map(|link| place_of(unsafe { link.as_ref() }, which))
+            }),
+        }
     }
 
     /// The next place of a walk. O(log pools), but O(pools) if the pool there was destroyed since the
     /// last step.
     pub fn step(&self, walk: &mut Walk) -> Option<Place> {
+        // SAFETY: all in the lists are live (invariant), and this borrows the locked lists.
+        let see = |link: NonNull<Link>| unsafe { &*link.as_ptr() };
         let next = walk.next.map(|place| {
             let place = place?;
-            let older = || {
-                // SAFETY: all in the lists are live (invariant).
-                self.links(place.which).find(|link| unsafe { link.as_ref() }.serial < place.serial)
-            };
-            Some((self.find_again(place).or_else(older)?, place.which))
+            let older = || self.links(place.which).find(|&link| see(link).serial < place.serial);
+            Some((see(self.find_again(place).or_else(older)?), place.which))
         });
-        // SAFETY: as above.
-        let serial = |next: &(NonNull<Link>, usize)| unsafe { next.0.as_ref() }.serial;
-        let (link, which) = next.into_iter().flatten().max_by_key(serial)?;
+        let (link, which) = next.into_iter().flatten().max_by_key(|(link, _)| link.serial)?;
         walk.next = next.map(|next| next.map(|(link, which)| place_of(link, which)));
-        // SAFETY: as above.
-        walk.next[which] = unsafe { link.as_ref() }.next.map(|link| place_of(link, which));
+        walk.next[which] = link.next.map(|link| place_of(see(link), which));
         Some(place_of(link, which))
     }
 
     /// Every live collection: the newest first, but those that a child of fork lacks last.
     pub fn iter(&self) -> impl Iterator<Item = &Collection> {
-        // SAFETY: all in the lists are live (invariant), and this borrows the locked lists.
-        (0..2)
-            .flat_map(|which| self.links(which))
-            .map(|link| unsafe { Collection::of_link(link).as_ref() })
+        (0..2).flat_map(|which| self.links(which)).map(|link| {
+            // SAFETY: all in the lists are live (invariant), and this borrows the locked lists.
+            unsafe { Collection::of_link(link).as_ref() }
+        })
     }
 
     fn links(&self, which: usize) -> impl Iterator<Item = NonNull<Link>> {
@@ -272,10 +267,8 @@ impl Registry {
     }
 }
 
-fn place_of(link: NonNull<Link>, which: usize) -> Place {
-    // SAFETY: its callers have a link of the list, which is live.
-    let Link { handle, serial, .. } = unsafe { link.as_ref() };
-    Place { handle: *handle, serial: *serial, which }
+fn place_of(link: &Link, which: usize) -> Place {
+    Place { handle: link.handle, serial: link.serial, which }
 }
 
 /// Which list and tree a collection is in, or is to be in.

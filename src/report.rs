@@ -9,7 +9,7 @@ use core::ffi::{c_char, c_void};
 use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicUsize, Ordering};
 
 use crate::cancellation;
-use crate::lock::{Locked, Tallied, Tally};
+use crate::lock::{Locked, Tallied};
 
 /// What kind of misuse a report is about. The numbers stay as they are; more kinds may come.
 #[repr(C)]
@@ -54,8 +54,8 @@ pub struct mempool_misuse {
     pub kind: u32,
     /// 0.
     pub reserved: u32,
-    /// The pointer that the call was about, an entry or a pool; for a leak the first entry that is out; for a damaged
-    /// header, a write after free and an overflow the entry that was found damaged.
+    /// The pointer that the call was about, an entry or a pool; for a leak the first entry that is out;
+    /// for a damaged header, a write after free and an overflow the entry that was found damaged.
     pub pointer: *const c_void,
     /// The pool, a `mempool *` or `r_mempool *` as its create function returned it; NULL if there is
     /// none to blame. After `MEMPOOL_MISUSE_POOL_DESTROYED`, and after
@@ -78,7 +78,7 @@ pub type mempool_misuse_handler =
     Option<unsafe extern "C" fn(report: *const mempool_misuse, context: *mut c_void)>;
 
 /// A handler and its context.
-struct Place {
+struct Pair {
     function: AtomicPtr<()>,
     context: AtomicPtr<c_void>,
 }
@@ -86,8 +86,8 @@ struct Place {
 const PLACES: usize = 4;
 
 /// The pair that was set as number `n` is at `n % PLACES`; at first there is none.
-static PAIRS: [Place; PLACES] = [const {
-    Place {
+static PAIRS: [Pair; PLACES] = [const {
+    Pair {
         function: AtomicPtr::new(core::ptr::null_mut()),
         context: AtomicPtr::new(core::ptr::null_mut()),
     }
@@ -100,11 +100,7 @@ pub static SETTING: Locked<Turn> = Locked::new(Turn, true);
 /// Nothing to look at but whose turn it is.
 pub struct Turn;
 
-impl Tallied for Turn {
-    fn tally(&self) -> Tally {
-        [0; 2]
-    }
-}
+impl Tallied for Turn {}
 
 /// Has reports go to `function` from now on; none is the default.
 pub fn set_handler(function: mempool_misuse_handler, context: *mut c_void) {

@@ -41,15 +41,16 @@ pub fn draw() {
 #[cold]
 pub fn random() -> usize {
     // SAFETY: it is the calling thread's own.
-    let errno = unsafe { &mut *libc::__errno_location() };
-    let before = *errno;
+    let (errno, before) = unsafe { (libc::__errno_location(), *libc::__errno_location()) };
     let mut word = 0usize;
     let size = size_of::<usize>();
-    // By number: libc's function may be a point of cancellation.
-    // SAFETY: the kernel writes at most `size` bytes into `word`.
-    let got =
-        unsafe { libc::syscall(libc::SYS_getrandom, &raw mut word, size, libc::GRND_NONBLOCK) };
-    *errno = before;
+    // SAFETY: the kernel writes at most `size` bytes into `word`, and `errno` is as above.
+    let got = unsafe {
+        // By number: libc's function may be a point of cancellation.
+        let got = libc::syscall(libc::SYS_getrandom, &raw mut word, size, libc::GRND_NONBLOCK);
+        *errno = before;
+        got
+    };
     if usize::try_from(got) == Ok(size) { word } else { without_getrandom() }
 }
 

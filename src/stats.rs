@@ -34,7 +34,7 @@ pub struct mempool_stats {
     pub dynamic_peak: usize,
     /// Calls that the pool or class should have served and had no entry for, since create: a larger
     /// class, the heap or nobody served them. One that wanted many entries at once counts once. A realloc
-    /// that should have moved an entry to this class, and left it where it is, counts too.
+    /// that should have moved an entry to this class and found it empty counts, too.
     pub exhausted: u64,
     /// Those of these calls that returned NULL.
     pub failed: u64,

@@ -5,8 +5,8 @@
 #
 # Builds each with each C++ compiler there is, and clang++ with each standard library, as it is and
 # with AddressSanitizer and UndefinedBehaviorSanitizer, without a warning; in one standard with
-# _FORTIFY_SOURCE and with link-time optimisation, too. Prints a line for each failure and a last line with
-# the counts; ends with 1 if anything failed.
+# _FORTIFY_SOURCE and with link-time optimisation, too. Prints a line for each failure and a last line
+# with the counts; ends with 1 if anything failed.
 set -euo pipefail
 
 die() {

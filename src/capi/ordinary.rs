@@ -187,10 +187,10 @@ pub unsafe extern "C" fn mempool_calloc_entry(mp: *mut mempool) -> *mut c_void {
 /// has not used its memory again), a pointer into an entry, a pointer that is no pool's, an entry
 /// whose 8 bytes in front were overwritten, and one whose pool is destroyed, as long as its memory
 /// can be read: where the pool had a mapping of its own, the call faults (SIGSEGV). An entry that
-/// `mempool_reset` took back counts as freed. Other functions that need a live entry report one that was
-/// freed as `MEMPOOL_MISUSE_USE_AFTER_FREE`. To see that, the 8 bytes before the pointer are read. Two threads that free the same
-/// entry at the same moment may go unseen, and so may data of the program's that looks like a word
-/// of ours: with a chance of 2^-23 for random data.
+/// `mempool_reset` took back counts as freed. For these checks the library reads the 8 bytes before the
+/// pointer. Two threads that free the same entry at the same moment may go unseen, and so may data of the
+/// program's that looks like a word of ours: with a chance of 2^-23 for random data. Other functions that
+/// need a live entry report one that was freed as `MEMPOOL_MISUSE_USE_AFTER_FREE`.
 ///
 /// Threads: safe, on any thread, also when the one that took the entry has ended. Cost: O(1), some 30
 /// instructions and no lock while the thread's cache has room; a lock each some hundred calls.
@@ -216,9 +216,9 @@ pub unsafe extern "C" fn mempool_free_entry(entry: *mut c_void) {
 /// Anything else is misuse, reported as with `mempool_free_entry`: a pool that was destroyed before, by
 /// another thread at the same moment included, a pool of the other sort, an entry, any other number. The
 /// pointer is looked up among the live pools, and nothing is read there. The last 16 pools that were
-/// destroyed are reported by name. So do all functions that take a pool, but for those that take entries
-/// (alloc, calloc, realloc): see `mempool_alloc_entry`. Once another pool lies at the same address, the
-/// pointer is that pool's.
+/// destroyed are reported by name. Counts, inspection and resets check a pool in the same way; functions that
+/// hand out entries have no time for that: see `mempool_alloc_entry`. Once another pool lies at the same
+/// address, the pointer is that pool's.
 ///
 /// Threads: nobody else may be inside a call on the pool or use its entries, now or later. Cost:
 /// that of giving the memory back, O(dynamic entries) and O(log pools); O(entries) in a buffer, and

@@ -190,9 +190,9 @@ pub unsafe extern "C" fn r_mempool_calloc_entry(rmp: *mut r_mempool, size: usize
 /// Makes an entry larger or smaller, as `realloc` does.
 ///
 /// When the size fits the entry's own class, the entry stays where it is, and `size` of its bytes are the
-/// caller's from then on. Otherwise it moves: its
-/// bytes, as many as both have, are copied to an entry of the class that fits, and the old entry is
-/// freed. Entries from the heap move into the pool and back in the same way.
+/// caller's from then on. Otherwise it moves: its bytes, as many as both have, are copied to an entry of
+/// the class that fits, and the old entry is freed. Entries from the heap move into the pool and back in
+/// the same way.
 ///
 /// An entry that should shrink moves to the class that fits. If that is empty, this counts as `exhausted`
 /// there (see `mempool_stats`), and the entry moves to the next smaller class that has one, or stays where

@@ -10,7 +10,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::trade::Shared;
-use super::{Pool, Traits, refuse};
+use super::{Pool, Traits, refuse_in};
 use crate::collection::GUARD_GAP;
 use crate::dynamic::{self, Care, tail_of};
 use crate::lock::Guard;
@@ -159,7 +159,7 @@ impl Pool {
         // two threads that want the last entry, the faster has it.
         let entry = self.obtain_dynamic()?;
         let entered = dynamic::enter_below(&self.dynamic, entry, self.capacity(), self.care())
-            .unwrap_or_else(|fault| self.stop(fault));
+            .unwrap_or_else(|fault| self.stop_in(ALLOC, fault));
         if !entered {
             // SAFETY: it was obtained just now, and nobody has it.
             unsafe { dynamic::forgo(self.backing(), entry) };
@@ -184,14 +184,14 @@ impl Pool {
         unsafe { AtomicU32::from_ptr(self.tails.as_ptr().add(slot as usize)) }
     }
 
-    /// The holder of an entry of a guarded pool asks for `size` bytes of it, which it has: what lies behind
-    /// them is nobody's. O(size of an entry).
+    /// The holder of an entry of a guarded pool asks in `call` for `size` bytes of it, which it has: what
+    /// lies behind them is nobody's. O(size of an entry).
     ///
     /// # Safety
     /// The entry is live, and the caller its holder.
     #[cold]
     #[inline(never)]
-    pub unsafe fn fit(entry: Entry, size: usize) {
+    pub unsafe fn fit(call: Call, entry: Entry, size: usize) {
         // SAFETY: by this function's contract; a word of ours names a live pool.
         unsafe {
             match entry.decode().owner_and_state() {
@@ -199,9 +199,9 @@ impl Pool {
                 Some((owner, State::Dynamic)) => {
                     let pool = Self::at(owner);
                     dynamic::fit(&pool.dynamic, entry, size, pool.care())
-                        .unwrap_or_else(|fault| pool.stop(fault));
+                        .unwrap_or_else(|fault| pool.stop_in(call, fault));
                 }
-                _ => refuse(entry),
+                _ => refuse_in(call, entry),
             }
         }
     }
@@ -211,7 +211,7 @@ impl Pool {
         if self.is_guarded() {
             for payload in places.iter().filter_map(|&payload| NonNull::new(payload)) {
                 // SAFETY: the entries are new, and the caller's.
-                unsafe { Self::fit(Entry::new(payload), size) };
+                unsafe { Self::fit(ALLOC, Entry::new(payload), size) };
             }
         }
     }
@@ -250,15 +250,15 @@ impl Pool {
         self.close_behind(slot);
     }
 
-    /// How many bytes of one of its entries its holder may touch.
+    /// How many bytes of one of its entries its holder may touch, for `call`.
     ///
     /// # Safety
     /// The entry is out and of this pool; `dynamic` says which sort it is.
-    pub unsafe fn touchable(&self, entry: Entry, is_dynamic: bool) -> usize {
+    pub unsafe fn touchable(&self, call: Call, entry: Entry, is_dynamic: bool) -> usize {
         if is_dynamic {
             // SAFETY: by this function's contract.
             unsafe { dynamic::border(&self.dynamic, entry) }
-                .unwrap_or_else(|fault| self.stop(fault))
+                .unwrap_or_else(|fault| self.stop_in(call, fault))
         } else if self.traits.guards_slots() {
             self.border(self.slot(entry))
         } else {

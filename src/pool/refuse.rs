@@ -45,10 +45,10 @@ unsafe fn what_went_wrong(call: Call, entry: Entry) -> Misuse {
         // A word that names no live pool is no word of ours, or of a pool that is gone.
         if pool.is_some() || all.is_none() {
             let kind = match state {
+                State::Fresh => Kind::NeverOut,
                 _ if call != FREE => Kind::Freed,
                 State::Out | State::Free => Kind::DoubleFree,
                 State::Dynamic | State::DynamicFreed => Kind::DoubleFreeDynamic,
-                State::Fresh => Kind::NeverOut,
             };
             return Misuse::new(call, kind, address, pool.map(Pool::subject));
         }

@@ -25,8 +25,8 @@ pub struct Tree {
     root: Option<NonNull<Link>>,
 }
 
-/// Where a link hangs: the root's place, or a branch of another link's.
-type Place = *mut Option<NonNull<Link>>;
+/// What a link hangs by: the tree's root, or a branch of another link.
+type Edge = *mut Option<NonNull<Link>>;
 
 impl Tree {
     pub const EMPTY: Self = Self { root: None };
@@ -50,22 +50,22 @@ impl Tree {
     /// # Safety
     /// All links in the tree are live, so is the new one, and none has its handle.
     pub unsafe fn insert(&mut self, new: NonNull<Link>) {
-        // SAFETY: by this function's contract each link can be followed, and each place is in one or in
-        // `self`.
+        // SAFETY: by this function's contract each link can be followed, and each edge starts in one or
+        // in `self`.
         unsafe {
             let handle = new.as_ref().handle;
-            let mut place: Place = &mut self.root;
-            while let Some(link) = *place
+            let mut edge: Edge = &mut self.root;
+            while let Some(link) = *edge
                 && rank(link) >= rank(new)
             {
-                place = towards(link, handle);
+                edge = towards(link, handle);
             }
             // What hung there is split along the way to the new handle.
-            let mut rest = *place;
-            *place = Some(new);
+            let mut rest = *edge;
+            *edge = Some(new);
             let branches = &raw mut (*new.as_ptr()).branches;
-            let mut smaller: Place = &raw mut (*branches).smaller;
-            let mut larger: Place = &raw mut (*branches).larger;
+            let mut smaller: Edge = &raw mut (*branches).smaller;
+            let mut larger: Edge = &raw mut (*branches).larger;
             while let Some(link) = rest {
                 let next = towards(link, handle);
                 rest = *next;
@@ -87,26 +87,26 @@ impl Tree {
         // SAFETY: as in `insert`.
         unsafe {
             let handle = old.as_ref().handle;
-            let mut place: Place = &mut self.root;
-            while let Some(link) = *place
+            let mut edge: Edge = &mut self.root;
+            while let Some(link) = *edge
                 && link != old
             {
-                place = towards(link, handle);
+                edge = towards(link, handle);
             }
             let Branches { mut smaller, mut larger } = old.as_ref().branches;
             // The two subtrees are joined: of their roots the one with the higher rank is next.
             while let (Some(left), Some(right)) = (smaller, larger) {
                 if rank(left) >= rank(right) {
-                    *place = smaller;
-                    place = &raw mut (*left.as_ptr()).branches.larger;
-                    smaller = *place;
+                    *edge = smaller;
+                    edge = &raw mut (*left.as_ptr()).branches.larger;
+                    smaller = *edge;
                 } else {
-                    *place = larger;
-                    place = &raw mut (*right.as_ptr()).branches.smaller;
-                    larger = *place;
+                    *edge = larger;
+                    edge = &raw mut (*right.as_ptr()).branches.smaller;
+                    larger = *edge;
                 }
             }
-            *place = smaller.or(larger);
+            *edge = smaller.or(larger);
         }
     }
 
@@ -137,7 +137,7 @@ impl Tree {
 ///
 /// # Safety
 /// The link is live.
-unsafe fn towards(link: NonNull<Link>, handle: usize) -> Place {
+unsafe fn towards(link: NonNull<Link>, handle: usize) -> Edge {
     // SAFETY: by this function's contract.
     unsafe {
         let branches = &raw mut (*link.as_ptr()).branches;
@@ -176,20 +176,20 @@ mod tests {
         crate::secret::draw();
         let count = 1000;
         let mut links: Vec<_> = (0..count).map(|i| link(4096 * (i * 7919 % count) + 128)).collect();
-        let places: Vec<_> = links.iter_mut().map(NonNull::from).collect();
+        let entered: Vec<_> = links.iter_mut().map(NonNull::from).collect();
         let mut tree = Tree::EMPTY;
         // SAFETY: the links outlive the tree.
         unsafe {
-            for (i, &place) in places.iter().enumerate() {
-                assert_eq!(tree.find(place.as_ref().handle), None);
-                tree.insert(place);
+            for (i, &link) in entered.iter().enumerate() {
+                assert_eq!(tree.find(link.as_ref().handle), None);
+                tree.insert(link);
                 assert_eq!(tree.check(), i + 1);
             }
-            for (i, &place) in places.iter().enumerate() {
-                assert_eq!(tree.find(place.as_ref().handle), Some(place));
-                assert_eq!(tree.find(place.as_ref().handle + 1), None);
-                tree.remove(place);
-                assert_eq!(tree.find(place.as_ref().handle), None);
+            for (i, &link) in entered.iter().enumerate() {
+                assert_eq!(tree.find(link.as_ref().handle), Some(link));
+                assert_eq!(tree.find(link.as_ref().handle + 1), None);
+                tree.remove(link);
+                assert_eq!(tree.find(link.as_ref().handle), None);
                 assert_eq!(tree.check(), count - i - 1);
             }
         }

@@ -99,6 +99,23 @@ static void never_more(void)
     mempool_destroy(mp);
 }
 
+/* An alloc looks at the entry that went out last, and says that it is an alloc. */
+static void alloc_beside_a_damaged_one(void *mp)
+{
+    char *entry = mempool_alloc_entry(mp);
+    CHECK(entry != NULL);
+    memset(entry - 16, 'A', 8);
+    mempool_alloc_entry(mp);
+}
+
+static void names_the_call(void)
+{
+    mempool *mp = mempool_create(COUNT, 16, false);
+    EXPECT_ABORT(alloc_beside_a_damaged_one, mp, "cmempool: alloc of 0x",
+                 ", whose header was overwritten");
+    mempool_destroy(mp);
+}
+
 int main(void)
 {
     CHECK(setenv("CMEMPOOL_OPTIONS", "bypass", 1) == 0);
@@ -106,5 +123,6 @@ int main(void)
     falls_back();
     ranged();
     never_more();
+    names_the_call();
     return done();
 }

@@ -163,10 +163,26 @@ static void blame_offset(struct world *world, size_t offset)
 }
 
 /* The line begins with this name of a function, of which a ranged pool has another. */
-static void blame_call(struct world *world, bool ranged, const char *name)
+static void blame_call(const struct world *world, bool ranged, const char *name)
 {
     snprintf(world->deed->detail, sizeof world->deed->detail, "cmempool: %s%s of 0x",
              ranged ? "r_" : "", name);
+}
+
+/* A call that needs a live entry and is no free: the deed's choice. */
+static void use(const struct world *world, void *entry)
+{
+    if (world->shift == 0) {
+        blame_call(world, false, "mempool_usable_size");
+        CHECK(mempool_usable_size(entry) == 0);
+    } else if (world->shift == 1) {
+        blame_call(world, false, "mempool_owner");
+        CHECK(mempool_owner(entry) == NULL);
+    } else {
+        blame_call(world, false, "realloc");
+        size_t size = world->shift == 2 ? world->size * 2 : world->size;
+        CHECK(r_mempool_realloc_entry(world->rmp, entry, size) == NULL);
+    }
 }
 
 /* ---- In two threads at once ---- */

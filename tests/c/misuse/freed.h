@@ -129,22 +129,6 @@ static void dynamic_twice_by_two_threads(struct world *world)
     in_two_threads(give, world, blame(world, take_dynamic(world)));
 }
 
-/* Calls that need a live entry, and are no free. */
-static void use(struct world *world, void *entry)
-{
-    if (world->shift == 0) {
-        blame_call(world, false, "mempool_usable_size");
-        CHECK(mempool_usable_size(entry) == 0);
-    } else if (world->shift == 1) {
-        blame_call(world, false, "mempool_owner");
-        CHECK(mempool_owner(entry) == NULL);
-    } else {
-        blame_call(world, false, "realloc");
-        size_t size = world->shift == 2 ? world->size * 2 : world->size;
-        CHECK(r_mempool_realloc_entry(world->rmp, entry, size) == NULL);
-    }
-}
-
 static void freed_in_call(struct world *world)
 {
     char *entry = take(world);

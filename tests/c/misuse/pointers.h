@@ -53,9 +53,15 @@ static void never_out(struct world *world)
     give(world, blame(world, entry + world->shift * stride(world)));
 }
 
+static void never_out_in_call(struct world *world)
+{
+    char *entry = take(world) + (world->count - 1) * stride(world);
+    use(world, blame(world, entry));
+}
+
 /* Between two that were out, in whatever order they go out. That is drawn by the pool's address: if
  * there is none between two, another pool's order is another. With a value, all were out in an earlier
- * pool in the same place. */
+ * pool in the same place. With a choice, it is not freed but used. */
 static void never_out_between(struct world *world)
 {
     for (;; create(world)) {
@@ -72,7 +78,8 @@ static void never_out_between(struct world *world)
             qsort(entries, count + 1, sizeof *entries, compare_addresses);
             for (size_t i = 1; i <= count; i++)
                 if (entries[i] - entries[i - 1] == 2 * stride(world))
-                    give(world, blame(world, (void *)(entries[i] - stride(world))));
+                    (world->shift == 0 ? give : use)(
+                        world, blame(world, (void *)(entries[i] - stride(world))));
         }
         if (world->buffer != NULL) {
             destroy(world);
@@ -165,6 +172,12 @@ static const struct misuse pointers_misuses[] = {
     {NEVER, "never out, 1000 bytes", 1000, never_out, NEVER_OUT, DEFAULT_ONLY, 2, 0},
     {NEVER, "never out, between", 64, never_out_between, NEVER_OUT, HARDENED_ONLY, 0, 0},
     {NEVER, "never out, between, 996 bytes", 996, never_out_between, NEVER_OUT, HARDENED_ONLY, 0, 0},
+    {NEVER, "never out, usable size", 64, never_out_in_call, NEVER_OUT, DEFAULT_ONLY, 0, 0},
+    {NEVER, "never out, owner", 64, never_out_in_call, NEVER_OUT, DEFAULT_ONLY, 1, 0},
+    {NEVER, "never out, realloc", 64, never_out_in_call, NEVER_OUT, DEFAULT_ONLY | RANGED_ONLY, 2, 0},
+    {NEVER, "never out, between, owner", 64, never_out_between, NEVER_OUT, HARDENED_ONLY, 1, 0},
+    {NEVER, "never out, between, realloc", 64, never_out_between, NEVER_OUT,
+     HARDENED_ONLY | RANGED_ONLY, 2, 0},
     {NEVER, "never out of this pool, between", 64, never_out_between, NEVER_OUT,
      HARDENED_ONLY | BUFFER_ONLY, 0, 1},
     {NEVER, "never out of this pool", 64, never_out_of_this, NEVER_OUT, BUFFER_ONLY | DEFAULT_ONLY, 1,
