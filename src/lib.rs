@@ -25,9 +25,11 @@
 //! | `zero.rs`       | how is an entry made all zero?                                       |
 //! | `canary.rs`     | what lies behind the end of a hardened pool's entry?                 |
 //! | `depot.rs`      | which slots are free, beside those in caches?                        |
+//! | `depot/random.rs` | which free slot do random numbers stand for?                       |
 //! | `dynamic.rs`    | what about entries that came from the heap?                          |
 //! | `dynamic/border.rs` | what of a dynamic entry's block is nobody's?                     |
 //! | `pool.rs`       | how does a pool of equal slots hand out and take back?               |
+//! | `pool/making.rs` | how does a pool begin, and how does it end?                         |
 //! | `pool/trade.rs` | how do caches and the depot trade, and what in a shortage?            |
 //! | `pool/bulk.rs`  | how do many entries go out or come back at once?                     |
 //! | `pool/promise.rs` | how does a call take from several pools, or leave all as it was?    |
@@ -39,6 +41,7 @@
 //! | `pool/leaks.rs` | which entries are out when a pool goes?                              |
 //! | `pool/inspect.rs` | what does a pool say of itself and of its entries?                 |
 //! | `collection.rs` | which pools share a region, and how are they made and destroyed?     |
+//! | `collection/handle.rs` | which live collection does a caller mean?                     |
 //! | `ranged.rs`     | which class serves a size, and what when it is empty?                |
 //! | `pool/fork.rs`  | what does a fork do to one pool?                                     |
 //! | `forking.rs`    | how does a child of fork get every pool in order?                    |

@@ -1,0 +1,163 @@
+//! How does a pool begin, and how does it end?
+
+use core::ptr::NonNull;
+use core::sync::atomic::AtomicU64;
+
+use super::draw::Generator;
+use super::quarantine::Quarantine;
+use super::trade::{Damage, Shared};
+use super::{Pool, Traits, seal_of};
+use crate::cache::{Cache, Element};
+use crate::cache_plan::CachePlan;
+use crate::collection::Collection;
+use crate::depot::Depot;
+use crate::dynamic::{self, DynamicEntries};
+use crate::layout::{Class, Cursor, stride};
+use crate::lock::Locked;
+use crate::misuse::DESTROY;
+use crate::slot::{OWNER_ALIGN, WORD};
+use crate::thread_index::CACHE_DISTANCE;
+
+impl Pool {
+    /// Makes a pool, with its caches behind it and the depot's lists behind those, where the cursor stands.
+    /// None if they don't fit.
+    ///
+    /// # Safety
+    /// What the cursor deals out is unused, inside the collection's region.
+    pub unsafe fn create(
+        cursor: &mut Cursor,
+        class: Class,
+        (align, gap): (usize, usize),
+        traits: Traits,
+        collection: NonNull<Collection>,
+    ) -> Option<NonNull<Self>> {
+        let stride = stride(class.elem_size, gap, align)?;
+        let capacity = u32::try_from(class.elem_count).ok()?;
+        let caches = CachePlan::new(capacity as usize, traits);
+        let place = cursor
+            .deal(size_of::<Self>() + caches.count() * CACHE_DISTANCE, OWNER_ALIGN, 0)?
+            .cast::<Self>();
+        let bits = cursor.deal(Depot::bits_bytes(capacity), align_of::<u64>(), 0)?.cast();
+        let stack = cursor.deal(Depot::stack_bytes(capacity), align_of::<u32>(), 0)?.cast();
+        let kept_back = Quarantine::room(capacity, traits);
+        let ring = kept_back as usize * size_of::<u32>();
+        let ring = cursor.deal(ring, align_of::<u32>(), 0)?.cast();
+        let tails = if traits.guards_slots() { class.elem_count * size_of::<u32>() } else { 0 };
+        let tails = cursor.deal(tails, align_of::<u32>(), 0)?.cast::<u32>();
+        tails.as_ptr().expose_provenance();
+        let element_bytes = caches.count() * caches.elements() * size_of::<Element>();
+        let elements = cursor.deal(element_bytes, align_of::<Element>(), 0)?.cast::<Element>();
+        // SAFETY: both are dealt to this pool alone.
+        let depot = unsafe { Depot::new(stack, bits, capacity) };
+        // SAFETY: the ring is dealt to this pool alone.
+        let quarantine = unsafe { Quarantine::new(ring, kept_back) };
+        let draws = traits.hardened && traits.guards_slots();
+        let generator = if draws { Generator::seeded() } else { Generator::idle() };
+        let open = caches.count() > 0;
+        let shared = Shared {
+            depot,
+            quarantine,
+            generator,
+            open,
+            active: 0,
+            given_up: false,
+            claimed: false,
+            visits: 0,
+            promised: 0,
+            reserved: 0,
+            peak: 0,
+            damage: Damage::None,
+        };
+        let pool = Self {
+            any_distance: if traits.single_thread { 0 } else { usize::MAX },
+            fast_end: caches.fast_end(),
+            larger: None,
+            slots: NonNull::dangling(),
+            stride,
+            stride_inverse: inverse_of_odd(stride >> stride.trailing_zeros()) as u32,
+            stride_shift: stride.trailing_zeros() as u8,
+            capacity,
+            caches,
+            elem_size: class.elem_size,
+            align: u16::try_from(align).ok()?,
+            traits,
+            collection,
+            seal: seal_of(place),
+            tails,
+            shared: Locked::new(shared, !traits.single_thread),
+            dynamic: Locked::new(DynamicEntries::new(), !traits.single_thread),
+            exhausted: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+        };
+        place.as_ptr().expose_provenance();
+        // SAFETY: the cursor dealt room for the pool, its lines and elements, to this pool alone.
+        unsafe {
+            place.write(pool);
+            let first = place.add(1).cast::<Cache>();
+            for number in 0..caches.count() {
+                let base = elements.add(number * caches.elements()).as_ptr();
+                first.add(number).write(Cache::new(base, caches.room()));
+            }
+        }
+        Some(place)
+    }
+
+    /// Deals this pool its slots and tells it which pool is next. None if they don't fit.
+    pub fn finish(&mut self, cursor: &mut Cursor, larger: Option<NonNull<Pool>>) -> Option<()> {
+        self.larger = larger;
+        // A guarded pool's last slot has a word behind it, too.
+        let more = if self.traits.guards_slots() { WORD } else { 0 };
+        let slots = self.stride * self.capacity as usize;
+        let first = cursor.deal(slots + more, self.align.into(), WORD)?;
+        // SAFETY: the first slot begins there, with its word.
+        self.slots = unsafe { first.add(WORD) };
+        self.slots.as_ptr().expose_provenance();
+        if self.traits.guarded() {
+            self.prepare_guarded();
+        }
+        Some(())
+    }
+
+    /// Releases the dynamic entries. What is found damaged is reported while a handler may still look at
+    /// the pool.
+    pub fn wind_up(&self) {
+        dynamic::release_all(&self.dynamic, self.backing(), None, self.care())
+            .unwrap_or_else(|fault| self.stop_in(DESTROY, fault));
+    }
+
+    /// Breaks the seal and closes the fast paths: while the memory can be read, an alloc finds out that
+    /// the pool is gone. `wipe_words`: the slots' memory will be used for something else, and no word of
+    /// ours may stay in it. The pool's handle stays in place of the seal.
+    pub fn retire(&mut self, wipe_words: bool, handle: usize) {
+        self.seal = handle;
+        self.fast_end = 0;
+        if self.traits.guarded() {
+            self.retire_guarded();
+        }
+        if wipe_words && self.traits.hardened {
+            self.wipe_all();
+        } else if wipe_words {
+            let fresh = self.shared.lock().depot.fresh();
+            for slot in 0..fresh {
+                // SAFETY: nobody uses the pool any more; the slot is this call's.
+                unsafe { self.entry(slot).wipe() };
+            }
+        }
+    }
+}
+
+/// The number that gives 1 when multiplied with the odd `n`, modulo 2^64: Newton's iteration, which
+/// doubles the right bits each time, from three.
+fn inverse_of_odd(n: usize) -> usize {
+    (0..5).fold(n, |x, _| x.wrapping_mul(2usize.wrapping_sub(n.wrapping_mul(x))))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn inverses() {
+        for n in [1usize, 3, 5, 7, 9, 4097, (1 << 40) + 1, usize::MAX] {
+            assert_eq!(n.wrapping_mul(super::inverse_of_odd(n)), 1, "{n}");
+        }
+    }
+}
