@@ -1,14 +1,17 @@
 //! What does a thread keep for itself, and how do others get it back?
 //!
-//! A cache is a stack of entries that one thread, its owner, pushes and pops without a lock and
-//! without an atomic read-modify-write. Any thread that holds the depot's lock can close it and
-//! take what is in it, without waiting for the owner.
+//! A cache is two magazines of entries. One is loaded: a stack that one thread, its owner, pushes and
+//! pops without a lock and without an atomic read-modify-write. The other is a spare, so that a thread
+//! that goes to and fro across the end of the first one does not come to the depot each time; it is
+//! touched with the depot's lock alone. Any thread that holds that lock can close the cache and take what
+//! is in it, without waiting for the owner.
 //!
 //! # The protocol
 //!
-//! The valid elements are `[bottom, sp)`. The owner alone writes `sp`; who holds the lock writes
-//! `floor` and `ceiling` (the limits) and `bottom`. While a cache is open, `bottom <= floor`; while
-//! it is closed, `floor` is above and `ceiling` below every `sp`.
+//! The valid elements of the loaded magazine are `[bottom, sp)`. The owner alone writes `sp`; who holds
+//! the lock writes `floor` and `ceiling` (the limits) and `bottom`; the owner, with the lock, exchanges
+//! the magazine. While a cache is open, `bottom <= floor`; while it is closed, `floor` is above and
+//! `ceiling` below every `sp`.
 //!
 //! ```text
 //! owner, pop                   owner, push                    thief, with the lock
@@ -31,21 +34,23 @@
 //! * A pop that P2 stops does not know. With the lock, [`Cache::settle_pop`] compares with `bottom`:
 //!   if the thief saw P1, or the floor is above the bottom, the element is not below `bottom` and the
 //!   owner's; else it was taken, or the cache was empty.
-//! * A push that Q3 lets through is seen by the thief. One that Q3 stops gives back, with the lock,
-//!   what is in the cache and the thief did not take ([`Cache::clear`]; if it is only full, a part). So
-//!   nothing is ever left in a closed cache by a call that has returned.
+//! * A push that Q3 lets through is seen by the thief. One that Q3 stops takes its entry back, with the
+//!   lock, if the thief did not ([`Cache::settle_push`]).
 //!
 //! The elements that the thief reads at T4 are not written meanwhile: the owner writes at `sp` or
 //! above, and gets below the `sp` of T3 only with a pop that P2 lets through. T3 (Acquire) pairs
-//! with P1 and Q2 (Release): the elements below are seen. A full cache has one element more than
-//! room, for Q1.
+//! with P1 and Q2 (Release): the elements below are seen. A full magazine has one element more than
+//! room, for Q1. The loaded magazine itself stays with its owner, who may be about to write to it.
+//!
+//! The thief need not take all at once: what is in a closed cache is there for whoever has the lock, a
+//! part at a time from the bottom. Its owner, too, gets at it with the lock alone.
 //!
 //! A thief may also *claim* what is in a cache: it goes through T5 first, and takes the elements (T4) or
 //! opens the cache again once it has seen the other caches. Who wants many entries at once takes all of
 //! them or leaves all where they are.
 //!
 //! A floor above the bottom is how the pool learns of its high-water mark for nothing: the elements
-//! below it, the *reserve*, can't go out without the lock. See `Shared` in `pool/trade.rs`.
+//! below it can't go out without the lock. See `Shared` in `pool/trade.rs`.
 //!
 //! The owner never waits, and the thief waits for nobody: an owner that the scheduler stopped
 //! between P1 and P2 holds one entry, the one that its call will return.
@@ -53,19 +58,16 @@
 use core::ptr;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
+use crate::magazine::Element;
 use crate::slot::Entry;
-use crate::sync::AtomicPtr;
-
-/// A place for an entry.
-pub type Element = AtomicPtr<u8>;
+use crate::sync::{AtomicPtr, AtomicUsize};
 
 /// One thread's free entries of one pool. The owner writes this line and nobody reads it, in the
 /// usual case.
 ///
-/// Invariant, while the owner is inside no call: `base <= bottom <= sp <= base + room`; the elements
-/// in `[bottom, sp)` are free slots of the pool, in no other place;
-/// `open => base == bottom <= floor <= sp && ceiling <= base + room`; `!open => bottom == sp`, unless
-/// its owner did not come by since it was closed and could not be drained.
+/// Invariant, while the owner is inside no call: `base <= bottom <= sp <= base + room`, with the room of
+/// the pool's magazines; the elements in `[bottom, sp)` and the first `spare_len` of the spare are free
+/// slots of the pool, in no other place; `open => base == bottom <= floor <= sp && ceiling <= base + room`.
 /// Inside a call `sp` may be one lower or higher.
 #[cfg_attr(not(loom), repr(C, align(64)))]
 pub struct Cache {
@@ -73,8 +75,10 @@ pub struct Cache {
     floor: AtomicPtr<Element>,   // pop stops here; the lock's
     ceiling: AtomicPtr<Element>, // push stops here; the lock's
     bottom: AtomicPtr<Element>,  // lowest valid element; the lock's
-    base: *mut Element,          // constant, as is `room`
-    room: usize,
+    base: AtomicPtr<Element>,    // the loaded magazine; the owner's, with the lock
+    spare: AtomicPtr<Element>,   // the other one, or NULL; the lock's, as are the rest
+    spare_len: AtomicUsize,
+    held_back: AtomicUsize, // entries that can't go out without the lock: see `Shared` in `pool/trade.rs`
 }
 
 #[cfg(not(loom))]
@@ -103,18 +107,20 @@ fn claimed() -> *mut Element {
 }
 
 impl Cache {
-    /// A closed, empty cache of `room` elements at `base`, where there is one more.
+    /// A closed, empty cache with this magazine loaded.
     ///
     /// # Safety
-    /// The elements are this cache's alone, as long as it exists.
-    pub unsafe fn new(base: *mut Element, room: usize) -> Self {
+    /// The magazine is this cache's alone, until it gives it away.
+    pub unsafe fn new(magazine: *mut Element) -> Self {
         Self {
-            sp: AtomicPtr::new(base),
+            sp: AtomicPtr::new(magazine),
             floor: AtomicPtr::new(above_all()),
             ceiling: AtomicPtr::new(below_all()),
-            bottom: AtomicPtr::new(base),
-            base,
-            room,
+            bottom: AtomicPtr::new(magazine),
+            base: AtomicPtr::new(magazine),
+            spare: AtomicPtr::new(ptr::null_mut()),
+            spare_len: AtomicUsize::new(0),
+            held_back: AtomicUsize::new(0),
         }
     }
 
@@ -144,7 +150,6 @@ impl Cache {
     #[inline(always)]
     pub unsafe fn push(&self, entry: Entry, fence: impl Fn()) -> Result<(), Unsettled> {
         let sp = self.sp.load(Relaxed);
-        debug_assert!(sp <= self.base.wrapping_add(self.room));
         // SAFETY: `sp <= base + room`, and there is one element more.
         unsafe { (*sp).store(entry.payload(), Relaxed) }; // Q1
         self.sp.store(sp.wrapping_add(1), Release); // Q2
@@ -154,7 +159,8 @@ impl Cache {
 
     // ---- The owner, with the lock --------------------------------------------------------------
 
-    /// Settles a pop: the entry, if the thief left it and there was one.
+    /// Settles a pop: the entry, if the thief left it and there was one. With none, the loaded magazine is
+    /// empty.
     ///
     /// # Safety
     /// The caller is the owner and holds the lock, and its last call was a pop that was stopped.
@@ -162,79 +168,87 @@ impl Cache {
         let (sp, bottom) = (self.sp.load(Relaxed), self.bottom.load(Relaxed));
         if sp < bottom {
             // Empty, or taken: the thief read the `sp` from before P1.
-            self.sp.store(bottom, Release);
+            self.rewind();
             return None;
         }
         // SAFETY: `bottom <= sp`, and P1 took the element out.
         Some(unsafe { entry_at(sp) })
     }
 
-    /// How many elements there is room for between here and the ceiling.
+    /// Settles a push that was stopped because the cache is closed: takes the entry back, unless the thief
+    /// has.
     ///
     /// # Safety
-    /// The caller is the owner and holds the lock.
-    pub unsafe fn set_ceiling(&self, target: usize) {
-        let ceiling = self.base.wrapping_add(target.min(self.room));
-        self.ceiling.store(ceiling, Relaxed);
+    /// The caller is the owner and holds the lock, and its last call was such a push.
+    pub unsafe fn settle_push(&self) -> Option<Entry> {
+        let (sp, bottom) = (self.sp.load(Relaxed), self.bottom.load(Relaxed));
+        if sp <= bottom {
+            self.rewind();
+            return None;
+        }
+        let top = sp.wrapping_sub(1);
+        self.sp.store(top, Release);
+        // SAFETY: `bottom <= top < sp`.
+        Some(unsafe { entry_at(top) })
     }
 
-    /// Has the owner come by with the lock before it takes one of the lowest `reserve` elements.
+    /// Goes back to the start, where an empty magazine has all its room.
+    fn rewind(&self) {
+        let base = self.base.load(Relaxed);
+        self.bottom.store(base, Relaxed);
+        self.sp.store(base, Release);
+    }
+
+    /// Opens it, or sets the limits of one that is open: the lowest `reserve` elements can't go out without
+    /// the lock, and with more than `most` a push comes by.
     ///
     /// # Safety
-    /// The caller is the owner and holds the lock; the cache is open, and has that many.
-    pub unsafe fn set_reserve(&self, reserve: usize) {
-        debug_assert!(self.is_open() && reserve <= self.len());
-        self.floor.store(self.base.wrapping_add(reserve), Relaxed);
+    /// The caller is the owner and holds the lock; no call of its own is unsettled, and what is in the
+    /// loaded magazine begins at its start.
+    pub unsafe fn set_limits(&self, reserve: usize, most: usize) {
+        debug_assert!(self.begins_at_start() && reserve <= self.loaded_len());
+        let base = self.base.load(Relaxed);
+        self.floor.store(base.wrapping_add(reserve), Relaxed);
+        self.ceiling.store(base.wrapping_add(most), Relaxed);
     }
 
-    /// Hands every entry that is still in it to `give`, and goes back to the start. Settles a push that
-    /// was stopped because the cache is closed.
+    /// Loads another magazine, with `len` valid elements, and hands out the one that was loaded. The limits
+    /// are to be set anew.
     ///
     /// # Safety
-    /// The caller is the owner and holds the lock, and the cache is closed.
-    pub unsafe fn clear(&self, give: impl FnMut(Entry)) {
-        // SAFETY: the caller is the owner.
-        unsafe { self.drain(give) };
-        // From where the elements ended, the next push would write behind the last.
-        self.bottom.store(self.base, Relaxed);
-        self.sp.store(self.base, Release);
+    /// The caller is the owner and holds the lock, and no call of its own is unsettled; the magazine is the
+    /// caller's alone.
+    pub unsafe fn load(&self, magazine: *mut Element, len: usize) -> *mut Element {
+        let before = self.base.load(Relaxed);
+        self.base.store(magazine, Relaxed);
+        self.bottom.store(magazine, Relaxed);
+        self.sp.store(magazine.wrapping_add(len), Release);
+        before
     }
 
-    /// Opens it, empty.
-    ///
-    /// # Safety
-    /// The caller is the owner and holds the lock; the cache is empty, and no call of the owner's
-    /// is unsettled.
-    pub unsafe fn open(&self, target: usize) {
-        debug_assert!(self.len() == 0);
-        self.sp.store(self.base, Release);
-        self.bottom.store(self.base, Relaxed);
-        self.floor.store(self.base, Relaxed);
-        // SAFETY: by this function's contract.
-        unsafe { self.set_ceiling(target) };
-    }
-
-    /// The memory of its elements as plain pointers, and how many of them, from the first, are
+    /// The loaded magazine's elements as plain pointers, and how many of them, from the first, are
     /// valid. [`set_len`](Self::set_len) makes a change known.
     ///
     /// # Safety
-    /// The caller is the owner and holds the lock, and calls nothing else on the cache meanwhile;
-    /// the cache is open.
+    /// The caller is the owner and holds the lock, and calls nothing else on the cache meanwhile; what is
+    /// in the magazine begins at its start, and `room` is its room.
     #[expect(clippy::mut_from_ref, reason = "the elements are the caller's alone, by contract")]
-    pub unsafe fn elements(&self) -> (&mut [*mut u8], usize) {
+    pub unsafe fn elements(&self, room: usize) -> (&mut [*mut u8], usize) {
+        debug_assert!(self.begins_at_start());
+        let base = self.base.load(Relaxed).cast();
         // SAFETY: nobody else looks at the elements of a cache of which the lock is held, its owner
         // apart. An atomic pointer is laid out like a plain one. One more than room: see Q1.
-        let all = unsafe { core::slice::from_raw_parts_mut(self.base.cast(), self.room + 1) };
-        (all, self.len())
+        let all = unsafe { core::slice::from_raw_parts_mut(base, room + 1) };
+        (all, self.loaded_len())
     }
 
-    /// Says that the first `len` elements are valid.
+    /// Says that the first `len` elements of the loaded magazine are valid.
     ///
     /// # Safety
     /// The caller is the owner and holds the lock, and the first `len` elements are free slots in
-    /// no other place; the cache is open.
+    /// no other place; what is in it begins at its start.
     pub unsafe fn set_len(&self, len: usize) {
-        self.sp.store(self.base.wrapping_add(len), Release);
+        self.sp.store(self.base.load(Relaxed).wrapping_add(len), Release);
     }
 
     // ---- Anyone with the lock ------------------------------------------------------------------
@@ -257,78 +271,98 @@ impl Cache {
         }
     }
 
-    /// T3 and T5 of a cache that was closed to be claimed: says how much is in it. That stays in its place and
-    /// is the caller's, until [`take_claim`](Self::take_claim) or [`drop_claim`](Self::drop_claim).
+    /// T3 and T5 of a cache that was closed to be claimed: says how much is in it, spare included. That stays
+    /// in its place and is the caller's, until [`take_claim`](Self::take_claim) or
+    /// [`drop_claim`](Self::drop_claim). In a cache that was closed before it stays the lock's.
     ///
     /// # Safety
     /// The caller holds the lock since the cache was closed, with a heavy fence in between.
     pub unsafe fn claim(&self) -> usize {
         if !self.is_claimed() {
-            return 0;
+            return self.len();
         }
         let sp = self.sp_within(); // T3
         self.bottom.store(sp, Relaxed); // T5
-        self.count_below(sp)
+        self.count_below(sp) + self.spare().1
     }
 
-    /// T4: hands what was claimed to `give`, and leaves the cache closed.
+    /// T4: hands what was claimed in the loaded magazine to `give`, and leaves the cache closed. `claimed` is
+    /// what the claim said.
     ///
     /// # Safety
-    /// The caller holds the lock since it claimed.
-    pub unsafe fn take_claim(&self, give: impl FnMut(Entry)) {
-        if self.is_claimed() {
-            // SAFETY: valid, since the cache was open: `base` was its bottom.
-            unsafe { hand(self.base, self.bottom.load(Relaxed), give) };
-            self.close();
-        }
+    /// The caller holds the lock since it claimed, and the spare is as it was.
+    pub unsafe fn take_claim(&self, claimed: usize, give: impl FnMut(Entry)) {
+        let bottom = self.bottom.load(Relaxed);
+        let (start, end) = if self.is_claimed() {
+            // It was open: `base` was its bottom.
+            (self.base.load(Relaxed), bottom)
+        } else {
+            // An owner that has begun a pop since was stopped, and finds that its element is gone.
+            (bottom, bottom.wrapping_add(claimed - self.spare().1))
+        };
+        // SAFETY: these were valid when they were claimed, and nobody took them since.
+        unsafe { hand(start, end, give) };
+        self.bottom.store(end, Relaxed);
+        self.close();
     }
 
-    /// Opens the cache again as if nothing had been claimed, with all that is in it as its reserve: it
-    /// hands out no new high-water mark before its owner came by with the lock. Says how much that is.
+    /// Opens a claimed cache again as if nothing had been claimed, but that nothing in it goes out before its
+    /// owner came by with the lock; or, if it was falling, as it was. Says how much is in it.
     ///
     /// # Safety
-    /// The caller holds the lock since it claimed.
-    pub unsafe fn drop_claim(&self) -> usize {
-        if !self.is_claimed() {
-            return 0;
-        }
-        self.bottom.store(self.base, Relaxed);
+    /// The caller holds the lock since it claimed; `room` is a magazine's.
+    pub unsafe fn drop_claim(&self, room: usize, falls: bool) -> usize {
+        let base = self.base.load(Relaxed);
+        self.bottom.store(base, Relaxed);
         // An owner that moved it since T3 was stopped, or will settle by what it finds here.
         let sp = self.sp_within();
-        self.floor.store(sp, Relaxed);
-        self.ceiling.store(self.base.wrapping_add(self.room), Relaxed);
-        self.count_below(sp)
+        let (floor, most) = if falls { (base, 0) } else { (sp, room) };
+        self.floor.store(floor, Relaxed);
+        self.ceiling.store(base.wrapping_add(most), Relaxed);
+        self.count_below(sp) + self.spare().1
     }
 
     /// The owner's `sp`, but for the moment after a pop that found the cache empty: then it is lower.
     fn sp_within(&self) -> *mut Element {
-        self.sp.load(Acquire).max(self.base) // pairs with P1 and Q2
+        self.sp.load(Acquire).max(self.base.load(Relaxed)) // pairs with P1 and Q2
     }
 
     fn count_below(&self, end: *mut Element) -> usize {
-        (end as usize - self.base as usize) / size_of::<Element>()
+        (end as usize - self.base.load(Relaxed) as usize) / size_of::<Element>()
     }
 
-    fn is_claimed(&self) -> bool {
+    /// Whether it was closed to be claimed, and the claim neither taken nor dropped.
+    pub fn is_claimed(&self) -> bool {
         self.ceiling.load(Relaxed) == claimed()
     }
 
-    /// T3 to T5: hands every entry that is in it to `give`.
+    /// T3 to T5: hands up to `most` entries of the loaded magazine to `give`.
     ///
     /// # Safety
-    /// The caller holds the lock, and the cache was closed, with a heavy fence in between; or the
-    /// caller is the owner too.
-    pub unsafe fn drain(&self, give: impl FnMut(Entry)) {
+    /// The caller holds the lock, and the cache was closed, with a heavy fence in between or by its owner;
+    /// or the caller is the owner too.
+    pub unsafe fn drain(&self, most: usize, give: impl FnMut(Entry)) {
         let sp = self.sp.load(Acquire); // T3, pairs with P1 and Q2
         let bottom = self.bottom.load(Relaxed);
-        // SAFETY: these are the valid ones.
-        unsafe { hand(bottom, sp, give) }; // T4
-        self.bottom.store(sp.max(bottom), Relaxed); // T5
+        let end = bottom.wrapping_add(most).min(sp);
+        // SAFETY: these are valid.
+        unsafe { hand(bottom, end, give) }; // T4
+        self.bottom.store(end.max(bottom), Relaxed); // T5
     }
 
-    /// Empties and closes it, wherever in a call its owner was.
+    /// As [`drain`](Self::drain), all of them.
     ///
-    /// What is in it counts as out: the owner may have been in the middle of a push, and a child of
+    /// # Safety
+    /// As [`drain`](Self::drain).
+    pub unsafe fn drain_all(&self, give: impl FnMut(Entry)) {
+        let most = self.loaded_len();
+        // SAFETY: by this function's contract.
+        unsafe { self.drain(most, give) };
+    }
+
+    /// Closes it, and forgets what is in the loaded magazine, wherever in a call its owner was.
+    ///
+    /// That counts as out: the owner may have been in the middle of a push, and a child of
     /// fork can't tell. The kernel copies page after page while other threads go on, so that the
     /// child may see Q2 without Q1.
     ///
@@ -336,9 +370,52 @@ impl Cache {
     /// The caller holds the lock, and the owner is no more.
     pub unsafe fn abandon(&self) {
         self.close();
-        self.bottom.store(self.base, Relaxed);
-        // Release, as every store to `sp`; whoever owns it next gets its index from this thread or later.
-        self.sp.store(self.base, Release);
+        // With a Release, as every store to `sp`; whoever owns it next gets its index from this thread or
+        // later.
+        self.rewind();
+    }
+
+    /// Closed and empty, with this magazine loaded.
+    ///
+    /// # Safety
+    /// The caller holds the lock, the owner is inside no call, and the magazine is the caller's alone.
+    pub unsafe fn start_anew(&self, magazine: *mut Element) {
+        self.base.store(magazine, Relaxed);
+        self.spare.store(ptr::null_mut(), Relaxed);
+        self.spare_len.store(0, Relaxed);
+        self.held_back.store(0, Relaxed);
+        // SAFETY: by this function's contract.
+        unsafe { self.abandon() };
+    }
+
+    /// The spare magazine, or NULL, and how many elements of it are valid. Relaxed, as all that the lock
+    /// orders.
+    pub fn spare(&self) -> (*mut Element, usize) {
+        (self.spare.load(Relaxed), self.spare_len.load(Relaxed))
+    }
+
+    /// Makes a magazine the spare, or NULL, and hands out the one that was.
+    ///
+    /// # Safety
+    /// The caller holds the lock; the magazine is its alone, and has as many valid elements.
+    pub unsafe fn set_spare(&self, magazine: *mut Element, len: usize) -> (*mut Element, usize) {
+        let before = self.spare();
+        self.spare.store(magazine, Relaxed);
+        self.spare_len.store(len, Relaxed);
+        before
+    }
+
+    /// How many of its entries the pool counts on as not to go out without the lock.
+    pub fn held_back(&self) -> usize {
+        self.held_back.load(Relaxed)
+    }
+
+    /// Notes that.
+    ///
+    /// # Safety
+    /// The caller holds the lock.
+    pub unsafe fn set_held_back(&self, held_back: usize) {
+        self.held_back.store(held_back, Relaxed);
     }
 
     /// Whether the limits are open.
@@ -346,41 +423,42 @@ impl Cache {
         self.ceiling.load(Relaxed) > claimed()
     }
 
-    /// How many elements there are; while the owner is inside a call, one more or less.
+    /// How many entries there are, those in the spare included; while the owner is inside a call, one more
+    /// or less.
     pub fn len(&self) -> usize {
+        self.loaded_len() + self.spare().1
+    }
+
+    /// How many of them are in the loaded magazine.
+    pub fn loaded_len(&self) -> usize {
         // Acquire pairs with Q2. The two are pointers into one array, and `sp` may be one below.
         let sp = self.sp.load(Acquire) as usize;
         sp.saturating_sub(self.bottom.load(Relaxed) as usize) / size_of::<Element>()
     }
 
-    /// How many of its elements can't go out without the lock.
-    pub fn reserve(&self) -> usize {
-        if !self.is_open() {
-            return 0;
-        }
-        self.count_below(self.floor.load(Relaxed))
-    }
-
-    /// How many elements it can have.
-    pub fn room(&self) -> usize {
-        self.room
+    /// Whether what is in the loaded magazine begins at its start: no thief has taken a part.
+    pub fn begins_at_start(&self) -> bool {
+        self.bottom.load(Relaxed) == self.base.load(Relaxed)
     }
 
     /// Proves the invariant, and calls `visit` with every entry in it.
     ///
     /// # Safety
-    /// The caller holds the lock, and the owner is inside no call.
+    /// The caller holds the lock, and the owner is inside no call; `room` is a magazine's.
     #[cfg(test)]
-    pub unsafe fn check(&self, mut visit: impl FnMut(Entry)) {
+    pub unsafe fn check(&self, room: usize, mut visit: impl FnMut(Entry)) {
         let (sp, bottom) = (self.sp.load(Acquire), self.bottom.load(Relaxed));
-        assert!(self.base <= bottom && bottom <= sp && sp <= self.base.wrapping_add(self.room));
-        assert!(if self.is_open() { bottom == self.base } else { bottom == sp });
-        assert!(!self.is_open() || (bottom..=sp).contains(&self.floor.load(Relaxed)));
-        let mut at = self.bottom.load(Relaxed);
-        while at < self.sp.load(Acquire) {
-            // SAFETY: valid, since `bottom <= at < sp`.
-            visit(unsafe { entry_at(at) });
-            at = at.wrapping_add(1);
+        let base = self.base.load(Relaxed);
+        assert!(base <= bottom && bottom <= sp && sp <= base.wrapping_add(room));
+        if self.is_open() {
+            assert!(bottom == base && (bottom..=sp).contains(&self.floor.load(Relaxed)));
+        }
+        let (spare, len) = self.spare();
+        assert!(len <= room && (len == 0 || !spare.is_null()));
+        // SAFETY: these are the valid ones.
+        unsafe {
+            hand(bottom, sp, &mut visit);
+            hand(spare, spare.wrapping_add(len), visit);
         }
     }
 }

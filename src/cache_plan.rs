@@ -1,4 +1,4 @@
-//! How many caches does a pool have, and how large are they?
+//! How many caches does a pool have, and how many magazines, and how large are they?
 //!
 //! Their memory is part of what a pool of that many entries takes anyhow: 6 bytes per entry
 //! (`layout.rs`). A small pool has few caches or none, and works on its depot.
@@ -6,24 +6,29 @@
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::fence;
+use crate::magazine::{BESIDE_ROOM, Element, MOST_MOVED};
 use crate::pool::Traits;
 use crate::thread_index::{CACHE_DISTANCE, MAX_THREADS};
 
-/// No cache is larger, in entries: with more, a thread would hold much and gain nothing.
-const LARGEST_ROOM: usize = 1024;
-/// Nor is it worth having caches of fewer.
+/// Elements of the magazines of pools that have plenty of them, the largest that fit.
+const MAGAZINES: [usize; 4] = [256, 128, 64, 32];
+/// Beside two for each cache, so many are worth the smaller ones.
+const FOR_THE_RACK: usize = 8;
+/// Where each cache has one magazine for good, fewer entries are not worth one, and more not moved.
 const SMALLEST_ROOM: usize = 16;
+const LARGEST_ROOM: usize = MOST_MOVED;
 /// Bytes for caches per entry of the pool.
 const BUDGET: usize = 6;
 
 /// The caches behind a pool.
 ///
-/// Invariant: `count * (CACHE_DISTANCE + elements() * 8) <= BUDGET * capacity`, but for the line of an
-/// only cache, which is in the pool's own budget.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// Invariant: `count <= magazines`, and `bytes() <= BUDGET * capacity`, but for the line of an only cache,
+/// which is in the pool's own budget.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct CachePlan {
     count: u32,
-    room: u32,
+    magazines: u32,
+    room: u16,
     /// Whether the fast path finds them. If not, every call needs more than the fast path does, and
     /// looks for its cache later.
     pub fast: bool,
@@ -34,18 +39,23 @@ pub struct CachePlan {
 impl CachePlan {
     /// For a pool of that many entries.
     pub fn new(capacity: usize, traits: Traits) -> Self {
-        let (count, room) = if traits.guarded() {
+        let plan = if traits.guarded() {
             // What a cache holds goes out in an order that can be foreseen.
-            (0, 0)
+            Self::default()
         } else if traits.single_thread {
             one(capacity)
         } else {
             many(capacity, most_caches())
         };
         // What needs no fence does not ask for one.
-        let light = count > 0 && !traits.single_thread && fence::available();
+        let light = plan.count > 0 && !traits.single_thread && fence::available();
         let fast = !traits.zero_on_free && (traits.single_thread || light);
-        Self { count: count as u32, room: room as u32, fast, light }
+        Self { fast, light, ..plan }
+    }
+
+    fn of(count: usize, magazines: usize, elements: usize) -> Self {
+        let room = (elements - BESIDE_ROOM) as u16;
+        Self { count: count as u32, magazines: magazines as u32, room, ..Self::default() }
     }
 
     /// How many threads have one: those with an index below.
@@ -53,14 +63,29 @@ impl CachePlan {
         self.count as usize
     }
 
-    /// Entries of each, at most.
+    /// Entries of a magazine, at most.
     pub fn room(&self) -> usize {
-        self.room as usize
+        self.room.into()
     }
 
-    /// How many elements each takes: one more than it keeps, see `cache.rs`.
+    /// How many magazines there are.
+    pub fn magazines(&self) -> usize {
+        self.magazines as usize
+    }
+
+    /// Elements from one magazine to the next.
     pub fn elements(&self) -> usize {
-        self.room() + 1
+        self.room() + BESIDE_ROOM
+    }
+
+    /// Whether there are magazines beside the one that each cache has, so that they can be exchanged.
+    pub fn exchanges(&self) -> bool {
+        self.magazines > self.count
+    }
+
+    /// Bytes of caches and magazines.
+    pub fn bytes(&self) -> usize {
+        self.count() * CACHE_DISTANCE + self.magazines() * self.elements() * size_of::<Element>()
     }
 
     /// The distance behind the last cache that the fast path finds.
@@ -69,25 +94,38 @@ impl CachePlan {
     }
 }
 
-fn one(capacity: usize) -> (usize, usize) {
-    let room = (capacity * BUDGET / size_of::<usize>()).saturating_sub(1).min(LARGEST_ROOM);
-    if room < SMALLEST_ROOM { (0, 0) } else { (1, room) }
+/// The line of an only cache is in the pool's own budget.
+fn one(capacity: usize) -> CachePlan {
+    plan(1, capacity * BUDGET).unwrap_or_default()
 }
 
 /// As many as the machine has use for, as long as they are large enough; fewer in a small pool.
-fn many(capacity: usize, most: usize) -> (usize, usize) {
-    let budget = capacity * BUDGET;
+fn many(capacity: usize, most: usize) -> CachePlan {
     let mut count = most;
     while count >= 2 {
-        let bytes = (budget / count).saturating_sub(CACHE_DISTANCE);
-        let room = (bytes / size_of::<usize>()).saturating_sub(1);
+        let budget = (capacity * BUDGET).saturating_sub(count * CACHE_DISTANCE);
         // More caches than sixteen must not make them too small for those who have one.
-        if room >= SMALLEST_ROOM && room >= 4 * count {
-            return (count, room.min(LARGEST_ROOM));
+        if let Some(plan) = plan(count, budget)
+            && plan.room() + BESIDE_ROOM >= (4 * count).min(LARGEST_ROOM)
+        {
+            return plan;
         }
         count /= 2;
     }
-    (0, 0)
+    CachePlan::default()
+}
+
+/// The magazines for that many caches, in so many bytes: to exchange, or one for each if there are too few
+/// for that.
+fn plan(count: usize, budget: usize) -> Option<CachePlan> {
+    let budget = budget / size_of::<Element>();
+    for elements in MAGAZINES {
+        if budget / elements >= 2 * count + FOR_THE_RACK {
+            return Some(CachePlan::of(count, budget / elements, elements));
+        }
+    }
+    let elements = (budget / count).min(LARGEST_ROOM + BESIDE_ROOM);
+    (elements >= SMALLEST_ROOM + BESIDE_ROOM).then(|| CachePlan::of(count, count, elements))
 }
 
 /// Eight threads per core have a cache, at least 16 and at most [`MAX_THREADS`].
@@ -112,30 +150,34 @@ mod tests {
     #[test]
     fn what_pools_get() {
         let cases = [
-            (1, (0, 0)),
-            (16, (0, 0)),
-            (100, (2, 28)),
-            (1000, (8, 84)),
-            (10_000, (16, 459)),
-            (1_000_000, (16, 1024)),
+            (1, None),
+            (16, None),
+            (100, Some((2, 2, 26))),
+            (1000, Some((8, 8, 64))),
+            (10_000, Some((16, 57, 125))),
+            (16_384, Some((16, 47, 253))),
+            (1_000_000, Some((16, 2929, 253))),
         ];
+        let seen = |plan: CachePlan| (plan.count(), plan.magazines(), plan.room());
         for (capacity, plan) in cases {
-            assert_eq!(many(capacity, 16), plan, "{capacity} entries");
+            let has = many(capacity, 16);
+            assert_eq!((has.count > 0).then(|| seen(has)), plan, "{capacity} entries");
         }
-        assert_eq!((many(100_000, 64), many(10_000, 64)), ((64, 1024), (32, 225)));
-        assert_eq!((one(10), one(100), one(10_000)), ((0, 0), (1, 74), (1, 1024)));
+        assert_eq!(seen(many(100_000, 64)), (64, 290, 253));
+        assert_eq!(
+            (seen(one(10)), seen(one(100)), seen(one(10_000))),
+            ((0, 0, 0), (1, 1, 64), (1, 29, 253))
+        );
     }
 
     #[test]
     fn within_the_budget() {
         for capacity in 0..20_000 {
             for most in [16, 64] {
-                let (count, room) = many(capacity, most);
-                if count == 0 {
-                    continue;
-                }
-                assert!(count * (CACHE_DISTANCE + 8 * (room + 1)) <= BUDGET * capacity);
+                assert!(many(capacity, most).bytes() <= BUDGET * capacity);
             }
+            let plan = one(capacity);
+            assert!(plan.bytes() <= BUDGET * capacity + plan.count() * CACHE_DISTANCE);
         }
     }
 }

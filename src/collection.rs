@@ -100,7 +100,7 @@ static_assertions::const_assert!(
     OWNER_ALIGN - MIN_ALIGN + LEAD + size_of::<Collection>() <= REGION_RESERVE
 );
 // A pool's place in the table, a pool and up to 127 bytes to align it, the line of an only cache, what
-// the depot takes beyond 2 bytes per slot, up to 4 bytes to align the caches' elements, and up to
+// the depot takes beyond 2 bytes per slot, up to 4 bytes to align its words, and up to
 // MIN_ALIGN to align the slots (what more an alignment takes is in the formula). Other caches' lines come
 // out of what is set aside per slot.
 static_assertions::const_assert!(

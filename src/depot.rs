@@ -16,18 +16,22 @@ mod random;
 
 use core::ptr::{self, NonNull};
 
+use crate::magazine::MOST_MOVED;
+
 /// Slots that a word of bits stands for.
 const BITS: usize = u64::BITS as usize;
 const SHIFT: u32 = BITS.ilog2();
 /// Levels for the largest pool: `BITS.pow(LEVELS)` is more than the slots that have a number.
 const LEVELS: usize = 6;
-/// The stack of a large pool: as many as two of the largest caches have room for.
-const LARGEST_STACK: u32 = 2048;
+/// The stack of a large pool. When it is full, half of it goes into the bits, and the rest moves down:
+/// that is all that a call moves.
+const LARGEST_STACK: u32 = MOST_MOVED as u32;
 
 /// What a depot takes beyond 2 bytes per slot, at most: words and numbers are whole.
 pub const DEPOT_SLACK: usize = 10;
 
 static_assertions::const_assert!(SHIFT * LEVELS as u32 >= u32::BITS);
+static_assertions::const_assert!(LARGEST_STACK <= u8::MAX as u32);
 
 /// The free slots of a pool.
 ///
@@ -39,9 +43,9 @@ pub struct Depot {
     stack: NonNull<u32>,
     words: NonNull<u64>,  // level 0 first
     start: [u32; LEVELS], // number of each level's first word
-    top: u32,             // number of the top level
-    len: u32,
-    room: u32,
+    top: u8,              // number of the top level
+    len: u8,
+    room: u8,
     capacity: u32,
     in_bits: u32,
     fresh: u32,
@@ -79,14 +83,14 @@ impl Depot {
         let (mut start, mut top) = ([0; LEVELS], 0);
         let (mut bits, mut next) = (capacity as usize, 0);
         for (level, start) in start.iter_mut().enumerate() {
-            (*start, top) = (next as u32, level as u32);
+            (*start, top) = (next as u32, level as u8);
             let count = bits.div_ceil(BITS);
             if count == 1 {
                 break;
             }
             (bits, next) = (count, next + count);
         }
-        let room = Self::room(capacity);
+        let room = Self::room(capacity) as u8; // no more than LARGEST_STACK
         let mut depot =
             Self { stack, words, start, top, len: 0, room, capacity, in_bits: 0, fresh: 0 };
         depot.refill();
@@ -132,7 +136,7 @@ impl Depot {
         assert!(places.len() <= self.free() as usize);
         let from_stack = places.len().min(self.len as usize);
         let (lowest, last) = places.split_at_mut(places.len() - from_stack);
-        self.len -= from_stack as u32;
+        self.len -= from_stack as u8;
         // SAFETY: `len + from_stack <= room`.
         let top = unsafe { self.stack.add(self.len as usize) };
         for (i, place) in last.iter_mut().enumerate() {
@@ -227,7 +231,7 @@ impl Depot {
             bits |= bit(slot);
         }
         self.add_bits(word, bits)?;
-        self.len -= count as u32;
+        self.len -= count as u8;
         // SAFETY: both lie in the stack, which has `len + count` numbers.
         unsafe {
             ptr::copy(self.stack.add(count).as_ptr(), self.stack.as_ptr(), self.len as usize)
@@ -253,7 +257,17 @@ impl Depot {
 
     /// How many slots are here.
     pub fn free(&self) -> u32 {
-        self.len + self.in_bits
+        u32::from(self.len) + self.in_bits
+    }
+
+    /// How many of them were out before.
+    pub fn used_before(&self) -> u32 {
+        self.free() - (self.capacity - self.fresh)
+    }
+
+    /// Whether some came back lately.
+    pub fn has_recent(&self) -> bool {
+        self.len > 0
     }
 
     /// How many slots are not here.

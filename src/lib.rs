@@ -112,6 +112,7 @@ mod likely_owner;
 mod line;
 mod load;
 mod lock;
+mod magazine;
 mod misuse;
 mod pool;
 mod ranged;

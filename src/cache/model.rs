@@ -6,13 +6,16 @@
 
 use core::ptr::{NonNull, without_provenance_mut};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use loom::cell::UnsafeCell;
+use loom::sync::atomic::AtomicBool;
 use loom::sync::{Mutex, MutexGuard};
 use loom::thread;
 
-use super::{Cache, Element, Unsettled};
+use super::{Cache, Unsettled};
 use crate::fence;
+use crate::magazine::Element;
 use crate::slot::Entry;
 
 const ROOM: usize = 3;
@@ -21,7 +24,7 @@ const ENTRY: usize = 64;
 struct Shared {
     depot: Vec<Entry>,
     open: bool,
-    reserved: usize, // as in `pool/trade.rs`, and so is `peak`
+    held_back: usize, // as in `pool/trade.rs`, and so is `peak`
     peak: usize,
 }
 
@@ -45,16 +48,14 @@ impl Pool {
         let pool = Self {
             caches: (0..caches)
                 .map(|_| {
-                    let room: Vec<_> =
-                        (0..=ROOM).map(|_| Element::new(without_provenance_mut(0))).collect();
                     // SAFETY: leaked, so that the elements outlive the cache.
-                    unsafe { Cache::new(room.leak().as_mut_ptr(), ROOM) }
+                    unsafe { Cache::new(magazine()) }
                 })
                 .collect(),
             shared: Mutex::new(Shared {
                 depot: (cached..entries).map(entry).collect(),
                 open: true,
-                reserved: 0,
+                held_back: 0,
                 peak: entries,
             }),
             contents: (0..entries).map(|_| UnsafeCell::new(0)).collect(),
@@ -62,7 +63,7 @@ impl Pool {
         for (number, cache) in pool.caches.iter().enumerate() {
             // SAFETY: no other thread knows the pool yet.
             unsafe {
-                cache.open(ROOM);
+                cache.set_limits(0, ROOM);
                 for i in 0..if number == 0 { cached } else { 0 } {
                     cache.push(entry(i), fence::light).unwrap();
                 }
@@ -108,10 +109,10 @@ impl Pool {
             assert!(fence::heavy());
             for cache in &self.caches {
                 // SAFETY: closed, then a heavy fence, with the lock.
-                unsafe { cache.drain(|entry| shared.depot.push(entry)) };
+                unsafe { take_all(cache, &mut shared) };
             }
             shared.open = false;
-            shared.reserved = 0;
+            shared.held_back = 0;
         }
         let entry = shared.depot.pop();
         self.note_peak(&mut shared);
@@ -123,16 +124,19 @@ impl Pool {
     /// # Safety
     /// The cache is open, settled and the calling thread's own.
     unsafe fn reserve_all(&self, own: &Cache, shared: &mut Shared) {
-        let others = shared.reserved - own.reserve();
+        let others = shared.held_back - own.held_back();
         // SAFETY: by this function's contract.
-        unsafe { own.set_reserve(own.len()) };
-        shared.reserved = others + own.len();
+        unsafe {
+            own.set_limits(own.loaded_len(), ROOM);
+            own.set_held_back(own.len());
+        }
+        shared.held_back = others + own.len();
         self.note_peak(shared);
     }
 
     fn note_peak(&self, shared: &mut Shared) {
         let handed = self.contents.len() - shared.depot.len();
-        shared.peak = shared.peak.max(handed - shared.reserved);
+        shared.peak = shared.peak.max(handed - shared.held_back);
     }
 
     /// Starts the peak anew, as `reset_peak` does.
@@ -142,9 +146,9 @@ impl Pool {
         assert!(fence::heavy());
         for cache in &self.caches {
             // SAFETY: closed, then a heavy fence, with the lock.
-            unsafe { cache.drain(|entry| shared.depot.push(entry)) };
+            unsafe { take_all(cache, &mut shared) };
         }
-        shared.reserved = 0;
+        shared.held_back = 0;
         shared.peak = self.contents.len() - shared.depot.len();
     }
 
@@ -161,7 +165,7 @@ impl Pool {
             // The models never fill a cache. It is open again after a claim that was dropped.
             if !own.is_open() {
                 // SAFETY: as above, with the lock.
-                unsafe { own.clear(|entry| shared.depot.push(entry)) };
+                shared.depot.extend(unsafe { own.settle_push() });
             }
         }
     }
@@ -171,20 +175,34 @@ impl Pool {
         let mut shared = self.shared();
         self.caches.iter().for_each(Cache::close_to_claim);
         assert!(fence::heavy());
-        // SAFETY: closed, then a heavy fence, with the lock.
-        let claims: usize = self.caches.iter().map(|cache| unsafe { cache.claim() }).sum();
+        let mut claims = 0;
+        for cache in &self.caches {
+            // SAFETY: closed, then a heavy fence, with the lock.
+            unsafe {
+                let within = cache.claim();
+                cache.set_held_back(within);
+                claims += within;
+            }
+        }
         let known = shared.depot.len() + claims;
         if known < wanted {
             // SAFETY: claimed, with the lock.
-            shared.reserved = self.caches.iter().map(|cache| unsafe { cache.drop_claim() }).sum();
+            for cache in self.caches.iter().filter(|cache| cache.is_claimed()) {
+                // SAFETY: as above.
+                unsafe { cache.set_held_back(cache.drop_claim(ROOM, false)) };
+            }
+            shared.held_back = self.caches.iter().map(Cache::held_back).sum();
             self.note_peak(&mut shared);
             return Vec::new();
         }
         for cache in &self.caches {
             // SAFETY: as above.
-            unsafe { cache.take_claim(|entry| shared.depot.push(entry)) };
+            unsafe {
+                cache.take_claim(cache.held_back(), |entry| shared.depot.push(entry));
+                take_spare(cache, &mut shared);
+            }
         }
-        (shared.open, shared.reserved) = (false, 0);
+        (shared.open, shared.held_back) = (false, 0);
         assert_eq!(shared.depot.len(), known, "as many as were claimed");
         let rest = known - wanted;
         let taken = shared.depot.split_off(rest);
@@ -196,12 +214,58 @@ impl Pool {
 
     /// Opens the index's own cache again, as its owner does when there is plenty.
     fn reopen(&self, index: usize) {
-        let mut shared = self.shared();
+        let (own, mut shared) = (&self.caches[index], self.shared());
         shared.open = true;
-        if !self.caches[index].is_open() {
-            // SAFETY: as above, with the lock.
-            unsafe { self.caches[index].open(ROOM) };
+        // SAFETY: as above, with the lock.
+        unsafe {
+            if !own.is_open() && !own.begins_at_start() {
+                // Thieves took a part.
+                own.drain_all(|entry| shared.depot.push(entry));
+                own.abandon();
+            }
+            if !own.is_open() {
+                own.set_limits(0, ROOM);
+            }
         }
+    }
+
+    /// The index's owner sets what it has aside, and has another magazine loaded.
+    fn exchange(&self, index: usize) {
+        let own = &self.caches[index];
+        let _shared = self.shared();
+        // SAFETY: the models give each index to one thread at a time, which is inside no other call.
+        unsafe {
+            if own.is_open() {
+                let (spare, spare_len) = own.spare();
+                let spare = if spare.is_null() { magazine() } else { spare };
+                let len = own.loaded_len();
+                let before = own.load(spare, spare_len);
+                own.set_spare(before, len);
+                own.set_limits(0, ROOM);
+            }
+        }
+    }
+
+    /// Takes a part of what the caches have, as whoever finds the depot empty does.
+    fn alloc_part(&self) -> Option<Entry> {
+        let mut shared = self.shared();
+        if shared.depot.is_empty() && shared.open {
+            self.caches.iter().for_each(Cache::close);
+            assert!(fence::heavy());
+            shared.open = false;
+        }
+        for cache in &self.caches {
+            if shared.depot.is_empty() && !shared.open {
+                // SAFETY: closed, then a heavy fence, with the lock.
+                unsafe {
+                    take_spare(cache, &mut shared);
+                    cache.drain(1, |entry| shared.depot.push(entry));
+                }
+            }
+        }
+        let entry = shared.depot.pop();
+        drop(shared);
+        entry.inspect(|entry| self.write_to(*entry))
     }
 
     /// What a fork does before: all that is free to the depot, and the caches may open again. `see` is
@@ -212,7 +276,7 @@ impl Pool {
         assert!(fence::heavy());
         for cache in &self.caches {
             // SAFETY: closed, then a heavy fence, with the lock.
-            unsafe { cache.drain(|entry| shared.depot.push(entry)) };
+            unsafe { take_all(cache, &mut shared) };
         }
         // The child takes them all: loom says if a thread of the parent's holds one.
         shared.depot.iter().for_each(|entry| self.write_to(*entry));
@@ -230,6 +294,35 @@ impl Pool {
         }
         assert_eq!(rest.len() + held, self.contents.len(), "lost or out of reach");
     }
+}
+
+/// # Safety
+/// As [`Cache::drain`].
+unsafe fn take_all(cache: &Cache, shared: &mut Shared) {
+    // SAFETY: by this function's contract.
+    unsafe {
+        cache.drain_all(|entry| shared.depot.push(entry));
+        take_spare(cache, shared);
+    }
+}
+
+/// # Safety
+/// With the lock.
+unsafe fn take_spare(cache: &Cache, shared: &mut Shared) {
+    let (spare, len) = cache.spare();
+    for i in 0..len {
+        // SAFETY: the first `len` are valid, and the lock's.
+        let payload = unsafe { (*spare.add(i)).load(Relaxed) };
+        shared.depot.push(Entry::new(NonNull::new(payload).unwrap()));
+    }
+    // SAFETY: by this function's contract.
+    unsafe { cache.set_spare(spare, 0) };
+}
+
+/// Of the caches that a model makes, which are leaked.
+fn magazine() -> *mut Element {
+    let room: Vec<_> = (0..=ROOM).map(|_| Element::new(without_provenance_mut(0))).collect();
+    room.leak().as_mut_ptr()
 }
 
 fn check(model: impl Fn() + Sync + Send + 'static) {
@@ -421,7 +514,7 @@ fn peak_of_an_owner_whose_cache_is_a_reserve() {
             shared.peak = 0;
             // SAFETY: no other thread knows the pool yet.
             unsafe { pool.reserve_all(&pool.caches[0], &mut shared) };
-            assert_eq!((shared.reserved, shared.peak), (2, 0));
+            assert_eq!((shared.held_back, shared.peak), (2, 0));
         }
         let owner = {
             let pool = pool.clone();
@@ -539,5 +632,115 @@ fn claim_that_is_taken() {
         // The owner is at one of three at a time.
         assert!(taken.len() == 2 && held == 1);
         pool.verify(1, 3);
+    });
+}
+
+#[test]
+fn owner_that_exchanges_and_thief() {
+    check(|| {
+        let pool = Pool::new(3, 2, 2);
+        let held = pool.alloc_from_depot();
+        let owner = {
+            let pool = pool.clone();
+            thread::spawn(move || {
+                pool.exchange(0);
+                pool.free(0, held);
+                pool.exchange(0);
+                pool.alloc(0)
+            })
+        };
+        let stolen = [pool.alloc(1), pool.alloc(1)];
+        let kept = owner.join().unwrap();
+        pool.verify(1, stolen.iter().chain(&[kept]).flatten().count());
+    });
+}
+
+#[test]
+fn owner_and_thief_that_takes_a_part() {
+    check(|| {
+        let pool = Pool::new(3, 2, 3);
+        let owner = {
+            let pool = pool.clone();
+            thread::spawn(move || {
+                let entry = pool.alloc(0);
+                if let Some(entry) = entry {
+                    pool.free(0, entry);
+                }
+                pool.reopen(0);
+                pool.alloc(0)
+            })
+        };
+        let stolen = [pool.alloc_part(), pool.alloc_part()];
+        let kept = owner.join().unwrap();
+        pool.verify(1, stolen.iter().chain(&[kept]).flatten().count());
+    });
+}
+
+#[test]
+fn claim_of_what_a_closed_cache_has() {
+    check(|| {
+        let pool = Pool::new(3, 2, 3);
+        {
+            let mut shared = pool.shared();
+            pool.caches.iter().for_each(Cache::close);
+            shared.open = false;
+        }
+        let owner = {
+            let pool = pool.clone();
+            thread::spawn(move || pool.alloc(0))
+        };
+        let taken = pool.alloc_all(2);
+        let held = owner.join().unwrap();
+        assert_eq!(taken.len(), 2);
+        pool.verify(1, taken.len() + usize::from(held.is_some()));
+    });
+}
+
+/// The owner of a cache that falls, as in `pool/trade.rs`, and a thread that looks at it before it gives an
+/// entry to the depot.
+#[test]
+fn peak_of_a_cache_that_falls() {
+    check(|| {
+        let pool = Pool::new(3, 2, 2);
+        let given = pool.alloc_from_depot();
+        {
+            let mut shared = pool.shared();
+            // One is out, and two are held back.
+            (shared.peak, shared.held_back) = (1, 2);
+            // SAFETY: no other thread knows the pool yet.
+            unsafe {
+                pool.caches[0].set_limits(0, 0);
+                pool.caches[0].set_held_back(2);
+            }
+        }
+        let look = |pool: &Pool, shared: &mut Shared, one: usize| {
+            shared.held_back = pool.caches[0].loaded_len().saturating_sub(one);
+            pool.note_peak(shared);
+        };
+        let both_out = Arc::new(AtomicBool::new(false));
+        let owner = {
+            let (pool, both_out) = (pool.clone(), both_out.clone());
+            thread::spawn(move || {
+                let entries = [pool.alloc(0).unwrap(), pool.alloc(0).unwrap()];
+                both_out.store(true, Release);
+                pool.write_to(entries[0]);
+                // SAFETY: the models give each index to one thread at a time.
+                let pushed = unsafe { pool.caches[0].push(entries[0], fence::light) };
+                assert_eq!(pushed, Err(Unsettled), "the first push comes by");
+                look(&pool, &mut pool.shared(), 1);
+            })
+        };
+        let all_out = {
+            let mut shared = pool.shared();
+            let all_out = both_out.load(Acquire);
+            look(&pool, &mut shared, 1);
+            shared.depot.push(given);
+            all_out
+        };
+        owner.join().unwrap();
+        // The owner had two at once, whatever the other one held then.
+        let least = if all_out { 3 } else { 2 };
+        assert!((least..=3).contains(&pool.shared().peak));
+        pool.verify(0, 1);
     });
 }

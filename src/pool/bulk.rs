@@ -8,8 +8,8 @@ use core::iter;
 use core::mem::forget;
 use core::ptr::NonNull;
 
+use super::Pool;
 use super::trade::Damage;
-use super::{Pool, slot_number};
 use crate::dynamic;
 use crate::misuse::{ALLOC, RESET};
 use crate::slot::{Entry, State};
@@ -275,6 +275,7 @@ impl Pool {
         let mut shared = self.shared.lock();
         let filled = self.has_at_hand(&shared, own, places.len());
         if filled {
+            self.look_at_falling(&mut shared, false);
             self.visit(&mut shared);
             self.take_at_hand(&mut shared, own, places);
         }
@@ -381,29 +382,29 @@ impl Pool {
     /// Gives free slots to the thread's cache as far as there is room, and the others to the depot.
     fn give_bulk(&self, payloads: &[*mut u8]) {
         let own = self.own_cache();
-        let mut shared = self.shared.lock();
+        let mut shared = self.enter(false);
         self.visit(&mut shared);
-        let mut cached = 0;
+        let mut rest = payloads;
         if let Some(cache) = own {
             // SAFETY: the cache is the thread's own and settled, and this call holds the lock.
             unsafe {
                 if let Some(target) = self.adjust(cache, &mut shared) {
-                    let (elements, len) = cache.elements();
-                    cached = target.saturating_sub(len).min(payloads.len());
-                    let places = &mut elements[len..len + cached];
-                    places.copy_from_slice(&payloads[payloads.len() - cached..]);
-                    cache.set_len(len + cached);
-                    shared.set_reserve(cache);
+                    let room = self.caches.room();
+                    let most = target.min(room);
+                    let (elements, len) = cache.elements(room);
+                    let (others, last) =
+                        rest.split_at(rest.len() - most.saturating_sub(len).min(rest.len()));
+                    elements[len..len + last.len()].copy_from_slice(last);
+                    cache.set_len(len + last.len());
+                    rest = others;
+                    if target > room {
+                        rest = &rest[shared.rack.give_many(rest)..];
+                    }
+                    shared.set_limits(cache, most, false);
                 }
             }
         }
-        let (slots, shift, inverse) = (self.slots, self.stride_shift, self.stride_inverse);
-        let given = shared.depot.give_many(
-            payloads[..payloads.len() - cached]
-                .iter()
-                .map(|payload| slot_number(*payload as usize, slots, shift, inverse)),
-        );
-        given.unwrap_or_else(|slot| shared.note_damage(slot));
+        self.give_all(&mut shared, rest);
         self.leave(shared);
     }
 
@@ -421,7 +422,7 @@ impl Pool {
             let mut shared = self.shared.lock();
             if shared.handed() > 0 {
                 // In a child of fork: those that other threads were taking or giving back.
-                shared.quarantine.forget();
+                shared.guarding().iter_mut().for_each(|guarding| guarding.quarantine.forget());
                 shared.depot.refill();
             }
         } else {
@@ -435,9 +436,14 @@ impl Pool {
                 }
             }
             let mut shared = self.shared.lock();
-            for cache in self.all_caches() {
-                // SAFETY: this call holds the lock, and stands in for the owner by its contract.
-                unsafe { cache.abandon() };
+            self.note_closed(&mut shared);
+            // SAFETY: this call holds the lock, and stands in for the owners by its contract.
+            unsafe {
+                shared.rack.start_anew();
+                for cache in self.all_caches() {
+                    let magazine = shared.rack.take_empty();
+                    cache.start_anew(magazine.expect("each cache has one"));
+                }
             }
             shared.depot.refill();
             shared.start_anew(self.has_caches());

@@ -48,12 +48,8 @@ impl Pool {
         if !known {
             return self.give_up_caches(&mut shared);
         }
-        for cache in self.all_caches() {
-            // SAFETY: by this function's contract.
-            unsafe { cache.drain(|entry| self.give(&mut shared, entry)) };
-        }
-        shared.active = 0;
-        shared.reserved = 0;
+        self.note_closed(&mut shared);
+        self.drain_caches(&mut shared);
     }
 
     /// Has the caches of all threads but the calling one start anew.
@@ -64,16 +60,21 @@ impl Pool {
         // SAFETY: the calling thread's original held the lock when it forked.
         let mut shared = ManuallyDrop::new(unsafe { self.shared.held() });
         shared.active = 0;
-        shared.reserved = 0;
         let own = thread_index::own_index();
         for (number, cache) in self.all_caches().enumerate() {
             if own == Some(number) {
                 // In order: its owner is here.
                 shared.active += u32::from(cache.is_open());
-                shared.reserved += cache.reserve() as u32;
             } else {
                 // SAFETY: its owner does not exist.
-                unsafe { cache.abandon() };
+                unsafe {
+                    cache.abandon();
+                    self.return_spare(cache, &mut shared);
+                }
+                shared.hold_back(cache, 0);
+                if core::ptr::eq(shared.falling, cache) {
+                    shared.falling = core::ptr::null();
+                }
             }
         }
         // What was in their caches counts as out.
@@ -92,12 +93,12 @@ impl Pool {
         }
     }
 
-    /// How many caches are open and how much is their reserve: in truth, and as the pool thinks.
+    /// How many caches are open and how much they hold back: in truth, and as the pool thinks.
     #[cfg(test)]
     pub fn open_caches(&self) -> [(usize, usize); 2] {
         let shared = self.shared.lock();
         let open = self.all_caches().filter(|cache| cache.is_open()).count();
-        let reserved = self.all_caches().map(Cache::reserve).sum();
-        [(open, reserved), (shared.active as usize, shared.reserved as usize)]
+        let held_back = self.all_caches().map(Cache::held_back).sum();
+        [(open, held_back), (shared.active as usize, shared.held_back as usize)]
     }
 }

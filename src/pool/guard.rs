@@ -9,6 +9,8 @@
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use super::draw::Generator;
+use super::quarantine::Quarantine;
 use super::trade::Shared;
 use super::{Pool, Traits, refuse_in};
 use crate::collection::GUARD_GAP;
@@ -16,8 +18,18 @@ use crate::dynamic::{self, Care, tail_of};
 use crate::lock::Guard;
 use crate::misuse::{ALLOC, Call, Kind};
 use crate::slot::{Entry, State, WORD};
+use crate::thread_index::CACHE_DISTANCE;
 use crate::watcher;
 use crate::zero::zero;
+
+/// What a guarded pool has in place of caches, behind the same lock.
+pub(super) struct Guarding {
+    pub(super) quarantine: Quarantine,
+    pub(super) generator: Generator, // of a hardened pool, which slot is next
+}
+
+// In place of an only cache's line: this, and the word behind the last slot.
+static_assertions::const_assert!(size_of::<Guarding>() + WORD <= CACHE_DISTANCE);
 
 impl Pool {
     /// As `alloc_slow`, of a guarded pool. O(size of an entry).
@@ -102,7 +114,11 @@ impl Pool {
             self.close_slot(slot);
             shared = self.shared.lock();
         }
-        if let Some(longest) = shared.quarantine.exchange(slot) {
+        let longest = match shared.guarding() {
+            Some(guarding) => guarding.quarantine.exchange(slot),
+            None => Some(slot),
+        };
+        if let Some(longest) = longest {
             // Nothing goes on the stack: who watches may take what the library does with it for the
             // program's doing.
             if !shared.depot.give_to_bits(longest) {
@@ -133,13 +149,14 @@ impl Pool {
     }
 
     fn draw(&self, shared: &mut Shared) -> Option<u32> {
-        let Shared { depot, quarantine, generator, .. } = shared;
-        let slot = if depot.free() == 0 {
-            quarantine.take_longest()
-        } else if self.traits.hardened {
-            depot.take_random(|| generator.next())
-        } else {
-            depot.take()
+        // SAFETY: it lives as long as the pool, which is locked.
+        let guarding = shared.guarding.map(|mut guarding| unsafe { guarding.as_mut() });
+        let slot = match guarding {
+            Some(guarding) if shared.depot.free() == 0 => guarding.quarantine.take_longest(),
+            Some(guarding) if self.traits.hardened => {
+                shared.depot.take_random(|| guarding.generator.next())
+            }
+            _ => shared.depot.take(),
         };
         shared.note_peak();
         slot

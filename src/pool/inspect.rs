@@ -4,12 +4,11 @@ use core::ptr::NonNull;
 use core::sync::atomic::Ordering;
 
 use super::{Pool, refuse_in};
-use crate::cache::{Cache, Element};
+use crate::cache::Cache;
 use crate::depot::Depot;
 use crate::misuse::Call;
 use crate::slot::{Entry, State};
 use crate::stats::mempool_stats;
-use crate::thread_index::CACHE_DISTANCE;
 
 impl Pool {
     /// How many of its slots' entries are with callers, the most that were, and how many slots are in
@@ -49,8 +48,7 @@ impl Pool {
             (used, peak_used) = (count.min(capacity), peak.min(capacity));
             (count, peak) = (count - used, peak - peak_used);
         }
-        let cache_bytes =
-            self.caches.count() * (CACHE_DISTANCE + self.caches.elements() * size_of::<Element>());
+        let cache_bytes = self.caches.bytes();
         let lists = Depot::bits_bytes(self.capacity) + Depot::stack_bytes(self.capacity);
         mempool_stats {
             struct_size: size_of::<mempool_stats>(),
@@ -72,13 +70,12 @@ impl Pool {
         }
     }
 
-    /// Starts the high-water marks anew from what is out. O(caches): to know that, it takes what is in
-    /// them.
+    /// Starts the high-water marks anew from what is out. O(caches): to know that, it closes them.
     pub fn reset_peak(&self) {
         let mut shared = self.shared.lock();
         // Owners open theirs when they next come by: unlike after a shortage, there is plenty.
-        self.empty_caches(&mut shared);
-        shared.peak = shared.handed();
+        self.close_all_caches(&mut shared);
+        shared.peak = shared.handed().saturating_sub(shared.held_back);
         self.leave(shared);
         self.dynamic.lock().forget_peak();
     }

@@ -1,22 +1,23 @@
 //! How does a pool begin, and how does it end?
 
-use core::ptr::NonNull;
+use core::ptr::{NonNull, null};
 use core::sync::atomic::AtomicU64;
 
 use super::draw::Generator;
+use super::guard::Guarding;
 use super::quarantine::Quarantine;
 use super::trade::{Damage, Shared};
 use super::{Pool, Traits, seal_of};
-use crate::cache::{Cache, Element};
+use crate::cache::Cache;
 use crate::cache_plan::CachePlan;
 use crate::collection::Collection;
 use crate::depot::Depot;
 use crate::dynamic::{self, DynamicEntries};
 use crate::layout::{Class, Cursor, stride};
 use crate::lock::Locked;
+use crate::magazine::Rack;
 use crate::misuse::DESTROY;
 use crate::slot::{OWNER_ALIGN, WORD};
-use crate::thread_index::CACHE_DISTANCE;
 
 impl Pool {
     /// Makes a pool, with its caches behind it and the depot's lists behind those, where the cursor stands.
@@ -34,9 +35,9 @@ impl Pool {
         let stride = stride(class.elem_size, gap, align)?;
         let capacity = u32::try_from(class.elem_count).ok()?;
         let caches = CachePlan::new(capacity as usize, traits);
-        let place = cursor
-            .deal(size_of::<Self>() + caches.count() * CACHE_DISTANCE, OWNER_ALIGN, 0)?
-            .cast::<Self>();
+        let guarding = if traits.guarded() { size_of::<Guarding>() } else { 0 };
+        let beside = caches.bytes() + guarding;
+        let place = cursor.deal(size_of::<Self>() + beside, OWNER_ALIGN, 0)?.cast::<Self>();
         let bits = cursor.deal(Depot::bits_bytes(capacity), align_of::<u64>(), 0)?.cast();
         let stack = cursor.deal(Depot::stack_bytes(capacity), align_of::<u32>(), 0)?.cast();
         let kept_back = Quarantine::room(capacity, traits);
@@ -45,26 +46,37 @@ impl Pool {
         let tails = if traits.guards_slots() { class.elem_count * size_of::<u32>() } else { 0 };
         let tails = cursor.deal(tails, align_of::<u32>(), 0)?.cast::<u32>();
         tails.as_ptr().expose_provenance();
-        let element_bytes = caches.count() * caches.elements() * size_of::<Element>();
-        let elements = cursor.deal(element_bytes, align_of::<Element>(), 0)?.cast::<Element>();
         // SAFETY: both are dealt to this pool alone.
         let depot = unsafe { Depot::new(stack, bits, capacity) };
         // SAFETY: the ring is dealt to this pool alone.
         let quarantine = unsafe { Quarantine::new(ring, kept_back) };
         let draws = traits.hardened && traits.guards_slots();
         let generator = if draws { Generator::seeded() } else { Generator::idle() };
+        // SAFETY: a guarded pool has no caches, and the cursor dealt room for this in their place.
+        let guarding = traits.guarded().then(|| unsafe {
+            let guarding = place.add(1).cast::<Guarding>();
+            guarding.write(Guarding { quarantine, generator });
+            guarding
+        });
+        // SAFETY: the cursor dealt room for the pool's caches and magazines, to this pool alone.
+        let rack = unsafe {
+            let first = place.add(1).cast::<Cache>().add(caches.count()).cast();
+            Rack::new(first.as_ptr(), caches.magazines(), caches.room())
+        };
         let open = caches.count() > 0;
         let shared = Shared {
             depot,
-            quarantine,
-            generator,
+            rack,
+            guarding,
             open,
             active: 0,
             given_up: false,
             claimed: false,
             visits: 0,
             promised: 0,
-            reserved: 0,
+            held_back: 0,
+            falling: null(),
+            drained: 0,
             peak: 0,
             damage: Damage::None,
         };
@@ -90,13 +102,13 @@ impl Pool {
             failed: AtomicU64::new(0),
         };
         place.as_ptr().expose_provenance();
-        // SAFETY: the cursor dealt room for the pool, its lines and elements, to this pool alone.
+        // SAFETY: the cursor dealt room for the pool and its caches, to this pool alone.
         unsafe {
             place.write(pool);
-            let first = place.add(1).cast::<Cache>();
+            let rack = &mut place.as_ref().shared.lock().rack;
             for number in 0..caches.count() {
-                let base = elements.add(number * caches.elements()).as_ptr();
-                first.add(number).write(Cache::new(base, caches.room()));
+                let magazine = rack.take_empty()?;
+                place.add(1).cast::<Cache>().add(number).write(Cache::new(magazine));
             }
         }
         Some(place)

@@ -12,10 +12,11 @@ impl Pool {
     /// Whether the thread's cache, if it is open, and the depot have that many slots.
     pub(super) fn has_at_hand(&self, shared: &Shared, own: Option<&Cache>, wanted: usize) -> bool {
         let cached = own.filter(|cache| cache.is_open()).map_or(0, Cache::len);
-        shared.depot.free() as usize + cached >= wanted && shared.damage == Damage::None
+        shared.free() as usize + cached >= wanted && shared.damage == Damage::None
     }
 
-    /// Takes as many of them as there are places.
+    /// Takes as many of them as there are places. No slot came or went since somebody looked at a falling
+    /// cache.
     pub(super) fn take_at_hand(
         &self,
         shared: &mut Shared,
@@ -23,16 +24,29 @@ impl Pool {
         places: &mut [*mut u8],
     ) {
         let own = own.filter(|cache| cache.is_open());
-        let cached = own.map_or(0, |cache| cache.len().min(places.len()));
-        let (from_cache, from_depot) = places.split_at_mut(cached);
+        let mut filled = 0;
         if let Some(cache) = own {
             // SAFETY: the cache is the thread's own and open, and this call holds the lock.
             unsafe {
-                let (elements, len) = cache.elements();
-                from_cache.copy_from_slice(&elements[len - cached..len]);
-                cache.set_len(len - cached);
+                let (elements, len) = cache.elements(self.caches.room());
+                let left = take_top(&elements[..len], places, &mut filled);
+                cache.set_len(left);
+                let (spare, len) = cache.spare();
+                if len > 0 {
+                    let elements = core::slice::from_raw_parts(spare.cast::<*mut u8>(), len);
+                    let left = take_top(elements, places, &mut filled);
+                    cache.set_spare(spare, left);
+                }
             }
         }
+        loop {
+            let taken = shared.rack.take_some(&mut places[filled..]);
+            filled += taken;
+            if taken == 0 || filled == places.len() {
+                break;
+            }
+        }
+        let from_depot = &mut places[filled..];
         let (slots, stride) = (self.slots, self.stride);
         let falling = shared.depot.take_many(from_depot, |slot| {
             // SAFETY: a slot of the depot's is below the capacity.
@@ -40,7 +54,7 @@ impl Pool {
         });
         match own {
             // SAFETY: as above.
-            Some(cache) => unsafe { shared.set_reserve(cache) },
+            Some(cache) => unsafe { shared.set_limits(cache, self.caches.room(), true) },
             None => shared.note_peak(),
         }
         expect(&from_depot[..falling], self.address());
@@ -65,21 +79,26 @@ impl Pool {
         shared.promised as usize
     }
 
-    /// How many slots are free at all: those in caches that are open are the caller's from now on.
+    /// How many slots are free at all: those in caches are the caller's from now on.
     fn claim_caches(&self, shared: &mut Shared) -> usize {
-        let mut claimed = 0;
         if shared.open {
             self.all_caches().for_each(Cache::close_to_claim);
-            if self.thief_fence() {
-                // SAFETY: this call holds the lock, and the caches were closed before the fence.
-                claimed = self.all_caches().map(|cache| unsafe { cache.claim() }).sum();
-                shared.claimed = true;
-            } else {
+            if !self.thief_fence() {
                 self.all_caches().for_each(Cache::close);
                 self.give_up_caches(shared);
             }
         }
-        claimed + (shared.depot.free() + shared.quarantine.len()) as usize
+        let mut claimed = 0;
+        if !shared.given_up && self.has_caches() {
+            shared.claimed = true;
+            for cache in self.all_caches() {
+                // SAFETY: this call holds the lock, and the caches were closed before the fence.
+                let within = unsafe { cache.claim() };
+                shared.hold_back(cache, within);
+                claimed += within;
+            }
+        }
+        claimed + (shared.free() + shared.kept_back()) as usize
     }
 
     /// Takes as many slots as were promised. What is to be done without the lock follows.
@@ -89,15 +108,30 @@ impl Pool {
         if self.traits.guarded() {
             return self.draw_guarded(shared, places);
         }
-        if shared.claimed {
+        if !shared.claimed {
+            self.look_at_falling(shared, false);
+        } else {
+            // SAFETY: it is a cache of this pool's.
+            if let Some(cache) = unsafe { shared.falling.as_ref() } {
+                let loaded = cache.held_back() - cache.spare().1;
+                self.note_fallen(shared, cache, loaded, false);
+                shared.falling = core::ptr::null();
+                shared.hold_back(cache, loaded + cache.spare().1);
+            }
             for cache in self.all_caches() {
                 // SAFETY: this call holds the lock, and claimed since.
-                unsafe { cache.take_claim(|entry| self.give(shared, entry)) };
+                unsafe {
+                    cache.take_claim(cache.held_back(), |entry| self.give(shared, entry));
+                    self.return_spare(cache, shared);
+                }
+                shared.hold_back(cache, 0);
             }
-            // A shortage, as any other.
             shared.claimed = false;
-            (shared.open, shared.visits) = (false, 0);
-            (shared.active, shared.reserved) = (0, 0);
+            if shared.open {
+                // A shortage, as any other.
+                (shared.open, shared.visits) = (false, 0);
+            }
+            (shared.active, shared.drained) = (0, self.caches.count() as u32);
         }
         // With an entry there twice, the depot has less than was promised, and the process is about to end.
         if shared.damage == Damage::None {
@@ -110,11 +144,23 @@ impl Pool {
         shared.promised = 0;
         if shared.claimed {
             shared.claimed = false;
-            // SAFETY: this call holds the lock, and claimed since.
-            let reserves = self.all_caches().map(|cache| unsafe { cache.drop_claim() });
-            shared.reserved = reserves.sum::<usize>() as u32;
+            for cache in self.all_caches().filter(|cache| cache.is_claimed()) {
+                let falls = core::ptr::eq(shared.falling, cache);
+                // SAFETY: this call holds the lock, and claimed since.
+                let within = unsafe { cache.drop_claim(self.caches.room(), falls) };
+                shared.hold_back(cache, within);
+            }
             // Of an owner that takes one at this moment.
             shared.note_peak();
         }
     }
+}
+
+/// Fills places, from number `filled` on, with the last of these, of which some are left.
+fn take_top(elements: &[*mut u8], places: &mut [*mut u8], filled: &mut usize) -> usize {
+    let count = elements.len().min(places.len() - *filled);
+    let left = elements.len() - count;
+    places[*filled..*filled + count].copy_from_slice(&elements[left..]);
+    *filled += count;
+    left
 }

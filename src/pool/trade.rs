@@ -1,13 +1,18 @@
-//! What happens off the fast path: how do caches and the depot trade, and what in a shortage?
+//! What happens off the fast path: how do caches and the depot trade?
+//!
+//! Where there is plenty, caches and the depot exchange whole magazines. Where there is less, and where
+//! slots come from the bits, entries are moved one by one, [`MOST_MOVED`] at a time: no call moves more.
 
-use super::draw::Generator;
-use super::quarantine::Quarantine;
+use core::ptr::{self, NonNull, null, null_mut};
+
+use super::guard::Guarding;
 use super::{Missed, Pool, slot_number};
 use crate::cache::{Cache, Unsettled};
 use crate::depot::Depot;
 use crate::fence;
 use crate::likely_owner::expect;
 use crate::lock::{Guard, Tallied, Tally};
+use crate::magazine::{Element, MOST_MOVED, Rack};
 use crate::misuse::{ALLOC, Kind};
 use crate::slot::{Entry, State};
 use crate::thread_index::{self, CACHE_DISTANCE};
@@ -20,6 +25,9 @@ const VISITS_AFTER_SHORTAGE: u32 = 4096;
 const PLENTY: u32 = 16;
 /// A cache of fewer entries is not worth the trouble.
 const SMALLEST_TARGET: usize = 8;
+/// How many slots that were never out a cache gets at a time: each is a word to be written, in a line that
+/// no cache of the processor's has.
+const FRESH_AT_A_TIME: usize = 16;
 
 /// What is known of a double free that came as far as the depot: the same slot may be there twice.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,21 +39,26 @@ pub(super) enum Damage {
 
 /// What threads share, behind the lock.
 ///
-/// Invariant: `reserved` is the sum of the open caches' reserves;
-/// `out with callers <= handed() - reserved <= peak`. Hence the high-water mark costs the fast path
-/// nothing: a cache may hand out freely what can't make a new one, and what could is its reserve.
+/// Invariant: `held_back` is the sum of what the caches hold back; `out with callers <= handed() -
+/// held_back <= peak`. Hence the high-water mark costs the fast path nothing: a cache may hand out freely
+/// what can't make a new one, and what could is below its floor. Or, if it is the only one that is open, it
+/// is *falling*: it hands out all that it has, and its first push comes by. Until then it only falls, so
+/// that whoever has the lock learns the mark by a look at it, before slots come or go; and what it holds
+/// back is what it had then, or more.
 pub(super) struct Shared {
     pub(super) depot: Depot,
-    pub(super) quarantine: Quarantine,
-    pub(super) generator: Generator, // of a hardened pool, which slot is next
-    pub(super) open: bool,           // caches may be open
-    pub(super) given_up: bool,       // never again, since the kernel refuses the heavy fence
-    pub(super) claimed: bool,        // those that were open are claimed for a promise
-    pub(super) active: u32,          // how many are
-    pub(super) visits: u32,          // since they were closed
-    pub(super) promised: u32,        // slots that a call will take before it gives the lock back
-    pub(super) reserved: u32,        // slots in caches that can't go out without the lock
-    pub(super) peak: u32,            // the most that were out at once
+    pub(super) rack: Rack,
+    pub(super) guarding: Option<NonNull<Guarding>>, // of a guarded pool
+    pub(super) open: bool,                          // caches may be open
+    pub(super) given_up: bool, // never again, since the kernel refuses the heavy fence
+    pub(super) claimed: bool,  // those that were open are claimed for a promise
+    pub(super) active: u32,    // how many are
+    pub(super) visits: u32,    // since they were closed
+    pub(super) promised: u32,  // slots that a call will take before it gives the lock back
+    pub(super) held_back: u32, // slots in caches that can't go out without the lock
+    pub(super) falling: *const Cache, // that one, or NULL
+    pub(super) drained: u32,   // after a shortage: so many caches, the first, have nothing left
+    pub(super) peak: u32,      // the most that were out at once
     pub(super) damage: Damage,
 }
 
@@ -57,32 +70,70 @@ impl Tallied for Shared {
 }
 
 impl Shared {
+    /// How many slots are free, beside those in caches.
+    pub(super) fn free(&self) -> u32 {
+        self.depot.free() + self.rack.entries()
+    }
+
     /// How many slots are in caches or out.
     pub(super) fn handed(&self) -> u32 {
         // A double free can have brought more back than there is, until it is told.
-        self.depot.out().saturating_sub(self.quarantine.len())
+        self.depot.out().saturating_sub(self.kept_back() + self.rack.entries())
+    }
+
+    /// What a guarded pool has in place of caches.
+    pub(super) fn guarding(&mut self) -> Option<&mut Guarding> {
+        // SAFETY: it lives as long as the pool, and is reached through `self` alone, which is locked.
+        self.guarding.map(|mut guarding| unsafe { guarding.as_mut() })
+    }
+
+    /// How many slots are free and kept back.
+    pub(super) fn kept_back(&self) -> u32 {
+        // SAFETY: as in `guarding`.
+        self.guarding.map_or(0, |guarding| unsafe { guarding.as_ref() }.quarantine.len())
     }
 
     /// Slots went out, or into caches.
     pub(super) fn note_peak(&mut self) {
-        self.peak = self.peak.max(self.handed().saturating_sub(self.reserved));
+        self.peak = self.peak.max(self.handed().saturating_sub(self.held_back));
     }
 
-    /// Lets a cache hand out without the lock what makes no new high-water mark: exactly that for one
-    /// thread. Where several fill their caches, an eighth of each goes into the mark at a time, so
-    /// that threads that use a new pool don't wait for each other at every entry.
+    /// So many entries of a cache can't go out without the lock.
+    pub(super) fn hold_back(&mut self, cache: &Cache, count: usize) {
+        self.held_back = self.held_back - cache.held_back() as u32 + count as u32;
+        // SAFETY: `self` is what the lock is for.
+        unsafe { cache.set_held_back(count) };
+    }
+
+    /// Sets the limits of a cache, of which one without limits opens. It has room for `most` entries, and
+    /// hands out without the lock what makes no new high-water mark: exactly that for one thread. Where
+    /// several fill their caches, an eighth of each goes into the mark at a time, so that threads that use
+    /// a new pool don't wait for each other at every entry. `takes`: the call takes entries out.
     ///
     /// # Safety
-    /// The cache is the thread's own, open and settled.
-    pub(super) unsafe fn set_reserve(&mut self, cache: &Cache) {
-        let others = self.reserved - cache.reserve() as u32;
+    /// The cache is the thread's own and settled, and what is in it begins at its start. No slot came or went
+    /// since somebody looked at a falling cache.
+    pub(super) unsafe fn set_limits(&mut self, cache: &Cache, most: usize, takes: bool) {
+        let others = self.held_back - cache.held_back() as u32;
         let all_out = self.handed().saturating_sub(others);
-        let len = cache.len() as u32;
-        let ahead = if self.active > 1 { len / 8 } else { 0 };
-        let reserve = all_out.saturating_sub(self.peak).min(len - ahead);
-        // SAFETY: by this function's contract.
-        unsafe { cache.set_reserve(reserve as usize) };
-        self.reserved = others + reserve;
+        let (loaded, (_, spare)) = (cache.loaded_len(), cache.spare());
+        let ahead = if self.active > 1 { loaded / 8 } else { 0 };
+        // The spare is out of reach without the lock anyhow.
+        let too_many = (all_out.saturating_sub(self.peak) as usize).saturating_sub(spare);
+        let reserve = too_many.min(loaded - ahead);
+        if takes && reserve > 0 && self.active == 1 {
+            self.falling = cache;
+            // SAFETY: by this function's contract.
+            unsafe { cache.set_limits(0, 0) };
+            self.hold_back(cache, loaded + spare);
+        } else {
+            if ptr::eq(self.falling, cache) {
+                self.falling = null();
+            }
+            // SAFETY: as above.
+            unsafe { cache.set_limits(reserve, most) };
+            self.hold_back(cache, reserve + spare);
+        }
         self.note_peak();
     }
 
@@ -91,7 +142,8 @@ impl Shared {
     pub(super) fn start_anew(&mut self, has_caches: bool) {
         self.open = has_caches && !self.given_up;
         self.active = 0;
-        self.reserved = 0;
+        self.held_back = 0;
+        self.falling = null();
     }
 
     /// A slot's entry was freed twice.
@@ -116,11 +168,54 @@ impl Pool {
         } else {
             return None;
         };
-        (number < count).then(|| self.cache_at(number * CACHE_DISTANCE))
+        (number < count).then(|| self.cache(number))
+    }
+
+    /// Takes the lock for a call that moves slots. `in_push`: it is a push to the thread's own cache, and the
+    /// push stopped.
+    #[inline]
+    pub(super) fn enter(&self, in_push: bool) -> Guard<'_, Shared> {
+        let mut shared = self.shared.lock();
+        self.look_at_falling(&mut shared, in_push);
+        shared
+    }
+
+    /// Notes the mark that a falling cache made, before slots come or go.
+    #[inline]
+    pub(super) fn look_at_falling(&self, shared: &mut Shared, in_push: bool) {
+        if !shared.falling.is_null() {
+            // SAFETY: it is a cache of this pool's.
+            let cache = unsafe { &*shared.falling };
+            self.note_fallen(shared, cache, cache.loaded_len(), in_push);
+        }
+    }
+
+    /// A falling cache has so many entries loaded.
+    #[cold]
+    pub(super) fn note_fallen(
+        &self,
+        shared: &mut Shared,
+        cache: &Cache,
+        loaded: usize,
+        in_push: bool,
+    ) {
+        // Another thread may be in the middle of a push: it had one less before.
+        let one = usize::from(in_push || !self.is_own(cache));
+        shared.hold_back(cache, loaded.saturating_sub(one) + cache.spare().1);
+        shared.note_peak();
+    }
+
+    fn is_own(&self, cache: &Cache) -> bool {
+        let is_at = |index| ptr::eq(cache, self.cache(index));
+        self.traits.single_thread || thread_index::own_index().is_some_and(is_at)
     }
 
     pub(super) fn all_caches(&self) -> impl Iterator<Item = &Cache> {
-        (0..self.caches.count()).map(|number| self.cache_at(number * CACHE_DISTANCE))
+        (0..self.caches.count()).map(|number| self.cache(number))
+    }
+
+    pub(super) fn cache(&self, number: usize) -> &Cache {
+        self.cache_at(number * CACHE_DISTANCE)
     }
 
     /// The thread's cache is empty, closed, none, or not for the fast path.
@@ -143,18 +238,13 @@ impl Pool {
             }
             unsettled = true;
         }
-        let mut shared = self.shared.lock();
+        let mut shared = self.enter(false);
         let taken = own
             // SAFETY: the cache is the thread's own, and this call holds the lock.
             .and_then(|cache| unsafe { self.alloc_through(cache, &mut shared, unsettled) })
             .or_else(|| {
                 self.visit(&mut shared);
-                if shared.depot.free() == 0 {
-                    self.take_back_from_caches(&mut shared);
-                }
-                let slot = shared.depot.take()?;
-                shared.note_peak();
-                Some(self.entry(slot))
+                self.take_one(&mut shared)
             });
         if let Some(entry) = taken {
             // SAFETY: the slot was free, so it is this call's.
@@ -163,8 +253,8 @@ impl Pool {
         self.leave(shared).then_some(taken).flatten()
     }
 
-    /// Gets an entry from the depot, and more into the cache if there is plenty. None if the cache
-    /// is to stay closed.
+    /// Gets an entry from the thread's cache or, if that is empty, from the depot, and more into the cache if
+    /// there is plenty. None if the cache is to stay closed.
     ///
     /// # Safety
     /// The cache is the thread's own, `shared` is locked, and `unsettled` says that the last call on
@@ -175,7 +265,7 @@ impl Pool {
         shared: &mut Shared,
         unsettled: bool,
     ) -> Option<Entry> {
-        // SAFETY: by this function's contract. An open cache that is empty has room for its target.
+        // SAFETY: by this function's contract.
         unsafe {
             // With an index new to this thread comes a cache that may hold entries.
             if !unsettled && let Ok(entry) = cache.pop(fence::light) {
@@ -183,10 +273,10 @@ impl Pool {
             }
             if let Some(entry) = cache.settle_pop() {
                 if cache.is_open() {
-                    shared.set_reserve(cache);
+                    shared.set_limits(cache, self.caches.room(), true);
                 } else {
-                    // Who closed it took the others, if that was possible.
-                    cache.clear(|entry| self.give(shared, entry));
+                    // The thief left it. So may it have left others.
+                    self.come_by_closed(cache, shared);
                     shared.note_peak();
                 }
                 return Some(entry);
@@ -195,25 +285,98 @@ impl Pool {
                 return None;
             }
             let target = self.adjust(cache, shared)?;
-            let slot = shared.depot.take()?;
-            let count = (target / 2).min(shared.depot.free() as usize);
-            let (elements, _) = cache.elements();
-            let (slots, stride) = (self.slots, self.stride);
-            let fresh = shared.depot.fresh();
-            let falling = shared.depot.take_many(&mut elements[..count], |slot| {
+            if cache.loaded_len() == 0 {
+                self.refill(cache, shared, target);
+            }
+            let (elements, len) = cache.elements(self.caches.room());
+            let last = len.checked_sub(1)?;
+            let entry = Entry::new(NonNull::new_unchecked(elements[last]));
+            cache.set_len(last);
+            shared.set_limits(cache, target.min(self.caches.room()), true);
+            Some(entry)
+        }
+    }
+
+    /// Gets entries into a cache that is empty: a magazine, if there is one, else as many as a call may move.
+    /// None if the depot is empty.
+    ///
+    /// # Safety
+    /// The cache is the thread's own and open, and its loaded magazine empty; `shared` is locked.
+    unsafe fn refill(&self, cache: &Cache, shared: &mut Shared, target: usize) {
+        let room = self.caches.room();
+        // SAFETY: by this function's contract. What the rack and the spare have is valid.
+        unsafe {
+            if target > room {
+                let (spare, len) = cache.spare();
+                if len > 0 {
+                    let empty = cache.load(spare, len);
+                    cache.set_spare(empty, 0);
+                    return;
+                }
+                if let Some((filled, len)) = shared.rack.take_filled() {
+                    let empty = cache.load(filled, len);
+                    if spare.is_null() {
+                        cache.set_spare(empty, 0);
+                    } else {
+                        shared.rack.put(empty, 0);
+                    }
+                    return;
+                }
+            }
+            let most = if target > room { MOST_MOVED } else { target / 2 }.min(room);
+            let (elements, _) = cache.elements(room);
+            let count = self.take_some(shared, &mut elements[..most]);
+            cache.set_len(count);
+        }
+    }
+
+    /// Fills the first of `places` with free slots of the depot's, what came back last in the last of them.
+    /// Says how many: of slots that were never out, few.
+    fn take_some(&self, shared: &mut Shared, places: &mut [*mut u8]) -> usize {
+        let depot = &mut shared.depot;
+        if !depot.has_recent() {
+            let count = shared.rack.take_some(places);
+            if count > 0 {
+                return count;
+            }
+        }
+        let count = match depot.used_before() as usize {
+            0 => FRESH_AT_A_TIME.min(depot.free() as usize),
+            used => used,
+        };
+        let count = count.min(places.len());
+        let places = &mut places[..count];
+        let (slots, stride, fresh) = (self.slots, self.stride, depot.fresh());
+        let falling = depot.take_many(places, |slot| {
+            // SAFETY: a slot of the depot's is below the capacity, and this call's.
+            unsafe {
                 let payload = slots.add(slot as usize * stride);
                 if slot >= fresh {
                     // The fast path counts on a word.
                     Entry::new(payload).mark(self.address(), State::Free);
                 }
                 payload.as_ptr()
-            });
-            // Of the others it is known since they went out before.
-            expect(&elements[..falling], self.address());
-            cache.set_len(count);
-            shared.set_reserve(cache);
-            Some(self.entry(slot))
+            }
+        });
+        // Of the others it is known since they went out before.
+        expect(&places[..falling], self.address());
+        count
+    }
+
+    /// Takes one slot, if need be out of other threads' caches.
+    fn take_one(&self, shared: &mut Shared) -> Option<Entry> {
+        if shared.free() == 0 {
+            self.take_back_from_caches(shared);
         }
+        let entry = if shared.depot.has_recent() || shared.rack.entries() == 0 {
+            self.entry(shared.depot.take()?)
+        } else {
+            let mut place = null_mut();
+            shared.rack.take_some(core::slice::from_mut(&mut place));
+            Entry::new(NonNull::new(place)?)
+        };
+        shared.note_peak();
+        Some(entry)
     }
 
     /// The thread has no cache, or none for the fast path, or did not know yet that it has one.
@@ -236,7 +399,7 @@ impl Pool {
                 Err(Unsettled) => self.settle_push(cache),
             },
             None => {
-                let mut shared = self.shared.lock();
+                let mut shared = self.enter(false);
                 self.visit(&mut shared);
                 self.give(&mut shared, entry);
                 self.leave(shared);
@@ -244,140 +407,218 @@ impl Pool {
         }
     }
 
-    /// The thread's own cache is full or closed, and has one entry more: brings some to the depot,
-    /// or all.
+    /// The thread's own cache is full or closed, and has one entry more.
     #[cold]
     #[inline(never)]
     pub(super) fn settle_push(&self, cache: &Cache) {
-        let mut shared = self.shared.lock();
+        let mut shared = self.enter(true);
         self.visit(&mut shared);
-        // SAFETY: the cache is the caller's own, and this call holds the lock. What it has when it is
-        // open are its first `len` elements.
+        // SAFETY: the cache is the caller's own, and this call holds the lock.
         unsafe {
             if !cache.is_open() {
-                cache.clear(|entry| self.give(&mut shared, entry));
-            }
-            if let Some(target) = self.adjust(cache, &mut shared)
-                && let (elements, len) = cache.elements()
-                && len >= target
-            {
-                let oldest = len - target / 2;
-                let (slots, shift, inverse) = (self.slots, self.stride_shift, self.stride_inverse);
-                let given = shared.depot.give_many(
-                    elements[..oldest]
-                        .iter()
-                        .map(|payload| slot_number(*payload as usize, slots, shift, inverse)),
-                );
-                given.unwrap_or_else(|slot| shared.note_damage(slot));
-                elements.copy_within(oldest..len, 0);
-                cache.set_len(len - oldest);
-                shared.set_reserve(cache);
+                if let Some(entry) = cache.settle_push() {
+                    self.give(&mut shared, entry);
+                }
+                self.come_by_closed(cache, &mut shared);
+            } else if let Some(target) = self.adjust(cache, &mut shared) {
+                self.make_room(cache, &mut shared, target);
+                shared.set_limits(cache, target.min(self.caches.room()), false);
             }
         }
         self.leave(shared);
     }
 
-    /// Opens or closes the caller's own cache and sets its ceiling, by what the depot has to share
-    /// out. Returns the ceiling of an open cache.
+    /// Brings a cache down to what it may have, as far as one call goes.
+    ///
+    /// # Safety
+    /// The cache is the thread's own, open and settled, and `shared` is locked.
+    unsafe fn make_room(&self, cache: &Cache, shared: &mut Shared, target: usize) {
+        let room = self.caches.room();
+        // SAFETY: by this function's contract. The loaded magazine has one element more than room.
+        unsafe {
+            let (elements, len) = cache.elements(room);
+            if target > room {
+                if len > room {
+                    let last = elements[room];
+                    cache.set_len(room);
+                    self.put_aside(cache, shared);
+                    let (elements, len) = cache.elements(room);
+                    elements[len] = last;
+                    cache.set_len(len + 1);
+                }
+            } else if len > MOST_MOVED + 1 {
+                // From when there was plenty.
+                self.move_top(cache, shared);
+            } else if len > target {
+                let oldest = len - target / 2;
+                self.give_all(shared, &elements[..oldest]);
+                elements.copy_within(oldest..len, 0);
+                cache.set_len(len - oldest);
+            }
+        }
+    }
+
+    /// The loaded magazine is full: loads one that has room.
+    ///
+    /// # Safety
+    /// As [`make_room`](Self::make_room).
+    unsafe fn put_aside(&self, cache: &Cache, shared: &mut Shared) {
+        let room = self.caches.room();
+        let (spare, spare_len) = cache.spare();
+        // SAFETY: by this function's contract; what is full has `room` valid elements.
+        unsafe {
+            if spare.is_null() || spare_len == room {
+                if let Some(empty) = shared.rack.take_empty() {
+                    let full = cache.load(empty, 0);
+                    cache.set_spare(full, room);
+                    if !spare.is_null() {
+                        shared.rack.put(spare, room);
+                    }
+                    return;
+                }
+                if spare.is_null() {
+                    return self.move_top(cache, shared);
+                }
+            }
+            let rest =
+                if spare_len == room { self.give_top(shared, spare, room) } else { spare_len };
+            let full = cache.load(spare, rest);
+            cache.set_spare(full, room);
+        }
+    }
+
+    /// Gives the top entries of the loaded magazine to the depot, as many as a call moves.
+    ///
+    /// # Safety
+    /// As [`make_room`](Self::make_room).
+    unsafe fn move_top(&self, cache: &Cache, shared: &mut Shared) {
+        // SAFETY: by this function's contract.
+        unsafe {
+            let (elements, len) = cache.elements(self.caches.room());
+            let rest = len.saturating_sub(MOST_MOVED);
+            self.give_all(shared, &elements[rest..len]);
+            cache.set_len(rest);
+        }
+    }
+
+    /// Gives the top entries of a magazine with `len` of them to the depot, as many as a call moves. Says how
+    /// many are left.
+    ///
+    /// # Safety
+    /// The magazine is the caller's, and `shared` is locked.
+    unsafe fn give_top(&self, shared: &mut Shared, magazine: *mut Element, len: usize) -> usize {
+        let rest = len.saturating_sub(MOST_MOVED);
+        // SAFETY: these are valid; an atomic pointer is laid out like a plain one.
+        let top = unsafe {
+            core::slice::from_raw_parts(magazine.add(rest).cast::<*mut u8>(), len - rest)
+        };
+        self.give_all(shared, top);
+        rest
+    }
+
+    /// The owner of a closed cache has the lock: the cache may open, or is to be emptied.
+    ///
+    /// # Safety
+    /// The cache is the thread's own, closed and settled, and `shared` is locked.
+    unsafe fn come_by_closed(&self, cache: &Cache, shared: &mut Shared) {
+        // SAFETY: by this function's contract.
+        unsafe {
+            if shared.given_up {
+                // Nobody else may take it.
+                cache.drain(MOST_MOVED, |entry| self.give(shared, entry));
+            } else {
+                shared.hold_back(cache, cache.len());
+                self.adjust(cache, shared);
+            }
+        }
+    }
+
+    /// Opens or closes the caller's own cache by what the depot has to share out. Returns how many entries
+    /// an open one may have: with more than a magazine's, it exchanges magazines.
     ///
     /// # Safety
     /// The cache is the thread's own, settled, and `shared` is locked.
     pub(super) unsafe fn adjust(&self, cache: &Cache, shared: &mut Shared) -> Option<usize> {
-        if !shared.open || cache.room() == 0 {
+        if !shared.open || self.caches.count() == 0 {
             return None;
         }
-        let sharers = shared.active + u32::from(!cache.is_open());
-        let mut target = cache.room();
-        if !self.traits.single_thread {
-            target = target.min((shared.depot.free() / (4 * sharers)) as usize);
-        }
-        // SAFETY: by this function's contract. A closed cache is empty when its owner is inside no
-        // unsettled call (invariant of `Cache`).
+        let target = self.target(shared, shared.active + u32::from(!cache.is_open()));
+        // SAFETY: by this function's contract.
         unsafe {
             match (cache.is_open(), target >= SMALLEST_TARGET) {
-                (true, true) => cache.set_ceiling(target),
-                (true, false) => {
-                    shared.reserved -= cache.reserve() as u32;
-                    cache.close();
-                    cache.clear(|entry| self.give(shared, entry));
-                    shared.active -= 1;
-                }
-                (false, true) => {
-                    cache.open(target);
-                    shared.active += 1;
-                }
+                (true, true) if target > self.caches.room() => {}
+                (true, true) => self.return_spare(cache, shared),
+                (true, false) => self.close_own(cache, shared),
+                (false, true) => self.open_own(cache, shared, target),
                 (false, false) => {}
             }
         }
-        (target >= SMALLEST_TARGET).then_some(target)
+        (target >= SMALLEST_TARGET && cache.is_open()).then_some(target)
     }
 
-    /// The depot is empty: closes every cache and takes what is in it. O(caches), once per
-    /// shortage: while they are closed, whoever frees brings the entry to the depot.
-    #[cold]
-    pub(super) fn take_back_from_caches(&self, shared: &mut Shared) {
-        if shared.given_up {
-            self.take_back_as_owner(shared);
-        } else if shared.open {
-            self.empty_caches(shared);
-            shared.open = false;
-            shared.visits = 0;
+    /// How many entries each of so many caches may have.
+    fn target(&self, shared: &Shared, sharers: u32) -> usize {
+        let room = self.caches.room();
+        let few = room.min(MOST_MOVED);
+        let most = if self.caches.exchanges() { 2 * room } else { few };
+        let share = (shared.free() / (4 * sharers)) as usize;
+        if self.traits.single_thread || share >= most { most } else { few.min(share) }
+    }
+
+    /// # Safety
+    /// The cache is the thread's own, closed and settled, and `shared` is locked.
+    unsafe fn open_own(&self, cache: &Cache, shared: &mut Shared, target: usize) {
+        // SAFETY: by this function's contract. What is left in a closed cache is whoever's has the lock.
+        unsafe {
+            if !cache.begins_at_start() {
+                // Thieves took a part.
+                cache.drain(MOST_MOVED, |entry| self.give(shared, entry));
+                shared.hold_back(cache, cache.len());
+                if cache.loaded_len() > 0 {
+                    return;
+                }
+                cache.abandon();
+            }
+            shared.active += 1;
+            shared.set_limits(cache, target.min(self.caches.room()), false);
         }
     }
 
-    /// Closes every cache and brings what is in it to the depot, or gives the caches up.
-    pub(super) fn empty_caches(&self, shared: &mut Shared) {
-        self.all_caches().for_each(Cache::close);
-        if !self.thief_fence() {
-            return self.give_up_caches(shared);
-        }
-        for cache in self.all_caches() {
-            // SAFETY: this call holds the lock, and the caches were closed before the fence.
-            unsafe { cache.drain(|entry| self.give(shared, entry)) };
-        }
-        shared.active = 0;
-        shared.reserved = 0;
-    }
-
-    /// The kernel refuses the heavy fence: what other threads' caches hold can't be told any more. They
-    /// are closed for good, and whoever owns one brings what is in it to the depot at its next call.
-    #[cold]
-    pub(super) fn give_up_caches(&self, shared: &mut Shared) {
-        shared.given_up = true;
-        shared.open = false;
-        shared.active = 0;
-        shared.reserved = 0;
-        self.take_back_as_owner(shared);
-    }
-
-    /// Takes what is in the calling thread's own cache, and in those that no living thread owns.
-    #[cold]
-    pub(super) fn take_back_as_owner(&self, shared: &mut Shared) {
-        let own = thread_index::own_index();
-        for (number, cache) in self.all_caches().enumerate() {
-            // SAFETY: this call holds the lock, the cache is closed, and its owner is the calling thread,
-            // inside no other call on it, or whoever stands in for it.
-            let mut take = || unsafe { cache.clear(|entry| self.give(shared, entry)) };
-            if own == Some(number) {
-                take();
-            } else {
-                thread_index::stand_in(number, &mut take);
+    /// Closes the thread's own cache and brings what is in it to the depot, if that is no more than a call
+    /// may move; else a part, and the next push goes on.
+    ///
+    /// # Safety
+    /// The cache is the thread's own, open and settled, and `shared` is locked.
+    unsafe fn close_own(&self, cache: &Cache, shared: &mut Shared) {
+        // SAFETY: by this function's contract.
+        unsafe {
+            self.return_spare(cache, shared);
+            self.move_top(cache, shared);
+            if cache.loaded_len() > 0 {
+                return shared.set_limits(cache, 0, false);
             }
         }
-    }
-
-    /// The thief's side of the protocol. False if the kernel refuses it.
-    pub(super) fn thief_fence(&self) -> bool {
-        if self.needs_heavy_fence() {
-            return fence::heavy();
+        cache.close();
+        if ptr::eq(shared.falling, cache) {
+            shared.falling = null();
         }
-        fence::full();
-        true
+        shared.hold_back(cache, 0);
+        shared.active -= 1;
     }
 
-    /// Whether owners of its caches count on a heavy fence of whoever closes them.
-    pub fn needs_heavy_fence(&self) -> bool {
-        self.caches.light
+    /// Brings the spare of a cache to the depot.
+    ///
+    /// # Safety
+    /// `shared` is locked.
+    pub(super) unsafe fn return_spare(&self, cache: &Cache, shared: &mut Shared) {
+        // SAFETY: by this function's contract; the spare is the lock's.
+        unsafe {
+            let (spare, len) = cache.set_spare(null_mut(), 0);
+            if !spare.is_null() {
+                shared.rack.put(spare, len);
+                shared.hold_back(cache, cache.held_back().saturating_sub(len));
+            }
+        }
     }
 
     /// Counts a call that came to the depot, which after a shortage may end it.
@@ -385,7 +626,7 @@ impl Pool {
         shared.visits = shared.visits.saturating_add(1);
         if !shared.open
             && shared.visits > VISITS_AFTER_SHORTAGE
-            && shared.depot.free() > self.capacity / PLENTY
+            && shared.free() > self.capacity / PLENTY
         {
             shared.open = self.has_caches() && !shared.given_up;
         }
@@ -397,6 +638,14 @@ impl Pool {
         if !shared.depot.give(slot) {
             shared.note_damage(slot);
         }
+    }
+
+    /// Gives free slots to the depot. [`leave`](Self::leave) must follow.
+    pub(super) fn give_all(&self, shared: &mut Shared, payloads: &[*mut u8]) {
+        let (slots, shift, inverse) = (self.slots, self.stride_shift, self.stride_inverse);
+        let numbers =
+            payloads.iter().map(|payload| slot_number(*payload as usize, slots, shift, inverse));
+        shared.depot.give_many(numbers).unwrap_or_else(|slot| shared.note_damage(slot));
     }
 
     /// Gives the lock back, and then tells what was noted under it: a handler of misuse may use the

@@ -1,0 +1,125 @@
+//! What when the depot is empty, and other threads' caches are not?
+//!
+//! Whoever finds that closes all caches with one heavy fence. What is in them stays there, for whoever has
+//! the lock, and is taken as it is wanted: spares whole, what is loaded a part at a time. So the call that
+//! begins a shortage looks at each cache once, and no call moves more than [`MOST_MOVED`] entries.
+
+use core::ptr::null;
+
+use super::Pool;
+use super::trade::Shared;
+use crate::cache::Cache;
+use crate::fence;
+use crate::magazine::MOST_MOVED;
+use crate::thread_index;
+
+impl Pool {
+    /// The depot is empty: closes every cache, if they are open, and takes some of what is in them. O(caches),
+    /// once per shortage: while they are closed, whoever frees brings the entry to the depot.
+    #[cold]
+    pub(super) fn take_back_from_caches(&self, shared: &mut Shared) {
+        if shared.given_up {
+            return self.take_back_as_owner(shared);
+        }
+        if shared.open {
+            self.close_all_caches(shared);
+            shared.open = false;
+            shared.visits = 0;
+        }
+        while !shared.given_up
+            && shared.free() == 0
+            && (shared.drained as usize) < self.caches.count()
+        {
+            let cache = self.cache(shared.drained as usize);
+            if self.drain_some(cache, shared) {
+                shared.drained += 1;
+            }
+        }
+    }
+
+    /// Closes every cache. What is in them is the lock's from then on; or, if the kernel refuses the fence,
+    /// the caches are given up.
+    pub(super) fn close_all_caches(&self, shared: &mut Shared) {
+        self.all_caches().for_each(Cache::close);
+        if !self.thief_fence() {
+            return self.give_up_caches(shared);
+        }
+        self.note_closed(shared);
+    }
+
+    /// All caches are closed: nothing in them can go out without the lock.
+    pub(super) fn note_closed(&self, shared: &mut Shared) {
+        self.look_at_falling(shared, false);
+        for cache in self.all_caches() {
+            shared.hold_back(cache, cache.len());
+        }
+        shared.active = 0;
+        shared.drained = 0;
+        shared.falling = null();
+        shared.note_peak();
+    }
+
+    /// Brings some of what is in a closed cache to the depot. True if that was the last.
+    fn drain_some(&self, cache: &Cache, shared: &mut Shared) -> bool {
+        // SAFETY: this call holds the lock, and the cache was closed before a heavy fence.
+        unsafe {
+            self.return_spare(cache, shared);
+            cache.drain(MOST_MOVED, |entry| self.give(shared, entry));
+        }
+        let left = cache.len();
+        shared.hold_back(cache, left);
+        left == 0
+    }
+
+    /// Brings all that is in closed caches to the depot. O(entries in caches).
+    pub(super) fn drain_caches(&self, shared: &mut Shared) {
+        for cache in self.all_caches() {
+            while !self.drain_some(cache, shared) {}
+        }
+    }
+
+    /// The kernel refuses the heavy fence: what other threads' caches hold can't be told any more. They
+    /// are closed for good, and whoever owns one brings what is in it to the depot at its next call.
+    #[cold]
+    pub(super) fn give_up_caches(&self, shared: &mut Shared) {
+        shared.given_up = true;
+        shared.open = false;
+        shared.active = 0;
+        shared.falling = null();
+        self.all_caches().for_each(|cache| shared.hold_back(cache, 0));
+        self.take_back_as_owner(shared);
+    }
+
+    /// Takes what is in the calling thread's own cache, in those that no living thread owns, and in all
+    /// spares.
+    #[cold]
+    pub(super) fn take_back_as_owner(&self, shared: &mut Shared) {
+        let own = thread_index::own_index();
+        for (number, cache) in self.all_caches().enumerate() {
+            // SAFETY: this call holds the lock.
+            unsafe { self.return_spare(cache, shared) };
+            // SAFETY: the cache is closed, and its owner is the calling thread, inside no other call on it, or
+            // whoever stands in for it.
+            let mut take = || unsafe { cache.drain_all(|entry| self.give(shared, entry)) };
+            if own == Some(number) {
+                take();
+            } else {
+                thread_index::stand_in(number, &mut take);
+            }
+        }
+    }
+
+    /// The thief's side of the protocol. False if the kernel refuses it.
+    pub(super) fn thief_fence(&self) -> bool {
+        if self.needs_heavy_fence() {
+            return fence::heavy();
+        }
+        fence::full();
+        true
+    }
+
+    /// Whether owners of its caches count on a heavy fence of whoever closes them.
+    pub fn needs_heavy_fence(&self) -> bool {
+        self.caches.light
+    }
+}
