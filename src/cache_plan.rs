@@ -6,7 +6,7 @@
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::fence;
-use crate::magazine::{BESIDE_ROOM, Element, MOST_MOVED};
+use crate::magazine::{BESIDE_ROOM, Element};
 use crate::pool::Traits;
 use crate::thread_index::{CACHE_DISTANCE, MAX_THREADS};
 
@@ -14,9 +14,10 @@ use crate::thread_index::{CACHE_DISTANCE, MAX_THREADS};
 const MAGAZINES: [usize; 4] = [256, 128, 64, 32];
 /// Beside two for each cache, so many are worth the smaller ones.
 const FOR_THE_RACK: usize = 8;
-/// Where each cache has one magazine for good, fewer entries are not worth one, and more not moved.
+/// Where each cache has one magazine for good, fewer entries are not worth one, and of more a call would
+/// move too many: half of them to the depot, and the other half down.
 const SMALLEST_ROOM: usize = 16;
-const LARGEST_ROOM: usize = MOST_MOVED;
+pub const LARGEST_ROOM: usize = 40;
 /// Bytes for caches per entry of the pool.
 const BUDGET: usize = 6;
 
@@ -153,7 +154,7 @@ mod tests {
             (1, None),
             (16, None),
             (100, Some((2, 2, 26))),
-            (1000, Some((8, 8, 64))),
+            (1000, Some((8, 8, 40))),
             (10_000, Some((16, 57, 125))),
             (16_384, Some((16, 47, 253))),
             (1_000_000, Some((16, 2929, 253))),
@@ -166,7 +167,7 @@ mod tests {
         assert_eq!(seen(many(100_000, 64)), (64, 290, 253));
         assert_eq!(
             (seen(one(10)), seen(one(100)), seen(one(10_000))),
-            ((0, 0, 0), (1, 1, 64), (1, 29, 253))
+            ((0, 0, 0), (1, 1, 40), (1, 29, 253))
         );
     }
 

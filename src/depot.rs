@@ -3,47 +3,47 @@
 //! What the depot knows lies outside the slots: a write after free can damage a freed payload, never
 //! the pool.
 //!
-//! Slots that came back last are numbers on a stack, and go out first: threads that pass entries on
-//! use the same few again and again. When the stack is full, the older half goes into a set of bits,
+//! Slots that came back last are numbers in a ring, and go out first: threads that pass entries on use the
+//! same few again and again. When the ring is full, the oldest goes into a set of bits,
 //! one per slot, from which slots go out lowest first: entries taken one after the other lie side by
 //! side, however they came back, and what is in use stays together at the low end. Above the bits lies
 //! a summary, a bit for each word that is not 0, and so on up to one word: the lowest slot is
-//! found in a step per level, at most six.
+//! found in a step per level, at most six. A call for one slot moves that one and the oldest.
 //!
 //! A guarded pool has all its free slots in the bits; a hardened one draws from them.
 
 mod random;
 
-use core::ptr::{self, NonNull};
+use core::ptr::NonNull;
 
-use crate::magazine::MOST_MOVED;
+use crate::work;
 
 /// Slots that a word of bits stands for.
 const BITS: usize = u64::BITS as usize;
 const SHIFT: u32 = BITS.ilog2();
 /// Levels for the largest pool: `BITS.pow(LEVELS)` is more than the slots that have a number.
 const LEVELS: usize = 6;
-/// The stack of a large pool. When it is full, half of it goes into the bits, and the rest moves down:
-/// that is all that a call moves.
-const LARGEST_STACK: u32 = MOST_MOVED as u32;
+/// The ring of a large pool.
+const LARGEST_RING: u32 = 64;
 
 /// What a depot takes beyond 2 bytes per slot, at most: words and numbers are whole.
 pub const DEPOT_SLACK: usize = 10;
 
 static_assertions::const_assert!(SHIFT * LEVELS as u32 >= u32::BITS);
-static_assertions::const_assert!(LARGEST_STACK <= u8::MAX as u32);
+static_assertions::const_assert!(LARGEST_RING <= u8::MAX as u32 / 2);
 
 /// The free slots of a pool.
 ///
-/// Invariant: each free slot that is here is either in `stack[..len]` or has its bit of level 0 set,
-/// not both, and once; bit `i` of a level above is set exactly while word `i` of the level below is
+/// Invariant: each free slot that is here is either in one of the `len` places of the ring from `oldest` on,
+/// around and around, or has its bit of level 0 set, not both, and once; bit `i` of a level above is set exactly while word `i` of the level below is
 /// not 0; the top level is one word; `len <= room`; `in_bits` counts the bits of level 0;
 /// `free() <= capacity`; slots from `fresh` up have their bits set and were never taken.
 pub struct Depot {
-    stack: NonNull<u32>,
+    ring: NonNull<u32>,
     words: NonNull<u64>,  // level 0 first
     start: [u32; LEVELS], // number of each level's first word
     top: u8,              // number of the top level
+    oldest: u8,           // below `room`
     len: u8,
     room: u8,
     capacity: u32,
@@ -52,13 +52,13 @@ pub struct Depot {
 }
 
 impl Depot {
-    /// Bytes for the stack, of 4-byte numbers.
-    pub fn stack_bytes(capacity: u32) -> usize {
+    /// Bytes for the ring, of 4-byte numbers.
+    pub fn ring_bytes(capacity: u32) -> usize {
         Self::room(capacity) as usize * size_of::<u32>()
     }
 
     fn room(capacity: u32) -> u32 {
-        capacity.div_ceil(4).min(LARGEST_STACK)
+        capacity.div_ceil(4).min(LARGEST_RING)
     }
 
     /// Bytes for the bits, in 8-byte words.
@@ -77,9 +77,9 @@ impl Depot {
     /// A depot in which all `capacity` slots are free. O(capacity / 64).
     ///
     /// # Safety
-    /// The two are room for [`stack_bytes`](Self::stack_bytes) and
+    /// The two are room for [`ring_bytes`](Self::ring_bytes) and
     /// [`bits_bytes`](Self::bits_bytes) that nobody else uses while the depot exists.
-    pub unsafe fn new(stack: NonNull<u32>, words: NonNull<u64>, capacity: u32) -> Self {
+    pub unsafe fn new(ring: NonNull<u32>, words: NonNull<u64>, capacity: u32) -> Self {
         let (mut start, mut top) = ([0; LEVELS], 0);
         let (mut bits, mut next) = (capacity as usize, 0);
         for (level, start) in start.iter_mut().enumerate() {
@@ -90,9 +90,19 @@ impl Depot {
             }
             (bits, next) = (count, next + count);
         }
-        let room = Self::room(capacity) as u8; // no more than LARGEST_STACK
-        let mut depot =
-            Self { stack, words, start, top, len: 0, room, capacity, in_bits: 0, fresh: 0 };
+        let room = Self::room(capacity) as u8; // no more than LARGEST_RING
+        let mut depot = Self {
+            ring,
+            words,
+            start,
+            top,
+            oldest: 0,
+            len: 0,
+            room,
+            capacity,
+            in_bits: 0,
+            fresh: 0,
+        };
         depot.refill();
         depot
     }
@@ -108,7 +118,7 @@ impl Depot {
             }
             bits = count;
         }
-        (self.len, self.in_bits) = (0, self.capacity);
+        (self.oldest, self.len, self.in_bits) = (0, 0, self.capacity);
     }
 
     /// Takes a free slot: the one given last, or the lowest.
@@ -116,8 +126,9 @@ impl Depot {
     pub fn take(&mut self) -> Option<u32> {
         if self.len > 0 {
             self.len -= 1;
-            // SAFETY: `len < room`.
-            return Some(unsafe { self.stack.add(self.len as usize).read() });
+            work::moved(1);
+            // SAFETY: there were `len + 1`.
+            return Some(unsafe { self.ring_place(self.len).read() });
         }
         let mut slot = None;
         if self.in_bits > 0 {
@@ -134,14 +145,13 @@ impl Depot {
     #[inline]
     pub fn take_many<T>(&mut self, places: &mut [T], to: impl Fn(u32) -> T) -> usize {
         assert!(places.len() <= self.free() as usize);
-        let from_stack = places.len().min(self.len as usize);
-        let (lowest, last) = places.split_at_mut(places.len() - from_stack);
-        self.len -= from_stack as u8;
-        // SAFETY: `len + from_stack <= room`.
-        let top = unsafe { self.stack.add(self.len as usize) };
+        let from_ring = places.len().min(self.len as usize);
+        let (lowest, last) = places.split_at_mut(places.len() - from_ring);
+        self.len -= from_ring as u8;
+        work::moved(from_ring);
         for (i, place) in last.iter_mut().enumerate() {
-            // SAFETY: `i < from_stack`.
-            *place = to(unsafe { top.add(i).read() });
+            // SAFETY: there were `len + from_ring`.
+            *place = to(unsafe { self.ring_place(self.len + i as u8).read() });
         }
         let count = lowest.len();
         self.take_lowest(lowest.iter_mut().rev(), to);
@@ -170,6 +180,8 @@ impl Depot {
             }
             self.fresh = self.fresh.max(slot + 1);
             self.in_bits -= before - bits.count_ones();
+            work::moved((before - bits.count_ones()) as usize);
+            work::touched(1);
             *self.word(0, word) = bits;
             if bits == 0 {
                 self.clear_above(word);
@@ -199,44 +211,39 @@ impl Depot {
         for slot in slots {
             debug_assert!(slot < self.capacity);
             if self.len == self.room {
-                self.spill()?;
+                self.put_oldest_into_bits()?;
             }
             if self.out() == 0 {
                 return Err(slot);
             }
+            work::moved(1);
             // SAFETY: `len < room`.
-            unsafe { self.stack.add(self.len as usize).write(slot) };
+            unsafe { self.ring_place(self.len).write(slot) };
             self.len += 1;
         }
         Ok(())
     }
 
-    /// The stack is full: its older half goes into the bits. Fails with a slot that is there already.
-    #[cold]
-    #[inline(never)]
-    fn spill(&mut self) -> Result<(), u32> {
-        let count = self.len.div_ceil(2) as usize;
-        // Neighbours often come back together: one access for all of them that share a word.
-        let (mut word, mut bits) = (0, 0);
-        for i in 0..count {
-            // SAFETY: `i < len`.
-            let slot = unsafe { self.stack.add(i).read() };
-            if slot >> SHIFT != word {
-                self.add_bits(word, bits)?;
-                (word, bits) = (slot >> SHIFT, 0);
-            }
-            if bits & bit(slot) != 0 {
-                return Err(slot);
-            }
-            bits |= bit(slot);
-        }
-        self.add_bits(word, bits)?;
-        self.len -= count as u8;
-        // SAFETY: both lie in the stack, which has `len + count` numbers.
-        unsafe {
-            ptr::copy(self.stack.add(count).as_ptr(), self.stack.as_ptr(), self.len as usize)
-        };
+    /// The ring is full. Fails with a slot that is in the bits already.
+    fn put_oldest_into_bits(&mut self) -> Result<(), u32> {
+        // SAFETY: there are `room`.
+        let slot = unsafe { self.ring_place(0).read() };
+        self.add_bits(slot >> SHIFT, bit(slot))?;
+        self.oldest = if self.oldest + 1 == self.room { 0 } else { self.oldest + 1 };
+        self.len -= 1;
         Ok(())
+    }
+
+    /// Number `i` of the ring, the oldest being number 0.
+    ///
+    /// # Safety
+    /// `i < room`.
+    #[inline(always)]
+    unsafe fn ring_place(&self, i: u8) -> NonNull<u32> {
+        let at = self.oldest + i;
+        let place = if at >= self.room { at - self.room } else { at };
+        // SAFETY: `oldest` and `i` are below `room`, and so is this.
+        unsafe { self.ring.add(place as usize) }
     }
 
     /// Fails, and nothing happens, if one of them is set already: with its slot.
@@ -247,6 +254,8 @@ impl Depot {
         if before & bits != 0 {
             return Err((word << SHIFT) + (before & bits).trailing_zeros());
         }
+        work::moved(bits.count_ones() as usize);
+        work::touched(1);
         *place |= bits;
         if before == 0 && bits != 0 {
             self.set_above(word);
@@ -361,7 +370,7 @@ impl Depot {
         let mut stacked = std::collections::HashSet::new();
         for i in 0..self.len as usize {
             // SAFETY: `i < len`.
-            let slot = unsafe { self.stack.add(i).read() };
+            let slot = unsafe { self.ring_place(i as u8).read() };
             assert!(stacked.insert(slot) && !is_set(slot as usize), "slot {slot} is free twice");
         }
     }

@@ -127,6 +127,7 @@ mod sync;
 mod thread_index;
 mod watcher;
 mod weak;
+mod work;
 mod zero;
 
 pub use capi::*;

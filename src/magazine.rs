@@ -15,12 +15,18 @@ use core::ptr;
 use core::sync::atomic::Ordering::Relaxed;
 
 use crate::sync::AtomicPtr;
+use crate::work;
 
 /// A place for an entry.
 pub type Element = AtomicPtr<u8>;
 
-/// The most entries that a call moves one by one, from one place to another.
+/// The most entries that a call for one moves, from one place to another.
+#[cfg(test)]
 pub const MOST_MOVED: usize = 64;
+
+/// So many go from one place to another at once: with those that the call is about, and the one that it may
+/// have the depot put elsewhere, no more than `MOST_MOVED`.
+pub const AT_ONCE: usize = 60;
 
 /// Elements of a magazine beside the entries that there is room for.
 pub const BESIDE_ROOM: usize = 3;
@@ -133,6 +139,8 @@ impl Rack {
             let count = places.len().min(len);
             let last = magazine.add(len - count).cast::<*mut u8>();
             places[..count].copy_from_slice(core::slice::from_raw_parts(last, count));
+            work::moved(count);
+            work::touched(count.div_ceil(8));
             self.entries -= count as u32;
             self.set_len(magazine, len - count);
             if len == count {

@@ -1,9 +1,13 @@
 //! Do the invariants hold after every call, in pools of each sort?
 
+use std::sync::Mutex;
+
 use super::*;
 use crate::layout::{Class, Classes};
+use crate::magazine::MOST_MOVED;
 use crate::pool::Sources;
 use crate::slot::Entry;
+use crate::work;
 
 fn class(elem_size: usize, elem_count: usize) -> Class {
     Class { elem_size, elem_count }
@@ -254,4 +258,93 @@ fn borders_move_and_canaries_with_them() {
             }
         }
     });
+}
+
+/// Three threads take and free in turns until a random number of entries is out; a call moves and touches
+/// no more than is promised, whatever the caches and the depot have at that moment.
+#[test]
+fn no_call_moves_more_than_promised() {
+    let mut most_of_all = [0; 2];
+    for (count, traits) in [100, 700, 3000, 20_000, 100_000].into_iter().flat_map(|count| {
+        let plain = Traits::default();
+        let zero = Traits { zero_on_free: true, ..plain };
+        [(count, plain), (count, zero), (count, Traits { single_thread: true, ..plain })]
+    }) {
+        let mut request = request(Classes::One(class(24, count)), 0, Policy::Ordinary);
+        request.traits = traits;
+        with(&request, |collection| {
+            let pool = &collection.pools()[0];
+            let (held, state) = (Mutex::new(Vec::new()), Mutex::new(count));
+            let most = std::thread::scope(|scope| {
+                // Each waits for its turns, with what is left in its cache.
+                let threads = if traits.single_thread { 1 } else { 3 };
+                let turns = [(); 3].map(|()| std::sync::mpsc::channel::<usize>());
+                let (ends, starts): (Vec<_>, Vec<_>) = turns.into_iter().take(threads).unzip();
+                let (done, next) = std::sync::mpsc::channel();
+                let workers: Vec<_> = starts
+                    .into_iter()
+                    .map(|turns| {
+                        let (done, held, state) = (done.clone(), &held, &state);
+                        scope.spawn(move || {
+                            let mut most = [0; 2];
+                            for level in turns {
+                                let (mut held, mut state) =
+                                    (held.lock().unwrap(), state.lock().unwrap());
+                                most = max(most, until(pool, level, &mut held, &mut state));
+                                done.send(()).unwrap();
+                            }
+                            most
+                        })
+                    })
+                    .collect();
+                drop(done);
+                for turn in 0..60 {
+                    let (kind, some) = {
+                        let mut state = state.lock().unwrap();
+                        (random(&mut state) % 4, random(&mut state) % count)
+                    };
+                    let level = [0, count, some, some][kind];
+                    ends[turn % threads].send(level).unwrap();
+                    next.recv().unwrap();
+                }
+                drop(ends);
+                workers.into_iter().map(|worker| worker.join().unwrap()).fold([0; 2], max)
+            });
+            collection.check();
+            assert!(most[0] <= MOST_MOVED && most[1] <= MOST_TOUCHED, "{count}: {most:?}");
+            most_of_all = max(most_of_all, most);
+        });
+    }
+    assert!(most_of_all[0] > MOST_MOVED - 8, "{most_of_all:?}: the calls saw little");
+}
+
+/// Lines that a call touches, beside those that each visit to the depot does: one for each entry that it
+/// moves to the bits or from them, or one for eight of a magazine's, and the words of slots never used.
+const MOST_TOUCHED: usize = 80;
+
+fn max([moved, touched]: [usize; 2], other: [usize; 2]) -> [usize; 2] {
+    [moved.max(other[0]), touched.max(other[1])]
+}
+
+/// Takes and frees until so many are out, now and then in the other direction. Says the most that a call
+/// did.
+fn until(pool: &Pool, level: usize, held: &mut Vec<usize>, state: &mut usize) -> [usize; 2] {
+    let mut most = [0; 2];
+    while held.len() != level {
+        let back = random(state).is_multiple_of(1000);
+        let burst = if back { 1 + random(state) % 600 } else { 1 };
+        for _ in 0..burst {
+            work::done();
+            if (held.len() < level) != back {
+                held.extend(pool.alloc().map(|entry| entry.payload().expose_provenance()));
+            } else if !held.is_empty() {
+                let at = random(state) % held.len();
+                let payload = core::ptr::with_exposed_provenance_mut(held.swap_remove(at));
+                // SAFETY: the entry is live.
+                unsafe { Pool::free(Entry::new(NonNull::new(payload).unwrap())) };
+            }
+            most = max(most, work::done());
+        }
+    }
+    most
 }

@@ -154,7 +154,7 @@ mod tests {
     }
 
     proptest! {
-        /// As in a hardened pool: nothing is ever on the stack.
+        /// As in a hardened pool: nothing is ever in the ring.
         #[test]
         fn draws_what_follows_from_the_number((capacity, draws) in draws()) {
             let tested = &mut depot_of(capacity);

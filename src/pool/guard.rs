@@ -119,7 +119,7 @@ impl Pool {
             None => Some(slot),
         };
         if let Some(longest) = longest {
-            // Nothing goes on the stack: who watches may take what the library does with it for the
+            // Nothing goes into the ring: who watches may take what the library does with it for the
             // program's doing.
             if !shared.depot.give_to_bits(longest) {
                 shared.note_damage(longest);

@@ -49,7 +49,7 @@ impl Pool {
             (count, peak) = (count - used, peak - peak_used);
         }
         let cache_bytes = self.caches.bytes();
-        let lists = Depot::bits_bytes(self.capacity) + Depot::stack_bytes(self.capacity);
+        let lists = Depot::bits_bytes(self.capacity) + Depot::ring_bytes(self.capacity);
         mempool_stats {
             struct_size: size_of::<mempool_stats>(),
             elem_size: self.elem_size,

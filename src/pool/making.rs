@@ -39,7 +39,7 @@ impl Pool {
         let beside = caches.bytes() + guarding;
         let place = cursor.deal(size_of::<Self>() + beside, OWNER_ALIGN, 0)?.cast::<Self>();
         let bits = cursor.deal(Depot::bits_bytes(capacity), align_of::<u64>(), 0)?.cast();
-        let stack = cursor.deal(Depot::stack_bytes(capacity), align_of::<u32>(), 0)?.cast();
+        let recent = cursor.deal(Depot::ring_bytes(capacity), align_of::<u32>(), 0)?.cast();
         let kept_back = Quarantine::room(capacity, traits);
         let ring = kept_back as usize * size_of::<u32>();
         let ring = cursor.deal(ring, align_of::<u32>(), 0)?.cast();
@@ -47,7 +47,7 @@ impl Pool {
         let tails = cursor.deal(tails, align_of::<u32>(), 0)?.cast::<u32>();
         tails.as_ptr().expose_provenance();
         // SAFETY: both are dealt to this pool alone.
-        let depot = unsafe { Depot::new(stack, bits, capacity) };
+        let depot = unsafe { Depot::new(recent, bits, capacity) };
         // SAFETY: the ring is dealt to this pool alone.
         let quarantine = unsafe { Quarantine::new(ring, kept_back) };
         let draws = traits.hardened && traits.guards_slots();

@@ -121,7 +121,7 @@ impl Pool {
             for cache in self.all_caches() {
                 // SAFETY: this call holds the lock, and claimed since.
                 unsafe {
-                    cache.take_claim(cache.held_back(), |entry| self.give(shared, entry));
+                    cache.take_claim(cache.held_back(), |entry| self.give_drained(shared, entry));
                     self.return_spare(cache, shared);
                 }
                 shared.hold_back(cache, 0);

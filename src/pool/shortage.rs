@@ -2,7 +2,7 @@
 //!
 //! Whoever finds that closes all caches with one heavy fence. What is in them stays there, for whoever has
 //! the lock, and is taken as it is wanted: spares whole, what is loaded a part at a time. So the call that
-//! begins a shortage looks at each cache once, and no call moves more than [`MOST_MOVED`] entries.
+//! begins a shortage looks at each cache once, and no call moves more than a part.
 
 use core::ptr::null;
 
@@ -10,7 +10,7 @@ use super::Pool;
 use super::trade::Shared;
 use crate::cache::Cache;
 use crate::fence;
-use crate::magazine::MOST_MOVED;
+use crate::magazine::AT_ONCE;
 use crate::thread_index;
 
 impl Pool {
@@ -64,7 +64,7 @@ impl Pool {
         // SAFETY: this call holds the lock, and the cache was closed before a heavy fence.
         unsafe {
             self.return_spare(cache, shared);
-            cache.drain(MOST_MOVED, |entry| self.give(shared, entry));
+            cache.drain(AT_ONCE, |entry| self.give_drained(shared, entry));
         }
         let left = cache.len();
         shared.hold_back(cache, left);
@@ -100,7 +100,7 @@ impl Pool {
             unsafe { self.return_spare(cache, shared) };
             // SAFETY: the cache is closed, and its owner is the calling thread, inside no other call on it, or
             // whoever stands in for it.
-            let mut take = || unsafe { cache.drain_all(|entry| self.give(shared, entry)) };
+            let mut take = || unsafe { cache.drain_all(|entry| self.give_drained(shared, entry)) };
             if own == Some(number) {
                 take();
             } else {

@@ -1,21 +1,23 @@
 //! What happens off the fast path: how do caches and the depot trade?
 //!
 //! Where there is plenty, caches and the depot exchange whole magazines. Where there is less, and where
-//! slots come from the bits, entries are moved one by one, [`MOST_MOVED`] at a time: no call moves more.
+//! slots come from the bits, entries are moved one by one: no call for one entry moves more than 64.
 
 use core::ptr::{self, NonNull, null, null_mut};
 
 use super::guard::Guarding;
 use super::{Missed, Pool, slot_number};
 use crate::cache::{Cache, Unsettled};
+use crate::cache_plan::LARGEST_ROOM;
 use crate::depot::Depot;
 use crate::fence;
 use crate::likely_owner::expect;
 use crate::lock::{Guard, Tallied, Tally};
-use crate::magazine::{Element, MOST_MOVED, Rack};
+use crate::magazine::{AT_ONCE, Element, Rack};
 use crate::misuse::{ALLOC, Kind};
 use crate::slot::{Entry, State};
 use crate::thread_index::{self, CACHE_DISTANCE};
+use crate::work;
 use crate::zero::zero;
 
 /// The caches open again after a shortage once the depot was visited this often and has
@@ -323,7 +325,7 @@ impl Pool {
                     return;
                 }
             }
-            let most = if target > room { MOST_MOVED } else { target / 2 }.min(room);
+            let most = if target > room { AT_ONCE } else { target / 2 }.min(room);
             let (elements, _) = cache.elements(room);
             let count = self.take_some(shared, &mut elements[..most]);
             cache.set_len(count);
@@ -352,6 +354,7 @@ impl Pool {
             unsafe {
                 let payload = slots.add(slot as usize * stride);
                 if slot >= fresh {
+                    work::touched(1);
                     // The fast path counts on a word.
                     Entry::new(payload).mark(self.address(), State::Free);
                 }
@@ -441,18 +444,20 @@ impl Pool {
                 if len > room {
                     let last = elements[room];
                     cache.set_len(room);
+                    work::moved(1);
                     self.put_aside(cache, shared);
                     let (elements, len) = cache.elements(room);
                     elements[len] = last;
                     cache.set_len(len + 1);
                 }
-            } else if len > MOST_MOVED + 1 {
+            } else if len > LARGEST_ROOM + 1 {
                 // From when there was plenty.
                 self.move_top(cache, shared);
             } else if len > target {
                 let oldest = len - target / 2;
                 self.give_all(shared, &elements[..oldest]);
                 elements.copy_within(oldest..len, 0);
+                work::moved(len - oldest);
                 cache.set_len(len - oldest);
             }
         }
@@ -495,8 +500,8 @@ impl Pool {
         // SAFETY: by this function's contract.
         unsafe {
             let (elements, len) = cache.elements(self.caches.room());
-            let rest = len.saturating_sub(MOST_MOVED);
-            self.give_all(shared, &elements[rest..len]);
+            let rest = len.saturating_sub(AT_ONCE);
+            self.give_to_bits(shared, &elements[rest..len]);
             cache.set_len(rest);
         }
     }
@@ -507,12 +512,12 @@ impl Pool {
     /// # Safety
     /// The magazine is the caller's, and `shared` is locked.
     unsafe fn give_top(&self, shared: &mut Shared, magazine: *mut Element, len: usize) -> usize {
-        let rest = len.saturating_sub(MOST_MOVED);
+        let rest = len.saturating_sub(AT_ONCE);
         // SAFETY: these are valid; an atomic pointer is laid out like a plain one.
         let top = unsafe {
             core::slice::from_raw_parts(magazine.add(rest).cast::<*mut u8>(), len - rest)
         };
-        self.give_all(shared, top);
+        self.give_to_bits(shared, top);
         rest
     }
 
@@ -525,7 +530,7 @@ impl Pool {
         unsafe {
             if shared.given_up {
                 // Nobody else may take it.
-                cache.drain(MOST_MOVED, |entry| self.give(shared, entry));
+                cache.drain(AT_ONCE, |entry| self.give_drained(shared, entry));
             } else {
                 shared.hold_back(cache, cache.len());
                 self.adjust(cache, shared);
@@ -559,7 +564,7 @@ impl Pool {
     /// How many entries each of so many caches may have.
     fn target(&self, shared: &Shared, sharers: u32) -> usize {
         let room = self.caches.room();
-        let few = room.min(MOST_MOVED);
+        let few = room.min(LARGEST_ROOM);
         let most = if self.caches.exchanges() { 2 * room } else { few };
         let share = (shared.free() / (4 * sharers)) as usize;
         if self.traits.single_thread || share >= most { most } else { few.min(share) }
@@ -572,7 +577,7 @@ impl Pool {
         unsafe {
             if !cache.begins_at_start() {
                 // Thieves took a part.
-                cache.drain(MOST_MOVED, |entry| self.give(shared, entry));
+                cache.drain(AT_ONCE, |entry| self.give_drained(shared, entry));
                 shared.hold_back(cache, cache.len());
                 if cache.loaded_len() > 0 {
                     return;
@@ -646,6 +651,25 @@ impl Pool {
         let numbers =
             payloads.iter().map(|payload| slot_number(*payload as usize, slots, shift, inverse));
         shared.depot.give_many(numbers).unwrap_or_else(|slot| shared.note_damage(slot));
+    }
+
+    /// The same of slots that nobody is likelier to want next than others.
+    fn give_to_bits(&self, shared: &mut Shared, payloads: &[*mut u8]) {
+        for &payload in payloads {
+            let slot =
+                slot_number(payload as usize, self.slots, self.stride_shift, self.stride_inverse);
+            if !shared.depot.give_to_bits(slot) {
+                shared.note_damage(slot);
+            }
+        }
+    }
+
+    /// Gives the slot of an entry that was in a cache to the depot, as [`give_to_bits`](Self::give_to_bits).
+    pub(super) fn give_drained(&self, shared: &mut Shared, entry: Entry) {
+        let slot = self.slot(entry);
+        if !shared.depot.give_to_bits(slot) {
+            shared.note_damage(slot);
+        }
     }
 
     /// Gives the lock back, and then tells what was noted under it: a handler of misuse may use the
