@@ -615,7 +615,7 @@ extern "C" {
  * @errno ENOMEM  the memory can't be had, or so many entries not be counted
  *
  * Threads: any number may use the pool at once. Up to 64 at a time, by the number of cores and of
- * entries, keep a cache of free entries, up to 1024; in pools of less than about a hundred entries
+ * entries, keep a cache of free entries, up to 506; in pools of less than about a hundred entries
  * none do, and each call takes a lock. Cost: grows with the memory, page by page.
  */
 struct mempool *mempool_create(size_t elem_count,
@@ -643,9 +643,9 @@ CMEMPOOL_MUST_USE;
  * @errno ENOMEM  all entries are out (and the heap, where the pool may use it, has none)
  *
  * Threads: safe. Cost: O(1), some 20 instructions and no lock while the thread has free entries of
- * the pool in its cache; a lock each some hundred calls to fill it. Only a call that finds all of
- * them in other threads' caches looks at each of those: at most 64, once per shortage. It waits for
- * no thread but for one that is at the depot under the lock.
+ * the pool in its cache; a lock each some hundred calls to fill it, by a call that moves at most 64
+ * entries. Only a call that finds all of them in other threads' caches looks at each of those: at most 64,
+ * once per shortage. It waits for no thread but for one that is at the depot under the lock.
  */
 void *mempool_alloc_entry(struct mempool *mp)
 CMEMPOOL_ENTRY;
@@ -680,7 +680,8 @@ void *mempool_calloc_entry(struct mempool *mp) CMEMPOOL_ENTRY;
  * need a live entry report one that was freed as `MEMPOOL_MISUSE_USE_AFTER_FREE`.
  *
  * Threads: safe, on any thread, also when the one that took the entry has ended. Cost: O(1), some 30
- * instructions and no lock while the thread's cache has room; a lock each some hundred calls.
+ * instructions and no lock while the thread's cache has room; a lock each some hundred calls, by one that
+ * moves at most 64 entries.
  */
 void mempool_free_entry(void *entry);
 

@@ -10,8 +10,14 @@ use crate::magazine::{BESIDE_ROOM, Element};
 use crate::pool::Traits;
 use crate::thread_index::{CACHE_DISTANCE, MAX_THREADS};
 
-/// Elements of the magazines of pools that have plenty of them, the largest that fit.
-const MAGAZINES: [usize; 4] = [256, 128, 64, 32];
+/// Room of the magazines of pools that have plenty of them, the largest of which there are enough: with what
+/// is beside, powers of two.
+const EXCHANGED_ROOMS: [usize; 4] = [LARGEST_EXCHANGED, 125, 61, 29];
+const LARGEST_EXCHANGED: usize = 253;
+/// A cache has two of them.
+const MOST_CACHED: usize = 506;
+static_assertions::const_assert_eq!(MOST_CACHED, 2 * LARGEST_EXCHANGED);
+static_assertions::const_assert!((LARGEST_EXCHANGED + BESIDE_ROOM).is_power_of_two());
 /// Beside two for each cache, so many are worth the smaller ones.
 const FOR_THE_RACK: usize = 8;
 /// Where each cache has one magazine for good, fewer entries are not worth one, and of more a call would
@@ -120,7 +126,7 @@ fn many(capacity: usize, most: usize) -> CachePlan {
 /// for that.
 fn plan(count: usize, budget: usize) -> Option<CachePlan> {
     let budget = budget / size_of::<Element>();
-    for elements in MAGAZINES {
+    for elements in EXCHANGED_ROOMS.map(|room| room + BESIDE_ROOM) {
         if budget / elements >= 2 * count + FOR_THE_RACK {
             return Some(CachePlan::of(count, budget / elements, elements));
         }

@@ -19,8 +19,10 @@
 //! | `sync.rs`       | whose atomics: the machine's or the model checker's?                 |
 //! | `fence.rs`      | how does the common path order a store and a load for nothing?       |
 //! | `thread_index.rs` | which cache is the calling thread's?                               |
+//! | `work.rs`       | how much does a call do?                                             |
+//! | `magazine.rs`   | what changes hands whole between caches and the depot?               |
 //! | `cache.rs`      | what does a thread keep, and how do others get it back?              |
-//! | `cache_plan.rs` | how many caches does a pool have, and how large are they?            |
+//! | `cache_plan.rs` | how many caches and magazines does a pool have, and how large?       |
 //! | `watcher.rs`    | who watches the memory, and how is it told which bytes are whose?    |
 //! | `zero.rs`       | how is an entry made all zero?                                       |
 //! | `canary.rs`     | what lies behind the end of a hardened pool's entry?                 |
@@ -30,7 +32,8 @@
 //! | `dynamic/border.rs` | what of a dynamic entry's block is nobody's?                     |
 //! | `pool.rs`       | how does a pool of equal slots hand out and take back?               |
 //! | `pool/making.rs` | how does a pool begin, and how does it end?                         |
-//! | `pool/trade.rs` | how do caches and the depot trade, and what in a shortage?            |
+//! | `pool/trade.rs` | how do caches and the depot trade?                                   |
+//! | `pool/shortage.rs` | what when the depot is empty, and others' caches are not?         |
 //! | `pool/bulk.rs`  | how do many entries go out or come back at once?                     |
 //! | `pool/promise.rs` | how does a call take from several pools, or leave all as it was?    |
 //! | `pool/guard.rs` | what more does a guarded pool do with an entry?                       |
@@ -58,7 +61,8 @@
 //!
 //! The words: a *slot* is memory in a pool, a *word* and a payload; an *entry* is what the caller
 //! holds, a pointer to the payload; a *class* is one pool of a ranged pool; a *cache* keeps free
-//! slots for one thread, the *depot* those for all; a *dynamic entry* came from the heap because
+//! slots for one thread, the *depot* those for all; a *magazine* is an array of entries that changes hands
+//! between them, and the *rack* has those that are in no cache; a *dynamic entry* came from the heap because
 //! its pool was empty.
 //!
 //! A call, all the way down (`->` the usual way, `~>` the rare one):
@@ -66,11 +70,14 @@
 //! ```text
 //! mempool_alloc_entry -> Pool::alloc_fast -> Cache::pop
 //!                     ~> Pool::alloc_slow (cache empty, closed or none)
-//!                          -> alloc_through -> Depot::take, take_many into the cache
-//!                          ~> take_back_from_caches (depot empty: closes all caches)
+//!                          -> alloc_through -> refill -> Rack::take_filled for the empty magazine
+//!                                                     ~> Depot::take_many into the cache
+//!                          ~> take_one (no cache) -> Depot::take
+//!                                ~> take_back_from_caches (depot empty: closes all caches)
 //!                     ~> dynamic::alloc (all out, may fall back)
 //! mempool_free_entry  -> Pool::free -> Cache::push
-//!                                   ~> settle_push (cache full or closed) -> Depot::give_many
+//!                                   ~> settle_push (cache full or closed)
+//!                                        -> make_room -> Rack::take_empty for the full magazine
 //!                                   ~> free_slow (no cache) -> Depot::give
 //!                                   ~> free_unusual -> dynamic::free
 //!                                                   ~> refuse -> misuse::stop

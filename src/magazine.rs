@@ -21,7 +21,7 @@ use crate::work;
 pub type Element = AtomicPtr<u8>;
 
 /// The most entries that a call for one moves, from one place to another.
-#[cfg(test)]
+#[cfg_attr(not(test), expect(dead_code, reason = "the tests and the documents hold it"))]
 pub const MOST_MOVED: usize = 64;
 
 /// So many go from one place to another at once: with those that the call is about, and the one that it may

@@ -8,11 +8,12 @@ use std::process::Command;
 use common::{Scratch, is_there, prefix, root, run, skip};
 
 /// A constant of the source, and where a document quotes it, `{}` being its value.
-const QUOTES: [(&str, &str, &str, &str); 25] = [
-    ("src/cache_plan.rs", "LARGEST_ROOM", "docs/design.md", "up to {} entries each"),
-    ("src/cache_plan.rs", "LARGEST_ROOM", "docs/threads.svg", "valid, at most {}<"),
-    ("src/cache_plan.rs", "LARGEST_ROOM", "docs/guide.md", "pool that it uses, up to {}, by"),
-    ("src/cache_plan.rs", "SMALLEST_ROOM", "docs/design.md", "none of fewer than {}:"),
+const QUOTES: [(&str, &str, &str, &str); 28] = [
+    ("src/cache_plan.rs", "LARGEST_EXCHANGED", "docs/design.md", "up to {} entries each"),
+    ("src/cache_plan.rs", "LARGEST_EXCHANGED", "docs/threads.svg", "valid, at most {}<"),
+    ("src/cache_plan.rs", "MOST_CACHED", "docs/guide.md", "pool that it uses, up to {}, by"),
+    ("src/cache_plan.rs", "LARGEST_ROOM", "docs/design.md", "of {} entries at most"),
+    ("src/cache_plan.rs", "SMALLEST_ROOM", "docs/design.md", "none of fewer than {}."),
     ("src/cache_plan.rs", "BUDGET", "docs/design.md", "the depot, {} for caches"),
     ("src/cache_plan.rs", "BUDGET", "docs/memory.svg", "the depot, {} for caches"),
     ("src/collection.rs", "GUARD_GAP", "docs/design.md", "{} bytes behind each entry"),
@@ -23,8 +24,10 @@ const QUOTES: [(&str, &str, &str, &str); 25] = [
         "pools of up to {} slots evenly",
     ),
     ("src/depot/random.rs", "LARGEST_EVEN_DRAW", "SECURITY.md", "pools of up to {} entries each"),
-    ("src/depot.rs", "LARGEST_STACK", "docs/design.md", "every fourth slot and {} at most"),
-    ("src/depot.rs", "LARGEST_STACK", "docs/memory.svg", "every fourth slot, {} at most"),
+    ("src/depot.rs", "LARGEST_RING", "docs/design.md", "every fourth slot and {} at most"),
+    ("src/depot.rs", "LARGEST_RING", "docs/memory.svg", "every fourth slot, {} at most"),
+    ("src/magazine.rs", "MOST_MOVED", "docs/design.md", "{} entries moved at most"),
+    ("src/pool/trade.rs", "FRESH_AT_A_TIME", "docs/design.md", "{} at a time, since each"),
     ("src/layout.rs", "CLASS_RESERVE", "docs/design.md", "and {} bytes for each class"),
     ("src/layout.rs", "SLOT_RESERVE", "docs/design.md", "takes {} bytes for each: 2 for the"),
     ("src/layout.rs", "SLOT_RESERVE", "docs/memory.svg", "and {} bytes a slot"),

@@ -62,7 +62,7 @@ pub(super) fn handle(collection: NonNull<Collection>) -> NonNull<mempool> {
 /// @errno ENOMEM  the memory can't be had, or so many entries not be counted
 ///
 /// Threads: any number may use the pool at once. Up to 64 at a time, by the number of cores and of
-/// entries, keep a cache of free entries, up to 1024; in pools of less than about a hundred entries
+/// entries, keep a cache of free entries, up to 506; in pools of less than about a hundred entries
 /// none do, and each call takes a lock. Cost: grows with the memory, page by page.
 ///
 /// cbindgen:postfix=CMEMPOOL_MUST_USE
@@ -130,9 +130,9 @@ fn alloc_exhausted(pool: &Pool) -> *mut c_void {
 /// @errno ENOMEM  all entries are out (and the heap, where the pool may use it, has none)
 ///
 /// Threads: safe. Cost: O(1), some 20 instructions and no lock while the thread has free entries of
-/// the pool in its cache; a lock each some hundred calls to fill it. Only a call that finds all of
-/// them in other threads' caches looks at each of those: at most 64, once per shortage. It waits for
-/// no thread but for one that is at the depot under the lock.
+/// the pool in its cache; a lock each some hundred calls to fill it, by a call that moves at most 64
+/// entries. Only a call that finds all of them in other threads' caches looks at each of those: at most 64,
+/// once per shortage. It waits for no thread but for one that is at the depot under the lock.
 ///
 /// # Safety
 /// `mp` is NULL or a live pool.
@@ -193,7 +193,8 @@ pub unsafe extern "C" fn mempool_calloc_entry(mp: *mut mempool) -> *mut c_void {
 /// need a live entry report one that was freed as `MEMPOOL_MISUSE_USE_AFTER_FREE`.
 ///
 /// Threads: safe, on any thread, also when the one that took the entry has ended. Cost: O(1), some 30
-/// instructions and no lock while the thread's cache has room; a lock each some hundred calls.
+/// instructions and no lock while the thread's cache has room; a lock each some hundred calls, by one that
+/// moves at most 64 entries.
 ///
 /// # Safety
 /// `entry` is NULL or a live entry.
