@@ -118,6 +118,7 @@ test: stage
 	$(MAKE) --no-print-directory loom
 	tests/c/run.sh $(STAGE)
 	tests/watched.sh $(STAGE)
+	CARGO="$(CARGO)" tests/layouts.sh $(STAGE)
 	tests/cxx.sh $(STAGE)
 	tests/install.sh
 	tests/adapters.sh $(STAGE)

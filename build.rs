@@ -51,6 +51,15 @@ fn main() {
         println!("cargo::rustc-cfg=instrumented");
     }
 
+    // A library of another layout than the header's, for tests: see `src/inlined.rs`.
+    println!("cargo::rustc-check-cfg=cfg(cmempool_other_layout)");
+
+    // Rust exports functions and its own data; the thread block is neither.
+    let exported = out.join("exported.map");
+    fs::write(&exported, "{ global: cmempool_thread; };\n")
+        .expect("the build directory is writable");
+    println!("cargo::rustc-cdylib-link-arg=-Wl,--version-script={}", exported.display());
+
     let major = env::var("CARGO_PKG_VERSION_MAJOR").expect("cargo sets the version");
     for argument in [
         format!("-soname,libcmempool.so.{major}"),

@@ -24,6 +24,8 @@
  *     signal handler. None is a cancellation point.
  *   - The shared library is never unloaded, nor is a plugin that links the static one: dlclose returns
  *     0 and leaves it loaded, for the threads that used a pool.
+ *   - Alloc and free are inlined where compilers optimise, and call the library for what needs a lock: see
+ *     CMEMPOOL_NO_INLINE below.
  *   - A child of fork may use every pool, whatever other threads were doing; what those held, took or
  *     gave back at that moment counts as out there. Not after vfork or a bare clone.
  *   - If your seccomp filter denies membarrier, install it before you create a pool; the pools then use
@@ -1516,6 +1518,184 @@ static inline CMEMPOOL_MUST_USE r_mempool *cmempool_r_create_5(size_t smallest_e
     CMEMPOOL_SIXTH(__VA_ARGS__, cmempool_r_create_5, r_mempool_create, r_mempool_create, \
                    r_mempool_create, r_mempool_create, 0)(__VA_ARGS__)
 
+/* ---- The fast paths, inlined ----------------------------------------------------------------- */
+
+/* Alloc and free are also inlined into programs, where compilers optimise and no tool watches: they serve
+ * what needs no lock, and call the library for all else. CMEMPOOL_NO_INLINE, defined before the header,
+ * leaves them out. `(mempool_alloc_entry)(mp)`, `(mempool_free_entry)(p)` and pointers to the functions
+ * call.
+ *
+ * What this code reads of the library is layout 1, which no release changes: the thread block, the process
+ * block, and of pools and caches the fields below. A library that has another one leaves the distance of
+ * layout 1 negative, as does a thread that has no cache, and this code calls. */
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Where it goes on when the thread's cache stopped it. */
+void *_mempool_alloc_missed(mempool *mp);
+void *_r_mempool_alloc_missed(r_mempool *rmp, void *pool, size_t size);
+void _mempool_free_missed(void *pool);
+
+#ifdef __cplusplus
+}
+#endif
+
+#if defined(__has_feature)
+#define CMEMPOOL_HAS(feature) __has_feature(feature)
+#else
+#define CMEMPOOL_HAS(feature) 0
+#endif
+
+#if defined(__GNUC__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__) && \
+    defined(__linux__) && defined(__LP64__) && (defined(__x86_64__) || defined(__aarch64__)) && \
+    !defined(CMEMPOOL_NO_INLINE) && !defined(__SANITIZE_ADDRESS__) && \
+    !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_HWADDRESS__) && \
+    !CMEMPOOL_HAS(address_sanitizer) && !CMEMPOOL_HAS(memory_sanitizer) && \
+    !CMEMPOOL_HAS(thread_sanitizer) && !CMEMPOOL_HAS(hwaddress_sanitizer)
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct cmempool_process_1 {
+    uintptr_t added;
+    uintptr_t factor;
+    uintptr_t likely[1024];
+};
+
+struct cmempool_thread_1 {
+    uintptr_t distance;
+    const struct cmempool_process_1 *process;
+    uintptr_t other_layouts[6];
+};
+
+struct cmempool_pool_1 {
+    uintptr_t first;
+    uintptr_t end;
+    size_t elem_size;
+};
+
+struct cmempool_cache_1 {
+    void **sp;
+    void **floor;
+    void **ceiling;
+};
+
+__extension__ extern __thread struct cmempool_thread_1 cmempool_thread
+    __attribute__((tls_model("initial-exec")));
+
+#ifdef __cplusplus
+}
+#endif
+
+#define CMEMPOOL_CACHES_1 320
+#define CMEMPOOL_SIZES_1 192
+/* What makes a word that says "free" one that says "out", and back. */
+#define CMEMPOOL_FREE_1 (~(uintptr_t)0x7E)
+/* The word of the entry at an address, which may be anything. */
+typedef uintptr_t cmempool_word_1 __attribute__((aligned(1), may_alias));
+#define CMEMPOOL_WORD_1(address) ((cmempool_word_1 *)((address) - sizeof(uintptr_t)))
+#define CMEMPOOL_LIKELY(x) __builtin_expect(!!(x), 1)
+
+/* Takes the top of the thread's cache, if it has one for the fast path. */
+#define CMEMPOOL_POP_1(pool, distance, missed) \
+    do { \
+        uintptr_t cmempool_at = (distance) - (pool)->first; \
+        if (CMEMPOOL_LIKELY(cmempool_at < (pool)->end)) { \
+            struct cmempool_cache_1 *cmempool_cache = \
+                (struct cmempool_cache_1 *)(void *)((char *)(pool) + CMEMPOOL_CACHES_1 + \
+                                                    cmempool_at); \
+            void **cmempool_sp = cmempool_cache->sp - 1; \
+            __atomic_store_n(&cmempool_cache->sp, cmempool_sp, __ATOMIC_RELEASE); \
+            __atomic_signal_fence(__ATOMIC_SEQ_CST); \
+            if (CMEMPOOL_LIKELY(cmempool_sp >= \
+                                __atomic_load_n(&cmempool_cache->floor, __ATOMIC_RELAXED))) { \
+                void *cmempool_entry = __atomic_load_n(cmempool_sp, __ATOMIC_RELAXED); \
+                *CMEMPOOL_WORD_1((uintptr_t)cmempool_entry) ^= CMEMPOOL_FREE_1; \
+                return cmempool_entry; \
+            } \
+            return missed; \
+        } \
+    } while (0)
+
+static inline CMEMPOOL_ENTRY void *cmempool_alloc_1(mempool *mp)
+{
+    uintptr_t distance = cmempool_thread.distance;
+    if (CMEMPOOL_LIKELY((intptr_t)distance >= 0 && mp != NULL)) {
+        const struct cmempool_pool_1 *pool = (const struct cmempool_pool_1 *)(const void *)mp;
+        CMEMPOOL_POP_1(pool, distance, _mempool_alloc_missed(mp));
+    }
+    return (mempool_alloc_entry)(mp);
+}
+
+static inline CMEMPOOL_ENTRY void *cmempool_r_alloc_1(r_mempool *rmp, size_t size)
+{
+    uintptr_t distance = cmempool_thread.distance;
+    if (CMEMPOOL_LIKELY((intptr_t)distance >= 0 && rmp != NULL)) {
+        struct cmempool_pool_1 *const *sizes =
+            (struct cmempool_pool_1 *const *)(const void *)((const char *)rmp + CMEMPOOL_SIZES_1);
+        /* The bits of size - 1. A size that no class has is found out below. */
+        struct cmempool_pool_1 *pool = sizes[63 ^ __builtin_clzll(2 * (unsigned long long)size - 1)];
+        if (CMEMPOOL_LIKELY(pool != NULL && size <= pool->elem_size && size != 0)) {
+            CMEMPOOL_POP_1(pool, distance, _r_mempool_alloc_missed(rmp, pool, size));
+        }
+    }
+    return (r_mempool_alloc_entry)(rmp, size);
+}
+
+static inline void cmempool_free_1(void *entry)
+{
+    const struct cmempool_thread_1 *thread = &cmempool_thread;
+    uintptr_t distance = thread->distance;
+    if (CMEMPOOL_LIKELY((intptr_t)distance >= 0 && entry != NULL)) {
+        __extension__ typedef unsigned __int128 cmempool_product;
+        const struct cmempool_process_1 *process = thread->process;
+        uintptr_t address = (uintptr_t)entry;
+        uintptr_t likely = process->likely[address / 16384 % 1024];
+        uintptr_t compared = likely;
+        cmempool_product product = (cmempool_product)(address ^ process->added) * process->factor;
+        uintptr_t word, owner;
+        /* The compiler is not to know that they are equal then: it would wait for the word. Nor that the
+         * word lies outside of the entry, whose size it may know. */
+        __asm__("" : "+r"(compared), "+r"(address));
+        word = *CMEMPOOL_WORD_1(address);
+        owner = word ^ (uintptr_t)product ^ (uintptr_t)(product >> 64);
+        if (CMEMPOOL_LIKELY(owner == compared)) {
+            const struct cmempool_pool_1 *pool = (const struct cmempool_pool_1 *)likely;
+            uintptr_t at = distance - pool->first;
+            if (CMEMPOOL_LIKELY(at < pool->end)) {
+                struct cmempool_cache_1 *cache =
+                    (struct cmempool_cache_1 *)(likely + CMEMPOOL_CACHES_1 + at);
+                void **sp = cache->sp;
+                *CMEMPOOL_WORD_1(address) = word ^ CMEMPOOL_FREE_1;
+                __atomic_store_n(sp, entry, __ATOMIC_RELAXED);
+                __atomic_store_n(&cache->sp, sp + 1, __ATOMIC_RELEASE);
+                __atomic_signal_fence(__ATOMIC_SEQ_CST);
+                if (CMEMPOOL_LIKELY(sp < __atomic_load_n(&cache->ceiling, __ATOMIC_RELAXED))) {
+                    return;
+                }
+                _mempool_free_missed((void *)likely);
+                return;
+            }
+        }
+    }
+    (mempool_free_entry)(entry);
+}
+
+#define mempool_alloc_entry(...) cmempool_alloc_1(__VA_ARGS__)
+/* Where the library's own checks of sizes are on, the compiler learns them from a call alone. */
+#if !defined(_FORTIFY_SOURCE) || _FORTIFY_SOURCE == 0
+#define r_mempool_alloc_entry(...) cmempool_r_alloc_1(__VA_ARGS__)
+#endif
+#define CMEMPOOL_FREE(entry) cmempool_free_1(entry)
+#define CMEMPOOL_R_FREE(entry) cmempool_free_1(entry)
+#else
+#define CMEMPOOL_FREE(entry) (mempool_free_entry)(entry)
+#define CMEMPOOL_R_FREE(entry) (r_mempool_free_entry)(entry)
+#endif
+
 /* ---- Free and destroy: also set the caller's variable to NULL ------------------------------- */
 
 /* Sets the pointer variable at `variable` to NULL and returns what it was. By bytes, since the
@@ -1533,8 +1713,8 @@ static inline CMEMPOOL_NONNULL void *cmempool_take_pointer(void *variable)
  * only makes sure that it can be compared with a pointer. */
 #define CMEMPOOL_TAKE(v) ((void)sizeof((v) == NULL), cmempool_take_pointer(&(v)))
 
-#define mempool_free_entry(entry) mempool_free_entry(CMEMPOOL_TAKE(entry))
-#define r_mempool_free_entry(entry) r_mempool_free_entry(CMEMPOOL_TAKE(entry))
+#define mempool_free_entry(entry) CMEMPOOL_FREE(CMEMPOOL_TAKE(entry))
+#define r_mempool_free_entry(entry) CMEMPOOL_R_FREE(CMEMPOOL_TAKE(entry))
 #define mempool_destroy(mp) mempool_destroy((mempool *)CMEMPOOL_TAKE(mp))
 #define r_mempool_destroy(rmp) r_mempool_destroy((r_mempool *)CMEMPOOL_TAKE(rmp))
 

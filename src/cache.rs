@@ -82,7 +82,13 @@ pub struct Cache {
 }
 
 #[cfg(not(loom))]
-static_assertions::const_assert_eq!(size_of::<Cache>(), crate::thread_index::CACHE_DISTANCE);
+const _: () = {
+    use core::mem::offset_of;
+    assert!(size_of::<Cache>() == crate::thread_index::CACHE_DISTANCE);
+    // What inlined code reads: see `inlined.rs`.
+    assert!(offset_of!(Cache, sp) == 0 && offset_of!(Cache, floor) == 8);
+    assert!(offset_of!(Cache, ceiling) == 16);
+};
 
 /// A pop or a push was stopped by the limits. The owner settles it before its next call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -13,6 +13,7 @@ use crate::backing::Backing;
 use crate::depot::DEPOT_SLACK;
 use crate::error::Error;
 use crate::forking;
+use crate::inlined::SIZES_AT;
 use crate::layout::{CLASS_RESERVE, Cursor, Layout, REGION_RESERVE, SLOT_RESERVE};
 use crate::line::cut;
 use crate::misuse::DESTROY;
@@ -118,6 +119,9 @@ static_assertions::const_assert!(
 // in place of an only cache's line the word behind the last slot.
 static_assertions::const_assert!(size_of::<u32>() + size_of::<u32>() / 4 + 2 <= SLOT_RESERVE);
 static_assertions::const_assert!(WORD <= CACHE_DISTANCE);
+
+// What inlined code reads: see `inlined.rs`.
+static_assertions::const_assert_eq!(size_of::<Collection>(), SIZES_AT);
 
 static_assertions::const_assert!(size_of::<Link>() <= LEAD && align_of::<Link>() <= OWNER_ALIGN);
 

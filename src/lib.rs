@@ -18,6 +18,7 @@
 //! | `likely_owner.rs` | whose is an entry, before its word has come from memory?            |
 //! | `sync.rs`       | whose atomics: the machine's or the model checker's?                 |
 //! | `fence.rs`      | how does the common path order a store and a load for nothing?       |
+//! | `inlined.rs`    | what may code that is inlined into programs read of the library?     |
 //! | `thread_index.rs` | which cache is the calling thread's?                               |
 //! | `work.rs`       | how much does a call do?                                             |
 //! | `magazine.rs`   | what changes hands whole between caches and the depot?               |
@@ -68,7 +69,7 @@
 //! A call, all the way down (`->` the usual way, `~>` the rare one):
 //!
 //! ```text
-//! mempool_alloc_entry -> Pool::alloc_fast -> Cache::pop
+//! mempool_alloc_entry -> Pool::alloc_fast -> Cache::pop (inlined: the same in cmempool.h)
 //!                     ~> Pool::alloc_slow (cache empty, closed or none)
 //!                          -> alloc_through -> refill -> Rack::take_filled for the empty magazine
 //!                                                     ~> Depot::take_many into the cache
@@ -114,6 +115,7 @@ mod dynamic;
 mod error;
 mod fence;
 mod forking;
+mod inlined;
 mod layout;
 mod likely_owner;
 mod line;

@@ -10,17 +10,13 @@
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::inlined::PROCESS;
 use crate::slot::Entry;
 
 /// Bytes of addresses that share a place: few enough that they are mostly of one pool.
 const STEP: usize = 16 << 10;
 /// With more the table would push other things out of the processor's nearest cache.
-const PLACES: usize = 1024;
-
-static TABLE: [AtomicUsize; PLACES] = [const { AtomicUsize::new(NOBODY) }; PLACES];
-
-/// No pool's address. Zero, so that the table takes no room in the library's file.
-const NOBODY: usize = 0;
+pub const PLACES: usize = 1024;
 
 /// The owner that the entry's decoded word gives, if it is the likely one. Five instructions.
 #[inline(always)]
@@ -59,7 +55,7 @@ fn set(step: usize, owner: usize) {
 
 #[inline(always)]
 fn place(step: usize) -> &'static AtomicUsize {
-    &TABLE[step % PLACES]
+    &PROCESS.likely[step % PLACES]
 }
 
 /// The same number.

@@ -19,7 +19,7 @@ mod shortage;
 mod trade;
 
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 pub use self::bulk::Sources;
 pub use self::draw::begin_anew;
@@ -31,6 +31,8 @@ use crate::cache_plan::CachePlan;
 use crate::collection::Collection;
 use crate::dynamic::{self, DynamicEntries, Fault};
 use crate::fence;
+#[cfg(not(cmempool_other_layout))]
+use crate::inlined;
 use crate::lock::Locked;
 use crate::misuse::{self, ALLOC, Call, FREE, Subject};
 use crate::secret::keyed;
@@ -76,6 +78,13 @@ pub struct Missed {
     unsettled: bool,
 }
 
+impl Missed {
+    /// After a pop of code in a program.
+    pub fn after_pop() -> Self {
+        Self { unsettled: true }
+    }
+}
+
 /// Equal slots, and which of them are free.
 ///
 /// Invariant: slot `i < capacity` has its payload at `slots + i * stride`, aligned to `align`;
@@ -86,15 +95,18 @@ pub struct Missed {
 #[repr(C, align(64))]
 pub struct Pool {
     // Read by calls, written by create alone. The first line is all that the fast paths need.
-    any_distance: usize, // all ones; 0 where every thread has the first cache
-    fast_end: usize,     // distance behind the last cache that is for the fast path
-    elem_size: usize,    // usable bytes of an entry
-    slots: NonNull<u8>,  // payload of slot 0
-    stride: usize,       // bytes from an entry to the next
+    #[cfg(cmempool_other_layout)]
+    fast_end: usize,
+    first: AtomicUsize, // distance of the thread that has the first cache
+    #[cfg(not(cmempool_other_layout))]
+    fast_end: usize, // how far behind that the caches end that are for the fast path
+    elem_size: usize,   // usable bytes of an entry
+    slots: NonNull<u8>, // payload of slot 0
+    stride: usize,      // bytes from an entry to the next
     stride_inverse: u32, // (stride >> stride_shift) * this == 1, modulo 2^32
-    capacity: u32,       // slots
+    capacity: u32,      // slots
     larger: Option<NonNull<Pool>>, // the collection's pool of the next larger entries
-    stride_shift: u8,    // stride's trailing zero bits
+    stride_shift: u8,   // stride's trailing zero bits
     traits: Traits,
     align: u16, // of every entry
     caches: CachePlan,
@@ -110,6 +122,13 @@ pub struct Pool {
 
 static_assertions::const_assert_eq!(align_of::<Pool>(), CACHE_DISTANCE);
 static_assertions::const_assert!(core::mem::offset_of!(Pool, slots) <= 64);
+// What inlined code reads: see `inlined.rs`.
+#[cfg(not(cmempool_other_layout))]
+const _: () = {
+    use core::mem::offset_of;
+    assert!(offset_of!(Pool, first) == 0 && offset_of!(Pool, fast_end) == 8);
+    assert!(offset_of!(Pool, elem_size) == 16 && size_of::<Pool>() == inlined::CACHES_AT);
+};
 static_assertions::const_assert!(core::mem::offset_of!(Pool, shared) >= 64);
 
 // SAFETY: what calls write is behind `Locked` or in caches; the rest is constant. The slots are
@@ -124,8 +143,7 @@ impl Pool {
     /// slot's word.
     #[inline(always)]
     pub fn alloc_fast(&self) -> Result<Entry, Missed> {
-        let distance = thread_index::distance() & self.any_distance;
-        let Some(cache) = self.fast_cache(distance) else {
+        let Some(cache) = self.fast_cache() else {
             unlikely();
             return Err(Missed { unsettled: false });
         };
@@ -166,9 +184,7 @@ impl Pool {
         // SAFETY: the word was written by this process for an entry of the pool it names, which
         // lives as long as its slots.
         let pool = unsafe { Self::at(owner) };
-        // Without `any_distance`, for which the address would wait. In a single thread's pool, those
-        // with another index than the first find the cache off the fast path.
-        let Some(cache) = pool.fast_cache(thread_index::distance()) else {
+        let Some(cache) = pool.fast_cache() else {
             return pool.free_slow(entry);
         };
         // SAFETY: the entry was out and its holder gave it up, so the slot is this call's.
@@ -179,10 +195,19 @@ impl Pool {
         }
     }
 
-    /// The cache at a distance, if it is for the fast path. A comparison and a predictable branch: the
-    /// address does not wait for what is compared.
+    /// Settles a push of code in a program.
+    pub fn settle_inlined_push(&self) {
+        if let Some(cache) = self.fast_cache() {
+            self.settle_push(cache);
+        }
+    }
+
+    /// The thread's cache, if it is for the fast path. A subtraction, a comparison and a predictable branch:
+    /// the address does not wait for what is compared.
     #[inline(always)]
-    fn fast_cache(&self, distance: usize) -> Option<&Cache> {
+    fn fast_cache(&self) -> Option<&Cache> {
+        // Relaxed: another thread's distance makes a number above all ends, whichever of two is read.
+        let distance = thread_index::distance().wrapping_sub(self.first.load(Ordering::Relaxed));
         (distance < self.fast_end).then(|| self.cache_at(distance))
     }
 

@@ -6,9 +6,7 @@
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-/// Both 0 until the first pool is made.
-static ADDED: AtomicUsize = AtomicUsize::new(0);
-static FACTOR: AtomicUsize = AtomicUsize::new(0);
+use crate::inlined::PROCESS;
 
 /// A number that follows from `x` and nobody can tell who does not know the secret. Four instructions
 /// and a multiplication.
@@ -20,7 +18,8 @@ static FACTOR: AtomicUsize = AtomicUsize::new(0);
 pub fn keyed(x: usize) -> usize {
     // Relaxed: the values are all there is to see, and a thread that holds a pool or an entry got
     // it, directly or not, from a thread that ran `draw`.
-    let (added, factor) = (ADDED.load(Ordering::Relaxed), FACTOR.load(Ordering::Relaxed));
+    let (added, factor) =
+        (PROCESS.added.load(Ordering::Relaxed), PROCESS.factor.load(Ordering::Relaxed));
     let product = u128::from((x ^ added) as u64) * u128::from(factor as u64);
     (product as u64 ^ (product >> 64) as u64) as usize
 }
@@ -28,12 +27,17 @@ pub fn keyed(x: usize) -> usize {
 /// Draws the secret unless that was done already. Every create function calls this first.
 pub fn draw() {
     // Acquire pairs with the Release below: with the second there is the first.
-    if FACTOR.load(Ordering::Acquire) == 0 {
+    if PROCESS.factor.load(Ordering::Acquire) == 0 {
         // Relaxed: whoever goes on has seen the second. The first writer of each wins.
-        let _ = ADDED.compare_exchange(0, random() | 1 << 62, Ordering::Relaxed, Ordering::Relaxed);
+        let _ = PROCESS.added.compare_exchange(
+            0,
+            random() | 1 << 62,
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        );
         // Odd, so that it has no factor in common with the range; large, so that both halves say much.
         let factor = random() | 1 << 63 | 1;
-        let _ = FACTOR.compare_exchange(0, factor, Ordering::AcqRel, Ordering::Acquire);
+        let _ = PROCESS.factor.compare_exchange(0, factor, Ordering::AcqRel, Ordering::Acquire);
     }
 }
 
@@ -97,7 +101,8 @@ mod tests {
     #[test]
     fn drawn_once() {
         draw();
-        let known = || (ADDED.load(Ordering::Relaxed), FACTOR.load(Ordering::Relaxed));
+        let known =
+            || (PROCESS.added.load(Ordering::Relaxed), PROCESS.factor.load(Ordering::Relaxed));
         let first = known();
         draw();
         assert!(first.0 != 0 && first.1 != 0 && first.0 != first.1);

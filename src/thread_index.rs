@@ -309,16 +309,17 @@ unsafe extern "C" fn thread_ends(value: *mut c_void) {
     give_back(value as usize - 1);
 }
 
-// The variable itself: -1 in a thread that is new.
+// The thread block (see `inlined.rs`), with a distance of -1 in a thread that is new. Protected: programs see
+// it, and each module that has the library in it uses its own.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 core::arch::global_asm!(
     ".pushsection .tdata,\"awT\",@progbits",
-    ".p2align 3",
-    ".globl cmempool_thread_cache",
-    ".hidden cmempool_thread_cache",
-    ".type cmempool_thread_cache, @object",
-    ".size cmempool_thread_cache, 8",
-    "cmempool_thread_cache: .quad -1",
+    ".p2align 6",
+    ".globl cmempool_thread",
+    ".protected cmempool_thread",
+    ".type cmempool_thread, @object",
+    ".size cmempool_thread, 64",
+    "cmempool_thread: .quad -1, 0, -1, 0, -1, 0, -1, 0",
     ".popsection",
 );
 
@@ -326,15 +327,18 @@ core::arch::global_asm!(
 mod local {
     use core::arch::asm;
 
+    use crate::inlined::{PROCESS, THREAD_AT};
+
     #[inline(always)]
     pub fn get() -> usize {
         let value;
-        // SAFETY: reads the calling thread's own variable.
+        // SAFETY: reads the calling thread's own block.
         unsafe {
             asm!(
-                "mov {0}, qword ptr [rip + cmempool_thread_cache@GOTTPOFF]",
-                "mov {0}, qword ptr fs:[{0}]",
+                "mov {0}, qword ptr [rip + cmempool_thread@GOTTPOFF]",
+                "mov {0}, qword ptr fs:[{0} + {at}]",
                 out(reg) value,
+                at = const THREAD_AT,
                 options(pure, readonly, nostack, preserves_flags)
             );
         }
@@ -342,13 +346,17 @@ mod local {
     }
 
     pub fn set(value: usize) {
-        // SAFETY: writes the calling thread's own variable.
+        // SAFETY: writes the calling thread's own block.
         unsafe {
             asm!(
-                "mov {0}, qword ptr [rip + cmempool_thread_cache@GOTTPOFF]",
-                "mov qword ptr fs:[{0}], {1}",
+                "mov {0}, qword ptr [rip + cmempool_thread@GOTTPOFF]",
+                "mov qword ptr fs:[{0} + {process_at}], {2}",
+                "mov qword ptr fs:[{0} + {at}], {1}",
                 out(reg) _,
                 in(reg) value,
+                in(reg) &raw const PROCESS,
+                at = const THREAD_AT,
+                process_at = const THREAD_AT + 8,
                 options(nostack, preserves_flags)
             );
         }
@@ -359,6 +367,8 @@ mod local {
 mod local {
     use core::arch::asm;
 
+    use crate::inlined::{PROCESS, THREAD_AT};
+
     #[inline(always)]
     fn place() -> *mut usize {
         let offset: usize;
@@ -367,25 +377,28 @@ mod local {
         unsafe {
             asm!(
                 "mrs {1}, tpidr_el0",
-                "adrp {0}, :gottprel:cmempool_thread_cache",
-                "ldr {0}, [{0}, :gottprel_lo12:cmempool_thread_cache]",
+                "adrp {0}, :gottprel:cmempool_thread",
+                "ldr {0}, [{0}, :gottprel_lo12:cmempool_thread]",
                 out(reg) offset,
                 out(reg) thread,
                 options(pure, readonly, nostack, preserves_flags)
             );
         }
-        core::ptr::with_exposed_provenance_mut(thread.wrapping_add(offset))
+        core::ptr::with_exposed_provenance_mut(thread.wrapping_add(offset).wrapping_add(THREAD_AT))
     }
 
     #[inline(always)]
     pub fn get() -> usize {
-        // SAFETY: the calling thread's own variable.
+        // SAFETY: the calling thread's own block.
         unsafe { place().read() }
     }
 
     pub fn set(value: usize) {
-        // SAFETY: the calling thread's own variable.
-        unsafe { place().write(value) }
+        // SAFETY: as above.
+        unsafe {
+            place().add(1).write(&raw const PROCESS as usize);
+            place().write(value);
+        }
     }
 }
 

@@ -25,7 +25,9 @@ fn declared(header: &str) -> Vec<String> {
     let mut names = Vec::new();
     for statement in outermost(&without_comments_and_directives(header)) {
         let mut words = statement.split_whitespace();
-        if matches!(words.next(), None | Some("typedef" | "static")) {
+        if matches!(words.next(), None | Some("typedef" | "static"))
+            || words.any(|w| w == "__thread")
+        {
             continue;
         }
         if let Some((before, _)) = statement.split_once('(') {
@@ -54,7 +56,7 @@ fn without_comments_and_directives(header: &str) -> String {
 /// The text outside of braces, cut at semicolons and braces. The braces of `extern "C"`, which are
 /// another language's, don't count.
 fn outermost(text: &str) -> Vec<String> {
-    let text = text.replacen("extern \"C\" {", "", 1);
+    let text = text.replace("extern \"C\" {", "");
     let mut depth = 0_u32;
     let mut statements = vec![String::new()];
     for c in text.chars() {
@@ -102,9 +104,13 @@ fn named(nm: &str) -> Vec<(&str, &str)> {
     symbols
 }
 
-/// The list, each symbol with the letter by which `nm` calls a global function.
+/// The list, each symbol with the letter by which `nm` calls a global function, and the thread block, which
+/// is data.
 fn list() -> Vec<(&'static str, &'static str)> {
-    symbols().into_iter().map(|symbol| (symbol, "T")).collect()
+    let functions = symbols().into_iter().map(|symbol| (symbol, "T"));
+    let mut list: Vec<_> = functions.chain([("cmempool_thread", "D")]).collect();
+    list.sort_unstable();
+    list
 }
 
 #[test]

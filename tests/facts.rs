@@ -109,7 +109,7 @@ fn instructions() {
              {{\n\
              mempool *mp = mempool_create(100000, 64, false);\n\
              for (int i = 0; i < {CALLS}; i++)\n\
-             (mempool_free_entry)(mempool_alloc_entry(mp));\n\
+             (mempool_free_entry)((mempool_alloc_entry)(mp));\n\
              mempool_destroy(mp);\n\
              }}\n"
         ),

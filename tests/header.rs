@@ -451,7 +451,7 @@ fn compilers_know_size_and_alignment_of_a_new_entry() {
     };
     for compiler in C.compilers() {
         for call in [
-            "r_mempool_alloc_entry(rmp, 24)",
+            "(r_mempool_alloc_entry)(rmp, 24)",
             "r_mempool_calloc_entry(rmp, 24)",
             "r_mempool_realloc_entry(rmp, entry, 24)",
         ] {

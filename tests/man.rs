@@ -51,7 +51,8 @@ fn are_the_ones_that_the_header_makes() {
 
 #[test]
 fn speak_of_every_function() {
-    for symbol in symbols() {
+    // Of those that code of the header's calls, and no person does, nobody wants a page.
+    for symbol in symbols().into_iter().filter(|symbol| !symbol.ends_with("_missed")) {
         let file = committed().join(format!("{symbol}.3"));
         let text = fs::read_to_string(&file).unwrap_or_else(|error| {
             panic!("no man page has {symbol}: {}: {error}", file.display())

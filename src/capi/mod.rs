@@ -13,6 +13,7 @@
 #![allow(non_camel_case_types)]
 
 mod bulk;
+mod inlined;
 mod inspect;
 mod misuse;
 mod newer;
@@ -21,6 +22,7 @@ mod ordinary;
 mod ranged;
 
 pub use bulk::*;
+pub use inlined::*;
 pub use inspect::*;
 pub use misuse::*;
 pub use newer::*;

@@ -93,7 +93,7 @@ pub extern "C" fn mempool_create(
 
 /// The thread's cache had none.
 #[inline(never)]
-fn alloc_missed(pool: &Pool, missed: Missed) -> *mut c_void {
+pub(super) fn alloc_missed(pool: &Pool, missed: Missed) -> *mut c_void {
     match pool.alloc_slow(missed) {
         Some(entry) => entry.payload().cast(),
         None => alloc_exhausted(pool),

@@ -159,7 +159,12 @@ unsafe fn alloc(rmp: *mut r_mempool, size: usize) -> *mut c_void {
 
 /// The thread's cache of the class that fits had none.
 #[inline(never)]
-fn alloc_missed(collection: &Collection, class: &Pool, size: usize, missed: Missed) -> *mut c_void {
+pub(super) fn alloc_missed(
+    collection: &Collection,
+    class: &Pool,
+    size: usize,
+    missed: Missed,
+) -> *mut c_void {
     match collection.alloc_missed(class, size, missed) {
         Ok(entry) => entry.payload().cast(),
         Err(error) => refuse(error),

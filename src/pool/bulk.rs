@@ -60,6 +60,7 @@ impl Sources<'_> {
 
     /// What slots there are, and spares from the heap for the rest. As many spares are obtained as were
     /// missing, with no lock held, so it looks again then.
+    #[inline(never)]
     fn fill_with_spares(self, places: &mut [*mut u8]) -> bool {
         let class = self.class;
         let mut spares = Spares { class, entries: None, count: 0 };
@@ -143,6 +144,7 @@ impl Sources<'_> {
 
     /// Entries of the heap in place of the pools' own, and of those that would come from the heap anyhow.
     /// They are obtained with no lock held, and count if there is still room for all of them.
+    #[inline(never)]
     fn fill_bypassed(&self, places: &mut [*mut u8]) -> bool {
         loop {
             let Some(own) = self.obtain_bypassed(places) else {
@@ -162,6 +164,7 @@ impl Sources<'_> {
 
     /// Fills all places with dynamic entries that count nowhere yet, those of each pool in a row, or none.
     /// Says how many are the class's own.
+    #[inline(never)]
     fn obtain_bypassed(&self, places: &mut [*mut u8]) -> Option<usize> {
         let left: usize = self.pools().map(Pool::left_bypassed).sum();
         if !self.heap_too && left < places.len() {
@@ -189,6 +192,7 @@ impl Sources<'_> {
 
     /// Counts what was obtained as out, if each pool has room for its row. False, and nothing happens, if
     /// one has not.
+    #[inline(never)]
     fn enter_bypassed(&self, places: &[*mut u8]) -> bool {
         // In the order in which a fork takes the same locks.
         let (mut rest, mut locked, mut room) = (places, 0, true);

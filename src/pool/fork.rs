@@ -42,6 +42,8 @@ impl Pool {
     ///
     /// # Safety
     /// The pool is held, and its caches were closed, with a heavy fence in between.
+    #[cold]
+    #[inline(never)]
     pub unsafe fn collect(&self, known: bool) {
         // SAFETY: the calling thread holds the lock, and goes on to.
         let mut shared = ManuallyDrop::new(unsafe { self.shared.held() });
@@ -56,6 +58,8 @@ impl Pool {
     ///
     /// # Safety
     /// The pool is held, and no other thread exists.
+    #[cold]
+    #[inline(never)]
     pub unsafe fn abandon_caches(&self) {
         // SAFETY: the calling thread's original held the lock when it forked.
         let mut shared = ManuallyDrop::new(unsafe { self.shared.held() });

@@ -1,7 +1,7 @@
 //! How does a pool begin, and how does it end?
 
 use core::ptr::{NonNull, null};
-use core::sync::atomic::AtomicU64;
+use core::sync::atomic::{AtomicU64, AtomicUsize};
 
 use super::draw::Generator;
 use super::guard::Guarding;
@@ -81,7 +81,7 @@ impl Pool {
             damage: Damage::None,
         };
         let pool = Self {
-            any_distance: if traits.single_thread { 0 } else { usize::MAX },
+            first: AtomicUsize::new(0),
             fast_end: caches.fast_end(),
             larger: None,
             slots: NonNull::dangling(),

@@ -17,6 +17,7 @@ impl Pool {
 
     /// Takes as many of them as there are places. No slot came or went since somebody looked at a falling
     /// cache.
+    #[inline(never)]
     pub(super) fn take_at_hand(
         &self,
         shared: &mut Shared,
@@ -64,6 +65,8 @@ impl Pool {
 
     /// Says how many of `wanted` slots the pool has: that many are the caller's, as long as it holds the
     /// lock, until [`keep_promise`](Self::keep_promise) or [`break_promise`](Self::break_promise).
+    #[cold]
+    #[inline(never)]
     pub(super) fn promise(&self, shared: &mut Shared, wanted: usize) -> usize {
         if shared.given_up {
             self.take_back_as_owner(shared);
@@ -80,6 +83,8 @@ impl Pool {
     }
 
     /// How many slots are free at all: those in caches are the caller's from now on.
+    #[cold]
+    #[inline(never)]
     fn claim_caches(&self, shared: &mut Shared) -> usize {
         if shared.open {
             self.all_caches().for_each(Cache::close_to_claim);
@@ -102,6 +107,8 @@ impl Pool {
     }
 
     /// Takes as many slots as were promised. What is to be done without the lock follows.
+    #[cold]
+    #[inline(never)]
     pub(super) fn keep_promise(&self, shared: &mut Shared, places: &mut [*mut u8]) {
         debug_assert!(places.len() == shared.promised as usize);
         shared.promised = 0;
@@ -140,6 +147,8 @@ impl Pool {
     }
 
     /// Leaves everything as it was before the promise.
+    #[cold]
+    #[inline(never)]
     pub(super) fn break_promise(&self, shared: &mut Shared) {
         shared.promised = 0;
         if shared.claimed {

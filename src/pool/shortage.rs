@@ -39,6 +39,8 @@ impl Pool {
 
     /// Closes every cache. What is in them is the lock's from then on; or, if the kernel refuses the fence,
     /// the caches are given up.
+    #[cold]
+    #[inline(never)]
     pub(super) fn close_all_caches(&self, shared: &mut Shared) {
         self.all_caches().for_each(Cache::close);
         if !self.thief_fence() {
@@ -48,6 +50,8 @@ impl Pool {
     }
 
     /// All caches are closed: nothing in them can go out without the lock.
+    #[cold]
+    #[inline(never)]
     pub(super) fn note_closed(&self, shared: &mut Shared) {
         self.look_at_falling(shared, false);
         for cache in self.all_caches() {
@@ -60,6 +64,8 @@ impl Pool {
     }
 
     /// Brings some of what is in a closed cache to the depot. True if that was the last.
+    #[cold]
+    #[inline(never)]
     fn drain_some(&self, cache: &Cache, shared: &mut Shared) -> bool {
         // SAFETY: this call holds the lock, and the cache was closed before a heavy fence.
         unsafe {

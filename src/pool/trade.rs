@@ -4,6 +4,7 @@
 //! slots come from the bits, entries are moved one by one: no call for one entry moves more than 64.
 
 use core::ptr::{self, NonNull, null, null_mut};
+use core::sync::atomic::Ordering;
 
 use super::guard::Guarding;
 use super::{Missed, Pool, slot_number};
@@ -115,6 +116,7 @@ impl Shared {
     /// # Safety
     /// The cache is the thread's own and settled, and what is in it begins at its start. No slot came or went
     /// since somebody looked at a falling cache.
+    #[inline(never)]
     pub(super) unsafe fn set_limits(&mut self, cache: &Cache, most: usize, takes: bool) {
         let others = self.held_back - cache.held_back() as u32;
         let all_out = self.handed().saturating_sub(others);
@@ -162,8 +164,11 @@ impl Pool {
     pub(super) fn own_cache(&self) -> Option<&Cache> {
         let count = self.caches.count();
         let number = if self.traits.single_thread {
-            // A free finds the cache faster in a thread with an index.
-            thread_index::claim();
+            // The fast paths find it in a thread with an index, the one that came last.
+            if count > 0 && thread_index::claim() {
+                // Relaxed: calls don't overlap, and who waits for its turn sees what was done before.
+                self.first.store(thread_index::distance(), Ordering::Relaxed);
+            }
             0
         } else if count > 0 && thread_index::claim() {
             thread_index::distance() / CACHE_DISTANCE
@@ -334,6 +339,7 @@ impl Pool {
 
     /// Fills the first of `places` with free slots of the depot's, what came back last in the last of them.
     /// Says how many: of slots that were never out, few.
+    #[inline(never)]
     fn take_some(&self, shared: &mut Shared, places: &mut [*mut u8]) -> usize {
         let depot = &mut shared.depot;
         if !depot.has_recent() {
@@ -467,6 +473,7 @@ impl Pool {
     ///
     /// # Safety
     /// As [`make_room`](Self::make_room).
+    #[inline(never)]
     unsafe fn put_aside(&self, cache: &Cache, shared: &mut Shared) {
         let room = self.caches.room();
         let (spare, spare_len) = cache.spare();
@@ -511,6 +518,7 @@ impl Pool {
     ///
     /// # Safety
     /// The magazine is the caller's, and `shared` is locked.
+    #[inline(never)]
     unsafe fn give_top(&self, shared: &mut Shared, magazine: *mut Element, len: usize) -> usize {
         let rest = len.saturating_sub(AT_ONCE);
         // SAFETY: these are valid; an atomic pointer is laid out like a plain one.
@@ -525,6 +533,8 @@ impl Pool {
     ///
     /// # Safety
     /// The cache is the thread's own, closed and settled, and `shared` is locked.
+    #[cold]
+    #[inline(never)]
     unsafe fn come_by_closed(&self, cache: &Cache, shared: &mut Shared) {
         // SAFETY: by this function's contract.
         unsafe {
@@ -543,6 +553,7 @@ impl Pool {
     ///
     /// # Safety
     /// The cache is the thread's own, settled, and `shared` is locked.
+    #[inline(never)]
     pub(super) unsafe fn adjust(&self, cache: &Cache, shared: &mut Shared) -> Option<usize> {
         if !shared.open || self.caches.count() == 0 {
             return None;
@@ -572,6 +583,8 @@ impl Pool {
 
     /// # Safety
     /// The cache is the thread's own, closed and settled, and `shared` is locked.
+    #[cold]
+    #[inline(never)]
     unsafe fn open_own(&self, cache: &Cache, shared: &mut Shared, target: usize) {
         // SAFETY: by this function's contract. What is left in a closed cache is whoever's has the lock.
         unsafe {
@@ -594,6 +607,8 @@ impl Pool {
     ///
     /// # Safety
     /// The cache is the thread's own, open and settled, and `shared` is locked.
+    #[cold]
+    #[inline(never)]
     unsafe fn close_own(&self, cache: &Cache, shared: &mut Shared) {
         // SAFETY: by this function's contract.
         unsafe {
@@ -615,6 +630,7 @@ impl Pool {
     ///
     /// # Safety
     /// `shared` is locked.
+    #[inline(never)]
     pub(super) unsafe fn return_spare(&self, cache: &Cache, shared: &mut Shared) {
         // SAFETY: by this function's contract; the spare is the lock's.
         unsafe {
@@ -646,6 +662,7 @@ impl Pool {
     }
 
     /// Gives free slots to the depot. [`leave`](Self::leave) must follow.
+    #[inline(never)]
     pub(super) fn give_all(&self, shared: &mut Shared, payloads: &[*mut u8]) {
         let (slots, shift, inverse) = (self.slots, self.stride_shift, self.stride_inverse);
         let numbers =
@@ -654,6 +671,7 @@ impl Pool {
     }
 
     /// The same of slots that nobody is likelier to want next than others.
+    #[inline(never)]
     fn give_to_bits(&self, shared: &mut Shared, payloads: &[*mut u8]) {
         for &payload in payloads {
             let slot =

@@ -292,8 +292,13 @@ static void sizes_are_known(void)
     r_mempool *rmp = r_mempool_create(16, 256, 64, fallback_disabled);
     mempool *mp = mempool_create(ENTRIES, 100, false);
     size_t asked = hide_size(100), more = hide_size(120);
-    char *entry = (char *)r_mempool_alloc_entry(rmp, asked);
+    char *entry = (char *)(r_mempool_alloc_entry)(rmp, asked);
     CHECK(KNOWN_SIZE(entry) == asked);
+#if defined(_FORTIFY_SOURCE) && _FORTIFY_SOURCE > 0
+    /* Not inlined where the compiler is to check sizes. */
+    char *checked = (char *)r_mempool_alloc_entry(rmp, asked);
+    CHECK(KNOWN_SIZE(checked) == asked);
+#endif
     char *other = (char *)r_mempool_calloc_entry(rmp, asked);
     CHECK(KNOWN_SIZE(other) == asked);
     char *larger = (char *)r_mempool_realloc_entry(rmp, entry, more);
