@@ -16,10 +16,9 @@ use crate::inlined::PROCESS;
 /// its factors. (It is no cryptography either, which would take longer than the call it protects.)
 #[inline(always)]
 pub fn keyed(x: usize) -> usize {
-    // Relaxed: the values are all there is to see, and a thread that holds a pool or an entry got
-    // it, directly or not, from a thread that ran `draw`.
-    let (added, factor) =
-        (PROCESS.added.load(Ordering::Relaxed), PROCESS.factor.load(Ordering::Relaxed));
+    // SAFETY: `draw` alone writes them, once, and a thread that holds a pool or an entry got it, directly or
+    // not, from a thread that ran it. (Compilers fold no atomic load into the multiplication.)
+    let (added, factor) = unsafe { (*PROCESS.added.as_ptr(), *PROCESS.factor.as_ptr()) };
     let product = u128::from((x ^ added) as u64) * u128::from(factor as u64);
     (product as u64 ^ (product >> 64) as u64) as usize
 }
@@ -28,13 +27,10 @@ pub fn keyed(x: usize) -> usize {
 pub fn draw() {
     // Acquire pairs with the Release below: with the second there is the first.
     if PROCESS.factor.load(Ordering::Acquire) == 0 {
-        // Relaxed: whoever goes on has seen the second. The first writer of each wins.
-        let _ = PROCESS.added.compare_exchange(
-            0,
-            random() | 1 << 62,
-            Ordering::Relaxed,
-            Ordering::Relaxed,
-        );
+        // The first writer of each wins. Acquire, for who is not, pairs with the Release of who was: then
+        // the second says that both are there.
+        let added = random() | 1 << 62;
+        let _ = PROCESS.added.compare_exchange(0, added, Ordering::Release, Ordering::Acquire);
         // Odd, so that it has no factor in common with the range; large, so that both halves say much.
         let factor = random() | 1 << 63 | 1;
         let _ = PROCESS.factor.compare_exchange(0, factor, Ordering::AcqRel, Ordering::Acquire);

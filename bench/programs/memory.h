@@ -1,7 +1,8 @@
 /* How does a workload take memory and give it back? One answer per build of a program:
  *
  *   (nothing)       malloc and free, of whichever allocator is preloaded
- *   MEMORY_POOL     cmempool, through its shared library
+ *   MEMORY_POOL     cmempool and its shared library: with CMEMPOOL_NO_INLINE each alloc and free is a call,
+ *                   without it the fast paths are inlined
  *   MEMORY_LOCKED   a list of free entries behind one pthread mutex
  *   MEMORY_BOOST    boost::pool (C++)
  *   MEMORY_PMR      std::pmr::unsynchronized_pool_resource (C++)
@@ -68,11 +69,15 @@ static inline void give_many(source *s, void **entries, size_t n)
     mempool_free_bulk(entries, n);
 }
 
-/* The function and not the macro, which also sets the variable to NULL, as `free` does not. */
 static inline void give(source *s, void *entry)
 {
     (void)s;
-    (mempool_free_entry)(entry);
+    mempool_free_entry(entry);
+}
+
+static inline void source_end(source *s)
+{
+    mempool_destroy(s->pool);
 }
 
 #elif defined MEMORY_LOCKED
@@ -216,6 +221,12 @@ static inline void give(source *s, void *entry)
     free(entry);
 }
 
+/* Its memory stays warm. */
+static inline void source_end(source *s)
+{
+    (void)s;
+}
+
 #endif
 
 /* Entries of many sizes, where the build has them. */
@@ -242,7 +253,7 @@ static inline void *take_sized(ranged_source s, size_t size)
 
 static inline void give_sized(void *entry)
 {
-    (r_mempool_free_entry)(entry);
+    r_mempool_free_entry(entry);
 }
 
 #elif !defined MEMORY_LOCKED && !defined MEMORY_BOOST && !defined MEMORY_PMR

@@ -13,7 +13,7 @@
 #include "memory.h"
 #include "timing.h"
 
-enum { ENTRY = 64, THREADS_MAX = 64, LINE = 64 };
+enum { ENTRY = 64, THREADS_MAX = 1024, LINE = 64 };
 
 static source pool;
 static int thread_count;
@@ -209,6 +209,10 @@ int main(int argc, char **argv)
         }
     }
     pool_entries = 16384;
+    /* Twice what all threads hold at once. */
+    if (2 * BURST * (size_t)thread_count > pool_entries) {
+        pool_entries = 2 * BURST * (size_t)thread_count;
+    }
     if (strcmp(name, "loop") == 0) {
         work = loop;
     } else if (strcmp(name, "bursts") == 0) {

@@ -132,6 +132,34 @@ static uint64_t cold(uint64_t *pairs)
     return took;
 }
 
+#if !defined MEMORY_LOCKED && !defined MEMORY_BOOST && !defined MEMORY_PMR
+
+/* ---- A new pool, filled for the first time: all its entries are taken. A malloc has its memory warm. -- */
+
+enum { FILLED = 100000 };
+
+static uint64_t fill(uint64_t *pairs)
+{
+    uint64_t count = (*pairs + FILLED - 1) / FILLED;
+    uint64_t took = 0;
+    *pairs = count * FILLED;
+    for (uint64_t n = 0; n < count; ++n) {
+        pool = source_make(FILLED, ENTRY, false);
+        uint64_t start = now_ns();
+        for (size_t i = 0; i < FILLED; ++i) {
+            live[i] = take(&pool);
+        }
+        took += now_ns() - start;
+        for (size_t i = 0; i < FILLED; ++i) {
+            give(&pool, live[i]);
+        }
+        source_end(&pool);
+    }
+    return took;
+}
+
+#endif
+
 /* ---- Zeroed entries in use for a while: the oldest of 64 is given back, and another taken ------ */
 
 enum { ZEROED_LIVE = 64 };
@@ -169,6 +197,31 @@ static uint64_t ranged(uint64_t *pairs)
         touch(*place);
         give_sized(*place);
         *place = take_sized(ranged_pool, size);
+    }
+    return now_ns() - start;
+}
+
+/* ---- Eight entries of eight sizes that the compiler knows ---------------------------------------- */
+
+enum { KNOWN = 8 };
+
+static uint64_t ranged_known(uint64_t *pairs)
+{
+    uint64_t count = (*pairs + KNOWN - 1) / KNOWN;
+    *pairs = count * KNOWN;
+    uint64_t start = now_ns();
+    for (uint64_t n = 0; n < count; ++n) {
+        live[0] = take_sized(ranged_pool, 16);
+        live[1] = take_sized(ranged_pool, 24);
+        live[2] = take_sized(ranged_pool, 48);
+        live[3] = take_sized(ranged_pool, 100);
+        live[4] = take_sized(ranged_pool, 200);
+        live[5] = take_sized(ranged_pool, 320);
+        live[6] = take_sized(ranged_pool, 600);
+        live[7] = take_sized(ranged_pool, 1000);
+        for (size_t i = 0; i < KNOWN; ++i) {
+            give_sized(live[i]);
+        }
     }
     return now_ns() - start;
 }
@@ -289,6 +342,11 @@ int main(int argc, char **argv)
     if (strcmp(name, "ranged") == 0) {
         prepare_ranged();
         run = ranged;
+    } else if (strcmp(name, "ranged_known") == 0) {
+        ranged_pool = ranged_make();
+        run = ranged_known;
+    } else if (strcmp(name, "fill") == 0) {
+        run = fill;
     } else if (strcmp(name, "mixed2") == 0) {
         prepare_mixed(2);
         run = mixed;

@@ -1,7 +1,8 @@
 //! How does a pool begin, and how does it end?
 
+use core::cell::UnsafeCell;
 use core::ptr::{NonNull, null};
-use core::sync::atomic::{AtomicU64, AtomicUsize};
+use core::sync::atomic::AtomicU64;
 
 use super::draw::Generator;
 use super::guard::Guarding;
@@ -81,7 +82,7 @@ impl Pool {
             damage: Damage::None,
         };
         let pool = Self {
-            first: AtomicUsize::new(0),
+            first: UnsafeCell::new(0),
             fast_end: caches.fast_end(),
             larger: None,
             slots: NonNull::dangling(),

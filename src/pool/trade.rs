@@ -4,7 +4,6 @@
 //! slots come from the bits, entries are moved one by one: no call for one entry moves more than 64.
 
 use core::ptr::{self, NonNull, null, null_mut};
-use core::sync::atomic::Ordering;
 
 use super::guard::Guarding;
 use super::{Missed, Pool, slot_number};
@@ -166,8 +165,8 @@ impl Pool {
         let number = if self.traits.single_thread {
             // The fast paths find it in a thread with an index, the one that came last.
             if count > 0 && thread_index::claim() {
-                // Relaxed: calls don't overlap, and who waits for its turn sees what was done before.
-                self.first.store(thread_index::distance(), Ordering::Relaxed);
+                // SAFETY: calls on the pool don't overlap.
+                unsafe { *self.first.get() = thread_index::distance() };
             }
             0
         } else if count > 0 && thread_index::claim() {

@@ -122,6 +122,7 @@ fn version_in_lock(lock: &Path, package: &str) -> Result<String> {
 fn switch(build: &str) -> &'static [&'static str] {
     match build {
         "pool" => &["-DMEMORY_POOL"],
+        "called" => &["-DMEMORY_POOL", "-DCMEMPOOL_NO_INLINE"],
         "locked" => &["-DMEMORY_LOCKED"],
         "boost" => &["-DMEMORY_BOOST"],
         "pmr" => &["-DMEMORY_PMR"],
@@ -150,7 +151,7 @@ pub fn program(places: &Places, program: &str, build: &str, extra: &[String]) ->
         .args(extra)
         .arg("-o")
         .arg(places.executable(program, build));
-    if build == "pool" {
+    if matches!(build, "pool" | "called") {
         let library = places.target.join("lib");
         compiler.arg("-L").arg(&library).arg("-lcmempool");
         compiler.arg(format!("-Wl,-rpath,{}", library.display()));

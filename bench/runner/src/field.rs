@@ -9,8 +9,10 @@ use anyhow::{Context, Result, anyhow, bail};
 use crate::building::{self, Places};
 use crate::rows::{Against, Row};
 
-/// cmempool's name in the results.
+/// cmempool's name in the results, with its fast paths inlined as programs get them.
 pub const OURS: &str = "cmempool";
+/// The same where each alloc and free is a call.
+pub const CALLED: &str = "called";
 
 /// Somebody who takes part.
 pub struct Member {
@@ -72,8 +74,10 @@ impl Field {
     pub fn gather(places: &Places) -> Result<Field> {
         let mut field = Field { members: Vec::new(), programs: Vec::new(), absent: Vec::new() };
         field.add(OURS, "this library, shared".to_owned(), "pool", None, Kind::Ours);
+        let what = "the same with CMEMPOOL_NO_INLINE";
+        field.add(CALLED, what.to_owned(), "called", None, Kind::Ours);
         for program in ["workloads", "threads", "create", "latency"] {
-            for build in ["pool", "malloc"] {
+            for build in ["pool", "called", "malloc"] {
                 building::program(places, program, build, &[])
                     .map_err(|why| anyhow!("bench/programs/{program}.c: {why}"))?;
             }
@@ -196,7 +200,7 @@ fn sqlite(places: &Places) -> Result<String> {
     ];
     let object = building::object(places, &source.join("sqlite3.c"), &flags)?;
     let extra = ["-I".to_owned(), source.display().to_string(), object.display().to_string()];
-    for build in ["pool", "malloc"] {
+    for build in ["pool", "called", "malloc"] {
         building::program(places, "sqlite", build, &extra)?;
     }
     Ok(what)
@@ -219,7 +223,7 @@ fn lua(places: &Places) -> Result<String> {
             );
         }
     }
-    for build in ["pool", "malloc"] {
+    for build in ["pool", "called", "malloc"] {
         building::program(places, "lua", build, &extra)?;
     }
     Ok(what)

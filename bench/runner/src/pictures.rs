@@ -7,7 +7,7 @@ use plotters::coord::ranged1d::{KeyPointHint, Ranged};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::field::OURS;
+use crate::field::{CALLED, OURS};
 use crate::results::Results;
 
 /// Draws all pictures into a directory.
@@ -135,7 +135,7 @@ fn ratios(results: &Results, path: &Path) -> Drawn {
         area.draw(&Text::new(row.title.clone(), (left as i32 - 14, y), right_bound))?;
         let best = row.best_peer.as_deref().and_then(|name| row.of(name)).map_or(1.0, |m| m.median);
         // Ours last, so that nothing covers it.
-        for member in row.measured.iter().filter(|m| m.name != OURS) {
+        for member in row.measured.iter().filter(|m| m.name != OURS && m.name != CALLED) {
             let fill = colour(results, &member.name).filled();
             area.draw(&Circle::new((x_of(member.median / best), y), 4, fill))?;
         }

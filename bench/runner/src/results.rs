@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::field::{Field, OURS};
+use crate::field::{CALLED, Field, OURS};
 use crate::machine::Machine;
 use crate::rows::Row;
 
@@ -105,7 +105,7 @@ impl RowResult {
         let ours = measured.iter().find(|m| m.name == OURS).map(|m| m.median);
         let best = measured
             .iter()
-            .filter(|m| m.name != OURS)
+            .filter(|m| m.name != OURS && m.name != CALLED)
             .min_by(|a, b| a.median.total_cmp(&b.median))
             .map(|m| (m.name.clone(), m.median));
         RowResult {
@@ -319,7 +319,7 @@ impl Results {
     /// The rows as the README has them, in Markdown.
     pub fn readme_table(&self) -> String {
         let mut table =
-            "| | cmempool | best of the others | ratio | aim |\n|---|---:|---:|---:|---:|\n"
+            "| | cmempool | called | best of the others | ratio | aim |\n|---|---:|---:|---:|---:|---:|\n"
                 .to_owned();
         for row in &self.rows {
             let (Some(ours), Some(ratio), Some(peer)) = (row.of(OURS), row.ratio, &row.best_peer)
@@ -327,11 +327,12 @@ impl Results {
                 continue;
             };
             let best = row.of(peer).map_or(f64::NAN, |best| best.median);
-            let aim = row.aim.map_or(String::new(), |aim| format!("{aim:.1}"));
+            let called = row.of(CALLED).map_or(String::new(), |m| shown(m.median));
+            let aim = row.aim.map_or(String::new(), |aim| format!("{aim}"));
             let (title, unit) = (&row.title, &row.unit);
             let _ = writeln!(
                 table,
-                "| {title} | {} {unit} | {peer} {} {unit} | {ratio:.2} | {aim} |",
+                "| {title} | {} {unit} | {called} | {peer} {} {unit} | {ratio:.2} | {aim} |",
                 shown(ours.median),
                 shown(best),
             );

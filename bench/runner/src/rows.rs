@@ -110,11 +110,11 @@ pub fn rows() -> Vec<Row> {
     use Against::{LockedPool, MallocsAndSingleThreadPools, Pages};
     use Placement::{ACpuEach, Anywhere};
     vec![
-        Row::new("loop", "one entry in a loop", "workloads", &["loop", "{ms}"]).aim(1.1),
-        Row::new("bursts", "bursts of 1000", "workloads", &["bursts", "{ms}"]).aim(1.2),
-        Row::new("bursts32", "bursts of 32", "workloads", &["bursts32", "{ms}"]),
+        Row::new("loop", "one entry in a loop", "workloads", &["loop", "{ms}"]).aim(0.55),
+        Row::new("bursts", "bursts of 1000", "workloads", &["bursts", "{ms}"]).aim(0.8),
+        Row::new("bursts32", "bursts of 32", "workloads", &["bursts32", "{ms}"]).aim(0.7),
         Row::new("bulk32", "bursts of 32, in bulk calls", "workloads", &["bulk32", "{ms}"]),
-        Row::new("churn", "random churn, 10,000 live", "workloads", &["churn", "{ms}"]).aim(1.2),
+        Row::new("churn", "random churn, 10,000 live", "workloads", &["churn", "{ms}"]).aim(0.85),
         Row::new("cold", "cold, 500,000 freed and taken again", "workloads", &["cold", "{ms}"])
             .aim(1.0),
         Row::new(
@@ -122,18 +122,21 @@ pub fn rows() -> Vec<Row> {
             "cold, random churn, 500,000 live",
             "workloads",
             &["cold_churn", "{ms}"],
-        ),
+        )
+        .aim(1.0),
         Row::new("ranged", "ranged, 16-1015 B, 4,000 live", "workloads", &["ranged", "{ms}"])
-            .aim(1.1),
-        Row::new("mixed2", "2 pools mixed at random", "workloads", &["mixed2", "{ms}"]),
-        Row::new("mixed13", "13 pools mixed at random", "workloads", &["mixed13", "{ms}"]),
+            .aim(0.85),
+        Row::new("ranged_known", "ranged, 8 known sizes", "workloads", &["ranged_known", "{ms}"])
+            .aim(0.6),
+        Row::new("mixed2", "2 pools mixed at random", "workloads", &["mixed2", "{ms}"]).aim(0.9),
+        Row::new("mixed13", "13 pools mixed at random", "workloads", &["mixed13", "{ms}"]).aim(0.9),
         Row::new(
             "threads2_loop",
             "2 threads, each in a loop",
             "threads",
             &["loop", "2", "{ms}", "{cpus}"],
         )
-        .aim(1.1)
+        .aim(0.55)
         .placed(ACpuEach),
         Row::new(
             "threads2_bursts",
@@ -141,7 +144,7 @@ pub fn rows() -> Vec<Row> {
             "threads",
             &["bursts", "2", "{ms}", "{cpus}"],
         )
-        .aim(1.2)
+        .aim(0.6)
         .placed(ACpuEach),
         Row::new(
             "pass_on",
@@ -149,7 +152,7 @@ pub fn rows() -> Vec<Row> {
             "threads",
             &["pass_on", "2", "{ms}", "{cpus}"],
         )
-        .aim(0.9)
+        .aim(0.8)
         .placed(ACpuEach),
         Row::new(
             "threads8_bursts",
@@ -157,15 +160,33 @@ pub fn rows() -> Vec<Row> {
             "threads",
             &["bursts", "8", "{ms}"],
         )
-        .aim(1.2)
+        .aim(0.6)
         .placed(Anywhere),
+        Row::new(
+            "threads100_bursts",
+            "100 threads, bursts of 200",
+            "threads",
+            &["bursts", "100", "{ms}"],
+        )
+        .aim(0.8)
+        .placed(Anywhere),
+        Row::new(
+            "threads1000_bursts",
+            "1,000 threads, bursts of 200",
+            "threads",
+            &["bursts", "1000", "{ms}"],
+        )
+        .aim(1.0)
+        .placed(Anywhere),
+        Row::new("fill", "a new pool filled, a malloc warm", "workloads", &["fill", "{ms}"])
+            .aim(1.0),
         Row::new(
             "single_loop",
             "single-thread flag, loop",
             "workloads",
             &["loop", "{ms}", "single"],
         )
-        .aim(1.5)
+        .aim(2.0)
         .against(MallocsAndSingleThreadPools),
         Row::new(
             "single_bursts",
@@ -173,7 +194,7 @@ pub fn rows() -> Vec<Row> {
             "workloads",
             &["bursts", "{ms}", "single"],
         )
-        .aim(1.0)
+        .aim(1.2)
         .against(MallocsAndSingleThreadPools),
         Row::new(
             "full16",
@@ -181,7 +202,7 @@ pub fn rows() -> Vec<Row> {
             "threads",
             &["full16", "4", "{ms}"],
         )
-        .aim(3.0)
+        .aim(1.5)
         .against(LockedPool)
         .placed(Anywhere),
         Row::new(
@@ -193,14 +214,16 @@ pub fn rows() -> Vec<Row> {
         .aim(3.0)
         .against(LockedPool)
         .placed(Anywhere),
-        Row::new("calloc64", "calloc of 64 B", "workloads", &["calloc64", "{ms}"]).aim(1.0),
-        Row::new("calloc4096", "calloc of 4 KiB", "workloads", &["calloc4096", "{ms}"]).aim(1.0),
+        Row::new("calloc64", "calloc of 64 B", "workloads", &["calloc64", "{ms}"]).aim(0.6),
+        Row::new("calloc4096", "calloc of 4 KiB", "workloads", &["calloc4096", "{ms}"]).aim(0.95),
         Row::new("create", "create and destroy, 16 B-64 KiB", "create", &["{ms}"])
             .aim(0.7)
             .against(Pages)
             .milliseconds(),
-        Row::new("sqlite", "SQLite: insert, update, query", "sqlite", &[]).milliseconds(),
-        Row::new("lua", "Lua: binary trees, strings", "lua", &["{script}"]).milliseconds(),
+        Row::new("sqlite", "SQLite: insert, update, query", "sqlite", &[]).aim(0.95).milliseconds(),
+        Row::new("lua", "Lua: binary trees, strings", "lua", &["{script}"])
+            .aim(0.95)
+            .milliseconds(),
     ]
 }
 
