@@ -176,7 +176,8 @@ static void *worker_main(void *argument)
 
 static uint64_t run_round(uint64_t *pairs)
 {
-    uint64_t unit = BURST * BATCH; /* All workloads do whole ones of theirs then. */
+    /* Each workload does whole ones of its own then. */
+    uint64_t unit = work == pass_on ? BATCH : BURST;
     uint64_t share = *pairs / (uint64_t)thread_count;
     share_of_pairs = (share + unit - 1) / unit * unit;
     if (share_of_pairs == 0) {
