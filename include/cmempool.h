@@ -1522,8 +1522,9 @@ static inline CMEMPOOL_MUST_USE r_mempool *cmempool_r_create_5(size_t smallest_e
 
 /* Alloc and free are also inlined into programs, where compilers optimise and no tool watches: they serve
  * what needs no lock, and call the library for all else. CMEMPOOL_NO_INLINE, defined before the header,
- * leaves them out. `(mempool_alloc_entry)(mp)`, `(mempool_free_entry)(p)` and pointers to the functions
- * call.
+ * leaves them out: do so in code that may go on on another thread after a call, as fibers and coroutines
+ * can, since compilers find a thread's data once for a function. `(mempool_alloc_entry)(mp)`,
+ * `(mempool_free_entry)(p)` and pointers to the functions call.
  *
  * What this code reads of the library is layout 1, which no release changes: the thread block, the process
  * block, and of pools and caches the fields below. A library that has another one leaves the distance of
@@ -1624,7 +1625,7 @@ static inline CMEMPOOL_ENTRY void *cmempool_alloc_1(mempool *mp)
 {
     uintptr_t distance = cmempool_thread.distance;
     if (CMEMPOOL_LIKELY((intptr_t)distance >= 0 && mp != NULL)) {
-        const struct cmempool_pool_1 *pool = (const struct cmempool_pool_1 *)(const void *)mp;
+        struct cmempool_pool_1 *pool = (struct cmempool_pool_1 *)(void *)mp;
         CMEMPOOL_POP_1(pool, distance, _mempool_alloc_missed(mp));
     }
     return (mempool_alloc_entry)(mp);

@@ -43,7 +43,8 @@
 //! room, for Q1. The loaded magazine itself stays with its owner, who may be about to write to it.
 //!
 //! The thief need not take all at once: what is in a closed cache is there for whoever has the lock, a
-//! part at a time from the bottom. Its owner, too, gets at it with the lock alone.
+//! part at a time from the bottom, which then stays above the start until the owner empties the cache to open
+//! it again. The owner, too, gets at it with the lock alone.
 //!
 //! A thief may also *claim* what is in a cache: it goes through T5 first, and takes the elements (T4) or
 //! opens the cache again once it has seen the other caches. Who wants many entries at once takes all of
@@ -218,6 +219,14 @@ impl Cache {
         self.ceiling.store(base.wrapping_add(most), Relaxed);
     }
 
+    /// With more than so many in the loaded magazine, a push comes by.
+    ///
+    /// # Safety
+    /// The caller holds the lock; the cache is open.
+    pub unsafe fn most(&self) -> usize {
+        self.count_below(self.ceiling.load(Relaxed))
+    }
+
     /// Loads another magazine, with `len` valid elements, and hands out the one that was loaded. The limits
     /// are to be set anew.
     ///
@@ -354,16 +363,6 @@ impl Cache {
         // SAFETY: these are valid.
         unsafe { hand(bottom, end, give) }; // T4
         self.bottom.store(end.max(bottom), Relaxed); // T5
-    }
-
-    /// As [`drain`](Self::drain), all of them.
-    ///
-    /// # Safety
-    /// As [`drain`](Self::drain).
-    pub unsafe fn drain_all(&self, give: impl FnMut(Entry)) {
-        let most = self.loaded_len();
-        // SAFETY: by this function's contract.
-        unsafe { self.drain(most, give) };
     }
 
     /// Closes it, and forgets what is in the loaded magazine, wherever in a call its owner was.

@@ -20,9 +20,10 @@ static_assertions::const_assert_eq!(MOST_CACHED, 2 * LARGEST_EXCHANGED);
 static_assertions::const_assert!((LARGEST_EXCHANGED + BESIDE_ROOM).is_power_of_two());
 /// Beside two for each cache, so many are worth the smaller ones.
 const FOR_THE_RACK: usize = 8;
-/// Where each cache has one magazine for good, fewer entries are not worth one, and of more a call would
-/// move too many: half of them to the depot, and the other half down.
+/// Where each cache has one magazine for good, fewer entries are not worth one.
 const SMALLEST_ROOM: usize = 16;
+/// Of more a call would move too many: half of them to the depot's ring, as many from there to the bits, and
+/// the other half down.
 pub const LARGEST_ROOM: usize = 40;
 /// Bytes for caches per entry of the pool.
 const BUDGET: usize = 6;

@@ -34,10 +34,10 @@ static_assertions::const_assert!(LARGEST_RING <= u8::MAX as u32 / 2);
 
 /// The free slots of a pool.
 ///
-/// Invariant: each free slot that is here is either in one of the `len` places of the ring from `oldest` on,
-/// around and around, or has its bit of level 0 set, not both, and once; bit `i` of a level above is set exactly while word `i` of the level below is
-/// not 0; the top level is one word; `len <= room`; `in_bits` counts the bits of level 0;
-/// `free() <= capacity`; slots from `fresh` up have their bits set and were never taken.
+/// Invariant: each free slot that is here is either in the ring, at one of the `len` places from `oldest` on
+/// modulo `room`, or has its bit of level 0 set, not both, and once; bit `i` of a level above is set exactly
+/// while word `i` of the level below is not 0; the top level is one word; `len <= room`; `in_bits` counts the
+/// bits of level 0; `free() <= capacity`; slots from `fresh` up have their bits set and were never taken.
 pub struct Depot {
     ring: NonNull<u32>,
     words: NonNull<u64>,  // level 0 first
@@ -367,11 +367,11 @@ impl Depot {
         let is_set = |slot: usize| word(0, slot / BITS) >> (slot % BITS) & 1 != 0;
         assert!((self.fresh as usize..self.capacity as usize).all(is_set));
         assert!(self.len <= self.room && self.free() <= self.capacity);
-        let mut stacked = std::collections::HashSet::new();
+        let mut in_ring = std::collections::HashSet::new();
         for i in 0..self.len as usize {
             // SAFETY: `i < len`.
             let slot = unsafe { self.ring_place(i as u8).read() };
-            assert!(stacked.insert(slot) && !is_set(slot as usize), "slot {slot} is free twice");
+            assert!(in_ring.insert(slot) && !is_set(slot as usize), "slot {slot} is free twice");
         }
     }
 }

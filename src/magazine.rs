@@ -24,8 +24,8 @@ pub type Element = AtomicPtr<u8>;
 #[cfg_attr(not(test), expect(dead_code, reason = "the tests and the documents hold it"))]
 pub const MOST_MOVED: usize = 64;
 
-/// So many go from one place to another at once: with those that the call is about, and the one that it may
-/// have the depot put elsewhere, no more than `MOST_MOVED`.
+/// So many go to the bits or come from them at once: with those that the call is about, and the one that the
+/// depot's ring may have to put into the bits for it, no more than `MOST_MOVED`.
 pub const AT_ONCE: usize = 60;
 
 /// Elements of a magazine beside the entries that there is room for.

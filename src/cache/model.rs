@@ -220,7 +220,7 @@ impl Pool {
         unsafe {
             if !own.is_open() && !own.begins_at_start() {
                 // Thieves took a part.
-                own.drain_all(|entry| shared.depot.push(entry));
+                own.drain(ROOM + 1, |entry| shared.depot.push(entry));
                 own.abandon();
             }
             if !own.is_open() {
@@ -301,7 +301,7 @@ impl Pool {
 unsafe fn take_all(cache: &Cache, shared: &mut Shared) {
     // SAFETY: by this function's contract.
     unsafe {
-        cache.drain_all(|entry| shared.depot.push(entry));
+        cache.drain(ROOM + 1, |entry| shared.depot.push(entry));
         take_spare(cache, shared);
     }
 }

@@ -348,3 +348,76 @@ fn until(pool: &Pool, level: usize, held: &mut Vec<usize>, state: &mut usize) ->
     }
     most
 }
+
+/// Entries that idle threads have in closed caches count when the caches are to open again.
+#[test]
+fn caches_open_again_though_others_are_idle() {
+    with(&request(Classes::One(class(8, 1000)), 0, Policy::Ordinary), |collection| {
+        let pool = &collection.pools()[0];
+        let take =
+            |count: usize| -> Vec<Entry> { (0..count).map(|_| pool.alloc().unwrap()).collect() };
+        // SAFETY: the entries are live.
+        let free = |entries: Vec<Entry>| entries.into_iter().for_each(|e| unsafe { Pool::free(e) });
+        let barrier = std::sync::Barrier::new(6);
+        // Nothing is asserted while others wait: they would do so for ever.
+        let seen = std::thread::scope(|scope| {
+            for _ in 0..5 {
+                scope.spawn(|| {
+                    free(take(60));
+                    barrier.wait();
+                    barrier.wait();
+                });
+            }
+            barrier.wait();
+            let cached = pool.figures().cached;
+            // The first of a shortage, and nothing else that is free.
+            let mut held = take(1000 - cached + 1);
+            let closed = pool.open_caches()[0].0 == 0;
+            // In a band so narrow that the depot is never empty, and never has plenty.
+            free(held.split_off(held.len() - 20));
+            for _ in 0..5000 {
+                free(take(2));
+            }
+            let own = pool.open_caches()[0].0;
+            free(held);
+            barrier.wait();
+            (cached > 1000 / 16, closed, own)
+        });
+        assert_eq!(seen, (true, true, 1));
+    });
+}
+
+/// A cache that sat still while the depot ran low, and the ring was filled.
+#[test]
+fn a_push_to_a_cache_above_its_share_moves_no_more_than_promised() {
+    with(&request(Classes::One(class(8, 1000)), 0, Policy::Ordinary), |collection| {
+        let pool = &collection.pools()[0];
+        let take =
+            |count: usize| -> Vec<Entry> { (0..count).map(|_| pool.alloc().unwrap()).collect() };
+        // SAFETY: the entries are live.
+        let free = |entries: Vec<Entry>| entries.into_iter().for_each(|e| unsafe { Pool::free(e) });
+        let barrier = std::sync::Barrier::new(2);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut held = take(200);
+                let rest = held.split_off(60);
+                free(held);
+                let cached = pool.figures().cached;
+                barrier.wait();
+                barrier.wait();
+                assert!(cached > 20, "{cached}");
+                for entry in rest {
+                    work::done();
+                    free(vec![entry]);
+                    let [moved, _] = work::done();
+                    assert!(moved <= MOST_MOVED, "{moved}");
+                }
+            });
+            barrier.wait();
+            let mut others = take(1000 - 140 - pool.figures().cached - 40);
+            free(others.split_off(others.len() - 73));
+            barrier.wait();
+            free(others);
+        });
+    });
+}

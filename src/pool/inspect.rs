@@ -16,7 +16,9 @@ impl Pool {
     fn slot_figures(&self) -> [usize; 3] {
         let ([handed, peak], cached) =
             self.shared.tally(|| self.all_caches().map(Cache::len).sum::<usize>());
-        [(handed as usize).saturating_sub(cached), peak as usize, cached]
+        // A look at a single thread's pool may come in the middle of an exchange.
+        let cached = cached.min(handed as usize);
+        [handed as usize - cached, peak as usize, cached]
     }
 
     /// How many of its slots' entries are with callers: exact while nobody is inside a call, and

@@ -55,7 +55,10 @@ impl Pool {
         });
         match own {
             // SAFETY: as above.
-            Some(cache) => unsafe { shared.set_limits(cache, self.caches.room(), true) },
+            Some(cache) => unsafe {
+                let most = self.target(shared, shared.active).min(self.caches.room());
+                shared.set_limits(cache, most, true);
+            },
             None => shared.note_peak(),
         }
         expect(&from_depot[..falling], self.address());
@@ -69,7 +72,7 @@ impl Pool {
     #[inline(never)]
     pub(super) fn promise(&self, shared: &mut Shared, wanted: usize) -> usize {
         if shared.given_up {
-            self.take_back_as_owner(shared);
+            self.take_back_as_owner(shared, true);
         }
         let free = if shared.damage != Damage::None {
             0

@@ -3,6 +3,8 @@
 //! Whoever finds that closes all caches with one heavy fence. What is in them stays there, for whoever has
 //! the lock, and is taken as it is wanted: spares whole, what is loaded a part at a time. So the call that
 //! begins a shortage looks at each cache once, and no call moves more than a part.
+//!
+//! If the kernel refuses the fence, the caches are given up: only their owners get at what is in them.
 
 use core::ptr::null;
 
@@ -19,7 +21,7 @@ impl Pool {
     #[cold]
     pub(super) fn take_back_from_caches(&self, shared: &mut Shared) {
         if shared.given_up {
-            return self.take_back_as_owner(shared);
+            return self.take_back_as_owner(shared, false);
         }
         if shared.open {
             self.close_all_caches(shared);
@@ -42,6 +44,9 @@ impl Pool {
     #[cold]
     #[inline(never)]
     pub(super) fn close_all_caches(&self, shared: &mut Shared) {
+        if shared.given_up {
+            return self.take_back_as_owner(shared, false);
+        }
         self.all_caches().for_each(Cache::close);
         if !self.thief_fence() {
             return self.give_up_caches(shared);
@@ -63,7 +68,7 @@ impl Pool {
         shared.note_peak();
     }
 
-    /// Brings some of what is in a closed cache to the depot. True if that was the last.
+    /// Brings some of what is in a closed cache to the depot. True if it has nothing left.
     #[cold]
     #[inline(never)]
     fn drain_some(&self, cache: &Cache, shared: &mut Shared) -> bool {
@@ -93,20 +98,27 @@ impl Pool {
         shared.active = 0;
         shared.falling = null();
         self.all_caches().for_each(|cache| shared.hold_back(cache, 0));
-        self.take_back_as_owner(shared);
+        // What they hold counts as out.
+        shared.note_peak();
+        self.take_back_as_owner(shared, false);
     }
 
-    /// Takes what is in the calling thread's own cache, in those that no living thread owns, and in all
-    /// spares.
+    /// Takes what is in the calling thread's own cache, in those that no living thread owns, and in spares: a
+    /// part, or all of it.
     #[cold]
-    pub(super) fn take_back_as_owner(&self, shared: &mut Shared) {
+    pub(super) fn take_back_as_owner(&self, shared: &mut Shared, all: bool) {
         let own = thread_index::own_index();
+        let most = if all { self.caches.elements() } else { AT_ONCE };
         for (number, cache) in self.all_caches().enumerate() {
+            if !all && shared.free() > 0 {
+                break;
+            }
             // SAFETY: this call holds the lock.
             unsafe { self.return_spare(cache, shared) };
             // SAFETY: the cache is closed, and its owner is the calling thread, inside no other call on it, or
             // whoever stands in for it.
-            let mut take = || unsafe { cache.drain_all(|entry| self.give_drained(shared, entry)) };
+            let mut take =
+                || unsafe { cache.drain(most, |entry| self.give_drained(shared, entry)) };
             if own == Some(number) {
                 take();
             } else {

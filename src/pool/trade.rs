@@ -44,9 +44,9 @@ pub(super) enum Damage {
 /// Invariant: `held_back` is the sum of what the caches hold back; `out with callers <= handed() -
 /// held_back <= peak`. Hence the high-water mark costs the fast path nothing: a cache may hand out freely
 /// what can't make a new one, and what could is below its floor. Or, if it is the only one that is open, it
-/// is *falling*: it hands out all that it has, and its first push comes by. Until then it only falls, so
-/// that whoever has the lock learns the mark by a look at it, before slots come or go; and what it holds
-/// back is what it had then, or more.
+/// begins to *fall*, and goes on when others open: it hands out all that it has, and its first push comes by.
+/// Until then it only falls, so that whoever has the lock learns the mark by a look at it, before slots come
+/// or go; and what it holds back is what it had then, or more.
 pub(super) struct Shared {
     pub(super) depot: Depot,
     pub(super) rack: Rack,
@@ -107,8 +107,8 @@ impl Shared {
         unsafe { cache.set_held_back(count) };
     }
 
-    /// Sets the limits of a cache, of which one without limits opens. It has room for `most` entries, and
-    /// hands out without the lock what makes no new high-water mark: exactly that for one thread. Where
+    /// Sets the limits of a cache, of which one without limits opens. A push comes by from `most` entries on,
+    /// and it hands out without the lock what makes no new high-water mark: exactly that for one thread. Where
     /// several fill their caches, an eighth of each goes into the mark at a time, so that threads that use
     /// a new pool don't wait for each other at every entry. `takes`: the call takes entries out.
     ///
@@ -279,7 +279,7 @@ impl Pool {
             }
             if let Some(entry) = cache.settle_pop() {
                 if cache.is_open() {
-                    shared.set_limits(cache, self.caches.room(), true);
+                    shared.set_limits(cache, cache.most(), true);
                 } else {
                     // The thief left it. So may it have left others.
                     self.come_by_closed(cache, shared);
@@ -304,7 +304,6 @@ impl Pool {
     }
 
     /// Gets entries into a cache that is empty: a magazine, if there is one, else as many as a call may move.
-    /// None if the depot is empty.
     ///
     /// # Safety
     /// The cache is the thread's own and open, and its loaded magazine empty; `shared` is locked.
@@ -456,10 +455,11 @@ impl Pool {
                     cache.set_len(len + 1);
                 }
             } else if len > LARGEST_ROOM + 1 {
-                // From when there was plenty.
+                // From when there was plenty, up to a magazine: the next pushes go on.
                 self.move_top(cache, shared);
             } else if len > target {
-                let oldest = len - target / 2;
+                // Each may put another one from the depot's ring into the bits.
+                let oldest = (len - target / 2).min(LARGEST_ROOM / 2 + 1);
                 self.give_all(shared, &elements[..oldest]);
                 elements.copy_within(oldest..len, 0);
                 work::moved(len - oldest);
@@ -572,7 +572,7 @@ impl Pool {
     }
 
     /// How many entries each of so many caches may have.
-    fn target(&self, shared: &Shared, sharers: u32) -> usize {
+    pub(super) fn target(&self, shared: &Shared, sharers: u32) -> usize {
         let room = self.caches.room();
         let few = room.min(LARGEST_ROOM);
         let most = if self.caches.exchanges() { 2 * room } else { few };
@@ -644,9 +644,10 @@ impl Pool {
     /// Counts a call that came to the depot, which after a shortage may end it.
     pub(super) fn visit(&self, shared: &mut Shared) {
         shared.visits = shared.visits.saturating_add(1);
+        // What is in closed caches is held back, and as good as free.
         if !shared.open
             && shared.visits > VISITS_AFTER_SHORTAGE
-            && shared.free() > self.capacity / PLENTY
+            && shared.free() + shared.held_back > self.capacity / PLENTY
         {
             shared.open = self.has_caches() && !shared.given_up;
         }
