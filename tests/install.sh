@@ -137,6 +137,8 @@ with_pkg_config "$prefix/lib" "$prefix"
 with_cmake "$prefix" "$prefix/lib"
 [ -f "$prefix/share/man/man3/cmempool.3" ] || die "no cmempool(3)"
 while read -r symbol; do
+    # No person calls these: code of the header's does.
+    [[ $symbol != *_missed ]] || continue
     [ -f "$prefix/share/man/man3/$symbol.3" ] || die "no man page for $symbol"
 done <tests/symbols.txt
 if command -v man >/dev/null && man -M "$prefix/share/man" -w 3 cmempool >/dev/null 2>&1; then

@@ -16,6 +16,7 @@ static void *note_realloc(r_mempool *pool, void *entry, size_t size)
     return r_mempool_realloc_entry(pool, entry, size);
 }
 
+#undef r_mempool_alloc_entry
 #define r_mempool_alloc_entry note_alloc
 #define r_mempool_realloc_entry note_realloc
 #include "plug.h"
