@@ -66,6 +66,13 @@
 #define CMEMPOOL_NONNULL
 #endif
 
+/* Also where a program is compiled with -fno-builtin, no call. */
+#if defined(__GNUC__)
+#define CMEMPOOL_COPY(to, from, size) ((void)__builtin_memcpy(to, from, size))
+#else
+#define CMEMPOOL_COPY(to, from, size) ((void)memcpy(to, from, size))
+#endif
+
 #if defined(__GNUC__)
 #define CMEMPOOL_ALIGNED(n) __attribute__((aligned(n)))
 #elif defined(__cplusplus)
@@ -1705,8 +1712,8 @@ static inline CMEMPOOL_NONNULL void *cmempool_take_pointer(void *variable)
 {
     void *pointer;
     void *none = NULL;
-    memcpy(&pointer, variable, sizeof pointer);
-    memcpy(variable, &none, sizeof none);
+    CMEMPOOL_COPY(&pointer, variable, sizeof pointer);
+    CMEMPOOL_COPY(variable, &none, sizeof none);
     return pointer;
 }
 
