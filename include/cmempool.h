@@ -30,7 +30,7 @@
  *     gave back at that moment counts as out there. Not after vfork or a bare clone.
  *   - If your seccomp filter denies membarrier, install it before you create a pool; the pools then use
  *     full fences. Where it comes later, a pool that runs short goes on without thread caches: entries in
- *     another thread's cache come back when that thread next calls the pool or ends.
+ *     another thread's cache come back with that thread's next calls on the pool, or its end.
  *
  * Sizes are in bytes. C99 and C++11 onwards, 64-bit Linux.
  */
@@ -1529,8 +1529,8 @@ static inline CMEMPOOL_MUST_USE r_mempool *cmempool_r_create_5(size_t smallest_e
 
 /* Alloc and free are also inlined into programs, where compilers optimise and no tool watches: they serve
  * what needs no lock, and call the library for all else. CMEMPOOL_NO_INLINE, defined before the header,
- * leaves them out: do so in code that may go on on another thread after a call, as fibers and coroutines
- * can, since compilers find a thread's data once for a function. `(mempool_alloc_entry)(mp)`,
+ * leaves them out: do so in code that may change threads in the middle of a function, as fibers and
+ * coroutines can, since compilers look up a thread's data once per function. `(mempool_alloc_entry)(mp)`,
  * `(mempool_free_entry)(p)` and pointers to the functions call.
  *
  * What this code reads of the library is layout 1, which no release changes: the thread block, the process

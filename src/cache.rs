@@ -51,7 +51,7 @@
 //! them or leaves all where they are.
 //!
 //! A floor above the bottom is how the pool learns of its high-water mark for nothing: the elements
-//! below it can't go out without the lock. See `Shared` in `pool/trade.rs`.
+//! below it can't go out without the lock. See `Shared` in `pool/shared.rs`.
 //!
 //! The owner never waits, and the thief waits for nobody: an owner that the scheduler stopped
 //! between P1 and P2 holds one entry, the one that its call will return.
@@ -79,7 +79,7 @@ pub struct Cache {
     base: AtomicPtr<Element>,    // the loaded magazine; the owner's, with the lock
     spare: AtomicPtr<Element>,   // the other one, or NULL; the lock's, as are the rest
     spare_len: AtomicUsize,
-    held_back: AtomicUsize, // entries that can't go out without the lock: see `Shared` in `pool/trade.rs`
+    held_back: AtomicUsize, // entries that can't go out without the lock: see `Shared` in `pool/shared.rs`
 }
 
 #[cfg(not(loom))]

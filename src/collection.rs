@@ -75,6 +75,24 @@ pub struct Request<'a> {
     pub backing: Option<Backing>,
 }
 
+impl<'a> Request<'a> {
+    /// In memory of its own, provided now, and nothing else.
+    pub fn new(layout: Layout<'a>, policy: Policy, traits: Traits) -> Self {
+        Self {
+            layout,
+            policy,
+            traits,
+            prefault: true,
+            locked: false,
+            huge_pages: false,
+            report_leaks: false,
+            name: None,
+            buffer: None,
+            backing: None,
+        }
+    }
+}
+
 /// The pools of one region.
 ///
 /// Invariant: `pools[..pool_count]` ascend in their entries' size and lie, with all they need, in

@@ -33,7 +33,9 @@
 //! | `dynamic/border.rs` | what of a dynamic entry's block is nobody's?                     |
 //! | `pool.rs`       | how does a pool of equal slots hand out and take back?               |
 //! | `pool/making.rs` | how does a pool begin, and how does it end?                         |
+//! | `pool/shared.rs` | what do threads share behind a pool's lock?                         |
 //! | `pool/trade.rs` | how do caches and the depot trade?                                   |
+//! | `pool/opening.rs` | when is a cache open, and how much may it have?                    |
 //! | `pool/shortage.rs` | what when the depot is empty, and others' caches are not?         |
 //! | `pool/bulk.rs`  | how do many entries go out or come back at once?                     |
 //! | `pool/promise.rs` | how does a call take from several pools, or leave all as it was?    |

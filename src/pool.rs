@@ -1,7 +1,7 @@
 //! How does a pool of equal slots hand out and take back?
 //!
 //! The fast paths, what a pool is made of, and what it says of itself. `making.rs` makes it and ends it,
-//! `trade.rs` has the slow paths, `refuse.rs` the end of what may not be freed, `leaks.rs` what was never
+//! `trade.rs` has the slow paths, `shared.rs` what is behind its lock, `refuse.rs` the end of what may not be freed, `leaks.rs` what was never
 //! freed.
 
 mod bulk;
@@ -12,9 +12,11 @@ mod hardened;
 mod inspect;
 mod leaks;
 mod making;
+mod opening;
 mod promise;
 mod quarantine;
 mod refuse;
+mod shared;
 mod shortage;
 mod trade;
 
@@ -25,7 +27,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 pub use self::bulk::Sources;
 pub use self::draw::begin_anew;
 pub use self::refuse::{refuse, refuse_in};
-use self::trade::Shared;
+use self::shared::Shared;
 use crate::backing::Backing;
 use crate::cache::{Cache, Unsettled};
 use crate::cache_plan::CachePlan;
@@ -372,7 +374,10 @@ impl Pool {
     /// The number of the slot of one of this pool's entries.
     #[inline(always)]
     fn slot(&self, entry: Entry) -> u32 {
-        slot_number(entry.address(), self.slots, self.stride_shift, self.stride_inverse)
+        // An exact division of the payload's offset by the stride, without a division. The number has 32 bits,
+        // so 32 bits of the product are enough.
+        let offset = entry.address().wrapping_sub(self.slots.as_ptr() as usize);
+        ((offset >> self.stride_shift) as u32).wrapping_mul(self.stride_inverse)
     }
 
     /// Proves the invariants while nobody is inside a call, in O(capacity).
@@ -413,14 +418,6 @@ impl Pool {
         // What a falling cache handed out since somebody looked at it is not in the mark yet.
         assert!(!shared.falling.is_null() || out <= *peak as usize);
     }
-}
-
-/// An exact division of the payload's offset by the stride, without a division. The number has 32
-/// bits, so 32 bits of the product are enough.
-#[inline(always)]
-fn slot_number(payload: usize, slots: NonNull<u8>, shift: u8, inverse: u32) -> u32 {
-    let offset = payload.wrapping_sub(slots.as_ptr() as usize);
-    ((offset >> shift) as u32).wrapping_mul(inverse)
 }
 
 /// Has the compiler lay out the path that this is on behind the others.

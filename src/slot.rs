@@ -83,6 +83,14 @@ impl Entry {
         Self(payload)
     }
 
+    /// The entry with this payload, which lies in a pool: not at address 0.
+    #[inline(always)]
+    pub fn at(payload: *mut u8) -> Self {
+        debug_assert!(!payload.is_null());
+        // SAFETY: no pool has an entry at address 0.
+        Self(unsafe { NonNull::new_unchecked(payload) })
+    }
+
     /// The pointer for the caller.
     #[inline(always)]
     pub fn payload(self) -> *mut u8 {

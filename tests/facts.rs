@@ -8,7 +8,7 @@ use std::process::Command;
 use common::{Scratch, is_there, prefix, root, run, skip};
 
 /// A constant of the source, and where a document quotes it, `{}` being its value.
-const QUOTES: [(&str, &str, &str, &str); 28] = [
+const QUOTES: [(&str, &str, &str, &str); 31] = [
     ("src/cache_plan.rs", "LARGEST_EXCHANGED", "docs/design.md", "up to {} entries each"),
     ("src/cache_plan.rs", "LARGEST_EXCHANGED", "docs/threads.svg", "valid, at most {}<"),
     ("src/cache_plan.rs", "MOST_CACHED", "docs/guide.md", "pool that it uses, up to {}, by"),
@@ -28,6 +28,9 @@ const QUOTES: [(&str, &str, &str, &str); 28] = [
     ("src/depot.rs", "LARGEST_RING", "docs/memory.svg", "every fourth slot, {} at most"),
     ("src/magazine.rs", "MOST_MOVED", "docs/design.md", "{} entries moved at most"),
     ("src/pool/trade.rs", "FRESH_AT_A_TIME", "docs/design.md", "{} at a time, since each"),
+    ("src/inlined.rs", "CACHES_AT", "include/cmempool.h", "#define CMEMPOOL_CACHES_1 {} "),
+    ("src/inlined.rs", "SIZES_AT", "include/cmempool.h", "#define CMEMPOOL_SIZES_1 {} "),
+    ("src/likely_owner.rs", "PLACES", "include/cmempool.h", "uintptr_t likely[{}];"),
     ("src/layout.rs", "CLASS_RESERVE", "docs/design.md", "and {} bytes for each class"),
     ("src/layout.rs", "SLOT_RESERVE", "docs/design.md", "takes {} bytes for each: 2 for the"),
     ("src/layout.rs", "SLOT_RESERVE", "docs/memory.svg", "and {} bytes a slot"),
@@ -44,9 +47,9 @@ const QUOTES: [(&str, &str, &str, &str); 28] = [
         "SECURITY.md",
         "a quarter of the pool, up to {})",
     ),
-    ("src/pool/trade.rs", "VISITS_AFTER_SHORTAGE", "docs/design.md", "{} visits to the depot"),
-    ("src/pool/trade.rs", "PLENTY", "docs/design.md", "more than a {}th of the slots"),
-    ("src/pool/trade.rs", "SMALLEST_TARGET", "docs/design.md", "below a target of {} they"),
+    ("src/pool/opening.rs", "VISITS_AFTER_SHORTAGE", "docs/design.md", "{} visits to the depot"),
+    ("src/pool/opening.rs", "PLENTY", "docs/design.md", "more than a {}th of the slots"),
+    ("src/pool/opening.rs", "SMALLEST_TARGET", "docs/design.md", "below a target of {} they"),
     ("src/slot.rs", "OWNER_ALIGN", "docs/design.md", "a multiple of {} below 2^48"),
     ("src/slot.rs", "OWNER_ALIGN", "docs/memory.svg", "at {} · k"),
     ("src/thread_index.rs", "CACHE_DISTANCE", "docs/memory.svg", "{} B each"),

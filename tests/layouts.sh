@@ -88,7 +88,9 @@ for compiler in gcc clang; do
         build "$compiler" "$prefix/include" "$scratch/program" $flags "${shared[@]}"
         expect calls "$compiler $flags" "$scratch/program"
     done
-    for sanitizer in address thread; do
+    sanitizers=(address thread)
+    [ "$compiler" = gcc ] || sanitizers+=(memory)
+    for sanitizer in "${sanitizers[@]}"; do
         echo '#include <cmempool.h>
         void *f(mempool *mp) { return mempool_alloc_entry(mp); }' > "$scratch/one.c"
         "$compiler" -O2 -fsanitize=$sanitizer -I"$prefix/include" -c "$scratch/one.c" -o "$scratch/one.o"

@@ -4,6 +4,11 @@
 //! that has all the steps: a locked list for a depot, `alloc` and `free` as in `pool/`. Each entry
 //! has a cell that its holder writes to: two holders at a time are found as a data race.
 
+mod claims;
+mod forks;
+mod marks;
+mod thieves;
+
 use core::ptr::{NonNull, without_provenance_mut};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -24,7 +29,7 @@ const ENTRY: usize = 64;
 struct Shared {
     depot: Vec<Entry>,
     open: bool,
-    held_back: usize, // as in `pool/trade.rs`, and so is `peak`
+    held_back: usize, // as in `pool/shared.rs`, and so is `peak`
     peak: usize,
 }
 
@@ -167,6 +172,12 @@ impl Pool {
                 // SAFETY: as above, with the lock.
                 shared.depot.extend(unsafe { own.settle_push() });
             }
+        }
+    }
+
+    fn alloc_and_free(&self, index: usize) {
+        if let Some(entry) = self.alloc(index) {
+            self.free(index, entry);
         }
     }
 
@@ -325,422 +336,17 @@ fn magazine() -> *mut Element {
     room.leak().as_mut_ptr()
 }
 
+/// Runs what an owner does in a thread of its own.
+fn owner<R: 'static>(
+    pool: &Arc<Pool>,
+    does: impl FnOnce(&Pool) -> R + 'static,
+) -> thread::JoinHandle<R> {
+    let pool = pool.clone();
+    thread::spawn(move || does(&pool))
+}
+
 fn check(model: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(5);
     builder.check(model);
-}
-
-#[test]
-fn owner_and_thief() {
-    check(|| {
-        let pool = Pool::new(2, 2, 2);
-        let owner = {
-            let pool = pool.clone();
-            thread::spawn(move || {
-                let entry = pool.alloc(0);
-                if let Some(entry) = entry {
-                    pool.free(0, entry);
-                }
-                pool.alloc(0)
-            })
-        };
-        let stolen = pool.alloc(1);
-        let kept = owner.join().unwrap();
-        // Two entries, and never more than two calls at a time that want one.
-        assert!(stolen.is_some() && kept.is_some() && stolen != kept);
-        pool.verify(1, 2);
-    });
-}
-
-#[test]
-fn owner_that_frees_and_thief_that_wants_all() {
-    check(|| {
-        let pool = Pool::new(2, 2, 1);
-        let first = pool.alloc(1).unwrap();
-        let owner = {
-            let pool = pool.clone();
-            thread::spawn(move || {
-                pool.free(0, first);
-                let entry = pool.alloc(0);
-                if let Some(entry) = entry {
-                    pool.free(0, entry);
-                }
-            })
-        };
-        let stolen = [pool.alloc(1), pool.alloc(1)];
-        owner.join().unwrap();
-        pool.verify(1, stolen.iter().flatten().count());
-    });
-}
-
-#[test]
-fn two_owners_and_a_thief() {
-    check(|| {
-        let pool = Pool::new(2, 3, 1);
-        // One entry in each of the first two caches.
-        let entry = pool.alloc(2).unwrap();
-        pool.free(1, entry);
-        let owners = [0, 1].map(|index| {
-            let pool = pool.clone();
-            thread::spawn(move || {
-                if let Some(entry) = pool.alloc(index) {
-                    pool.free(index, entry);
-                }
-            })
-        });
-        let stolen = pool.alloc(2);
-        owners.into_iter().for_each(|owner| owner.join().unwrap());
-        pool.verify(2, stolen.iter().count());
-    });
-}
-
-#[test]
-fn thread_that_ends_during_a_steal() {
-    check(|| {
-        let pool = Pool::new(2, 2, 2);
-        let first = {
-            let pool = pool.clone();
-            thread::spawn(move || pool.alloc(0))
-        };
-        let second = {
-            let pool = pool.clone();
-            thread::spawn(move || {
-                // The index is given back and taken again: joining orders the two as that does.
-                let held = first.join().unwrap();
-                if let Some(entry) = held {
-                    pool.free(0, entry);
-                }
-                pool.alloc(0)
-            })
-        };
-        let stolen = pool.alloc(1);
-        let kept = second.join().unwrap();
-        pool.verify(1, stolen.iter().chain(&kept).count());
-    });
-}
-
-#[test]
-fn cache_that_opens_again_between_steals() {
-    check(|| {
-        let pool = Pool::new(2, 2, 2);
-        let owner = {
-            let pool = pool.clone();
-            thread::spawn(move || {
-                let entry = pool.alloc(0);
-                pool.reopen(0);
-                if let Some(entry) = entry {
-                    pool.free(0, entry);
-                }
-            })
-        };
-        let stolen = [pool.alloc(1), pool.alloc(1)];
-        owner.join().unwrap();
-        pool.verify(1, stolen.iter().flatten().count());
-    });
-}
-
-#[test]
-fn fork_while_the_owner_is_inside_a_call() {
-    check(|| {
-        let pool = Pool::new(3, 2, 2);
-        let owner = {
-            let pool = pool.clone();
-            thread::spawn(move || {
-                let entry = pool.alloc(0).unwrap();
-                pool.reopen(0);
-                pool.free(0, entry);
-                pool.alloc(0).unwrap()
-            })
-        };
-        // The owner holds one, or is taking it or giving it back.
-        pool.fork(|depot| assert!(depot.len() >= 2));
-        pool.fork(|depot| assert!(depot.len() >= 2));
-        let kept = owner.join().unwrap();
-        pool.reopen(0);
-        pool.reopen(1);
-        assert_ne!(pool.alloc(1), Some(kept));
-        pool.verify(1, 2);
-    });
-}
-
-/// The child of a fork at which the owner was inside `call`, and is no more.
-fn child_whose_owner_vanished(call: fn(&Pool, Entry)) {
-    check(move || {
-        let pool = Pool::new(3, 2, 2);
-        let held = pool.alloc_from_depot();
-        let owner = {
-            let pool = pool.clone();
-            // It does not settle what it did.
-            thread::spawn(move || call(&pool, held))
-        };
-        pool.fork(|_| {});
-        owner.join().unwrap();
-        let shared = pool.shared();
-        // SAFETY: with the lock, and the owner is no more.
-        pool.caches.iter().for_each(|cache| unsafe { cache.abandon() });
-        let out = 3 - shared.depot.len();
-        drop(shared);
-        assert!(out <= 2);
-        // Whoever has the index next.
-        pool.reopen(0);
-        if let Some(entry) = pool.alloc(0) {
-            pool.free(0, entry);
-        }
-        pool.verify(0, out);
-    });
-}
-
-#[test]
-fn child_whose_owner_vanished_in_a_pop() {
-    // SAFETY: the owner's one call.
-    child_whose_owner_vanished(|pool, _| _ = unsafe { pool.caches[0].pop(fence::light) });
-}
-
-#[test]
-fn child_whose_owner_vanished_in_a_push() {
-    // SAFETY: the owner's one call.
-    child_whose_owner_vanished(|pool, entry| {
-        _ = unsafe { pool.caches[0].push(entry, fence::light) }
-    });
-}
-
-#[test]
-fn peak_of_an_owner_whose_cache_is_a_reserve() {
-    check(|| {
-        let pool = Pool::new(3, 2, 2);
-        {
-            let mut shared = pool.shared();
-            shared.peak = 0;
-            // SAFETY: no other thread knows the pool yet.
-            unsafe { pool.reserve_all(&pool.caches[0], &mut shared) };
-            assert_eq!((shared.held_back, shared.peak), (2, 0));
-        }
-        let owner = {
-            let pool = pool.clone();
-            thread::spawn(move || [pool.alloc(0), pool.alloc(0)])
-        };
-        // The depot's one, and perhaps one of the cache's, from below its floor.
-        let stolen = [pool.alloc(1), pool.alloc(1)];
-        let kept = owner.join().unwrap();
-        assert_eq!(stolen.iter().chain(&kept).flatten().count(), 3);
-        assert_eq!(pool.shared().peak, 3);
-        pool.verify(1, 3);
-    });
-}
-
-#[test]
-fn peak_that_starts_anew_while_the_owner_is_inside_a_call() {
-    check(|| {
-        let pool = Pool::new(3, 2, 2);
-        let owner = {
-            let pool = pool.clone();
-            thread::spawn(move || {
-                let entries = [pool.alloc(0).unwrap(), pool.alloc(0).unwrap()];
-                pool.free(0, entries[0]);
-                entries[1]
-            })
-        };
-        pool.reset_peak();
-        let held = pool.alloc(1).unwrap();
-        assert_ne!(owner.join().unwrap(), held);
-        // Both are out at once.
-        assert!((2..=3).contains(&pool.shared().peak));
-        pool.verify(1, 2);
-    });
-}
-
-/// The owner and a call that wants more than there can be.
-fn claim_that_is_dropped(cached: usize, call: fn(&Pool) -> usize) {
-    check(move || {
-        let pool = Pool::new(3, 2, cached);
-        let owner = {
-            let pool = pool.clone();
-            thread::spawn(move || call(&pool))
-        };
-        assert!(pool.alloc_all(4).is_empty());
-        let held = owner.join().unwrap();
-        assert!(pool.caches[0].is_open() && pool.caches[1].is_open());
-        assert!(pool.shared().peak >= held);
-        pool.verify(1, held);
-    });
-}
-
-#[test]
-fn claim_that_is_dropped_during_a_pop() {
-    claim_that_is_dropped(3, |pool| {
-        assert!(pool.alloc(0).is_some() && pool.alloc(0).is_some());
-        2
-    });
-}
-
-#[test]
-fn claim_that_is_dropped_during_a_push() {
-    claim_that_is_dropped(2, |pool| {
-        let entry = pool.alloc(0).unwrap();
-        pool.free(0, entry);
-        assert!(pool.alloc(0).is_some());
-        1
-    });
-}
-
-#[test]
-fn claim_that_is_dropped_while_the_cache_is_empty() {
-    claim_that_is_dropped(0, |pool| {
-        assert!(pool.alloc(0).is_some());
-        1
-    });
-}
-
-#[test]
-fn peak_after_a_claim_that_is_dropped() {
-    check(|| {
-        let pool = Pool::new(3, 2, 3);
-        {
-            let mut shared = pool.shared();
-            shared.peak = 0;
-            // SAFETY: no other thread knows the pool yet.
-            unsafe { pool.reserve_all(&pool.caches[0], &mut shared) };
-        }
-        let owner = {
-            let pool = pool.clone();
-            thread::spawn(move || [pool.alloc(0), pool.alloc(0)])
-        };
-        assert!(pool.alloc_all(4).is_empty());
-        assert_eq!(owner.join().unwrap().iter().flatten().count(), 2);
-        assert_eq!(pool.shared().peak, 2);
-        pool.verify(1, 2);
-    });
-}
-
-#[test]
-fn claim_that_is_taken() {
-    check(|| {
-        let pool = Pool::new(3, 2, 3);
-        let owner = {
-            let pool = pool.clone();
-            thread::spawn(move || {
-                let entry = pool.alloc(0);
-                if let Some(entry) = entry {
-                    pool.free(0, entry);
-                }
-                usize::from(pool.alloc(0).is_some())
-            })
-        };
-        let taken = pool.alloc_all(2);
-        let held = owner.join().unwrap();
-        // The owner is at one of three at a time.
-        assert!(taken.len() == 2 && held == 1);
-        pool.verify(1, 3);
-    });
-}
-
-#[test]
-fn owner_that_exchanges_and_thief() {
-    check(|| {
-        let pool = Pool::new(3, 2, 2);
-        let held = pool.alloc_from_depot();
-        let owner = {
-            let pool = pool.clone();
-            thread::spawn(move || {
-                pool.exchange(0);
-                pool.free(0, held);
-                pool.exchange(0);
-                pool.alloc(0)
-            })
-        };
-        let stolen = [pool.alloc(1), pool.alloc(1)];
-        let kept = owner.join().unwrap();
-        pool.verify(1, stolen.iter().chain(&[kept]).flatten().count());
-    });
-}
-
-#[test]
-fn owner_and_thief_that_takes_a_part() {
-    check(|| {
-        let pool = Pool::new(3, 2, 3);
-        let owner = {
-            let pool = pool.clone();
-            thread::spawn(move || {
-                let entry = pool.alloc(0);
-                if let Some(entry) = entry {
-                    pool.free(0, entry);
-                }
-                pool.reopen(0);
-                pool.alloc(0)
-            })
-        };
-        let stolen = [pool.alloc_part(), pool.alloc_part()];
-        let kept = owner.join().unwrap();
-        pool.verify(1, stolen.iter().chain(&[kept]).flatten().count());
-    });
-}
-
-#[test]
-fn claim_of_what_a_closed_cache_has() {
-    check(|| {
-        let pool = Pool::new(3, 2, 3);
-        {
-            let mut shared = pool.shared();
-            pool.caches.iter().for_each(Cache::close);
-            shared.open = false;
-        }
-        let owner = {
-            let pool = pool.clone();
-            thread::spawn(move || pool.alloc(0))
-        };
-        let taken = pool.alloc_all(2);
-        let held = owner.join().unwrap();
-        assert_eq!(taken.len(), 2);
-        pool.verify(1, taken.len() + usize::from(held.is_some()));
-    });
-}
-
-/// The owner of a cache that falls, as in `pool/trade.rs`, and a thread that looks at it before it gives an
-/// entry to the depot.
-#[test]
-fn peak_of_a_cache_that_falls() {
-    check(|| {
-        let pool = Pool::new(3, 2, 2);
-        let given = pool.alloc_from_depot();
-        {
-            let mut shared = pool.shared();
-            // One is out, and two are held back.
-            (shared.peak, shared.held_back) = (1, 2);
-            // SAFETY: no other thread knows the pool yet.
-            unsafe {
-                pool.caches[0].set_limits(0, 0);
-                pool.caches[0].set_held_back(2);
-            }
-        }
-        let look = |pool: &Pool, shared: &mut Shared, one: usize| {
-            shared.held_back = pool.caches[0].loaded_len().saturating_sub(one);
-            pool.note_peak(shared);
-        };
-        let both_out = Arc::new(AtomicBool::new(false));
-        let owner = {
-            let (pool, both_out) = (pool.clone(), both_out.clone());
-            thread::spawn(move || {
-                let entries = [pool.alloc(0).unwrap(), pool.alloc(0).unwrap()];
-                both_out.store(true, Release);
-                pool.write_to(entries[0]);
-                // SAFETY: the models give each index to one thread at a time.
-                let pushed = unsafe { pool.caches[0].push(entries[0], fence::light) };
-                assert_eq!(pushed, Err(Unsettled), "the first push comes by");
-                look(&pool, &mut pool.shared(), 1);
-            })
-        };
-        let all_out = {
-            let mut shared = pool.shared();
-            let all_out = both_out.load(Acquire);
-            look(&pool, &mut shared, 1);
-            shared.depot.push(given);
-            all_out
-        };
-        owner.join().unwrap();
-        // The owner had two at once, whatever the other one held then.
-        let least = if all_out { 3 } else { 2 };
-        assert!((least..=3).contains(&pool.shared().peak));
-        pool.verify(0, 1);
-    });
 }

@@ -74,18 +74,8 @@ pub extern "C" fn mempool_create(
 ) -> *mut mempool {
     let classes = Classes::One(Class { elem_size, elem_count });
     answer(Layout::new(classes, 0).and_then(|layout| {
-        let request = Request {
-            layout,
-            policy: Policy::Ordinary,
-            traits: Traits { fall_back: fallback_to_dynamic_memory, ..Traits::default() },
-            prefault: true,
-            locked: false,
-            huge_pages: false,
-            report_leaks: false,
-            name: None,
-            buffer: None,
-            backing: None,
-        };
+        let traits = Traits { fall_back: fallback_to_dynamic_memory, ..Traits::default() };
+        let request = Request::new(layout, Policy::Ordinary, traits);
         // SAFETY: there is no buffer.
         unsafe { Collection::create(&request) }.map(handle)
     }))

@@ -98,18 +98,7 @@ pub extern "C" fn r_mempool_create(
     let create = || {
         let policy = self::policy(policy)?;
         let classes = Classes::powers_of_two(smallest_size, largest_size, smallest_count)?;
-        let request = Request {
-            layout: Layout::new(classes, 0)?,
-            policy,
-            traits: Traits::default(),
-            prefault: true,
-            locked: false,
-            huge_pages: false,
-            report_leaks: false,
-            name: None,
-            buffer: None,
-            backing: None,
-        };
+        let request = Request::new(Layout::new(classes, 0)?, policy, Traits::default());
         // SAFETY: there is no buffer.
         unsafe { Collection::create(&request) }
     };

@@ -14,18 +14,8 @@ fn class(elem_size: usize, elem_count: usize) -> Class {
 }
 
 fn request(classes: Classes<'_>, align: usize, policy: Policy) -> Request<'_> {
-    Request {
-        layout: Layout::new(classes, align).unwrap(),
-        policy,
-        traits: Traits::default(),
-        prefault: false,
-        locked: false,
-        huge_pages: false,
-        report_leaks: false,
-        name: None,
-        buffer: None,
-        backing: None,
-    }
+    let layout = Layout::new(classes, align).unwrap();
+    Request { prefault: false, ..Request::new(layout, policy, Traits::default()) }
 }
 
 /// Makes a collection, hands it to a test with its invariants checked before and after, and
@@ -349,21 +339,27 @@ fn until(pool: &Pool, level: usize, held: &mut Vec<usize>, state: &mut usize) ->
     most
 }
 
+fn take_from(pool: &Pool, count: usize) -> Vec<Entry> {
+    (0..count).map(|_| pool.alloc().unwrap()).collect()
+}
+
+fn free_all(entries: Vec<Entry>) {
+    // SAFETY: the entries are live.
+    entries.into_iter().for_each(|entry| unsafe { Pool::free(entry) });
+}
+
 /// Entries that idle threads have in closed caches count when the caches are to open again.
 #[test]
 fn caches_open_again_though_others_are_idle() {
     with(&request(Classes::One(class(8, 1000)), 0, Policy::Ordinary), |collection| {
         let pool = &collection.pools()[0];
-        let take =
-            |count: usize| -> Vec<Entry> { (0..count).map(|_| pool.alloc().unwrap()).collect() };
-        // SAFETY: the entries are live.
-        let free = |entries: Vec<Entry>| entries.into_iter().for_each(|e| unsafe { Pool::free(e) });
+        let take = |count| take_from(pool, count);
         let barrier = std::sync::Barrier::new(6);
         // Nothing is asserted while others wait: they would do so for ever.
         let seen = std::thread::scope(|scope| {
             for _ in 0..5 {
                 scope.spawn(|| {
-                    free(take(60));
+                    free_all(take(60));
                     barrier.wait();
                     barrier.wait();
                 });
@@ -374,12 +370,12 @@ fn caches_open_again_though_others_are_idle() {
             let mut held = take(1000 - cached + 1);
             let closed = pool.open_caches()[0].0 == 0;
             // In a band so narrow that the depot is never empty, and never has plenty.
-            free(held.split_off(held.len() - 20));
+            free_all(held.split_off(held.len() - 20));
             for _ in 0..5000 {
-                free(take(2));
+                free_all(take(2));
             }
             let own = pool.open_caches()[0].0;
-            free(held);
+            free_all(held);
             barrier.wait();
             (cached > 1000 / 16, closed, own)
         });
@@ -392,32 +388,29 @@ fn caches_open_again_though_others_are_idle() {
 fn a_push_to_a_cache_above_its_share_moves_no_more_than_promised() {
     with(&request(Classes::One(class(8, 1000)), 0, Policy::Ordinary), |collection| {
         let pool = &collection.pools()[0];
-        let take =
-            |count: usize| -> Vec<Entry> { (0..count).map(|_| pool.alloc().unwrap()).collect() };
-        // SAFETY: the entries are live.
-        let free = |entries: Vec<Entry>| entries.into_iter().for_each(|e| unsafe { Pool::free(e) });
+        let take = |count| take_from(pool, count);
         let barrier = std::sync::Barrier::new(2);
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 let mut held = take(200);
                 let rest = held.split_off(60);
-                free(held);
+                free_all(held);
                 let cached = pool.figures().cached;
                 barrier.wait();
                 barrier.wait();
                 assert!(cached > 20, "{cached}");
                 for entry in rest {
                     work::done();
-                    free(vec![entry]);
+                    free_all(vec![entry]);
                     let [moved, _] = work::done();
                     assert!(moved <= MOST_MOVED, "{moved}");
                 }
             });
             barrier.wait();
             let mut others = take(1000 - 140 - pool.figures().cached - 40);
-            free(others.split_off(others.len() - 73));
+            free_all(others.split_off(others.len() - 73));
             barrier.wait();
-            free(others);
+            free_all(others);
         });
     });
 }

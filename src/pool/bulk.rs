@@ -9,7 +9,7 @@ use core::mem::forget;
 use core::ptr::NonNull;
 
 use super::Pool;
-use super::trade::Damage;
+use super::shared::Damage;
 use crate::dynamic;
 use crate::misuse::{ALLOC, RESET};
 use crate::slot::{Entry, State};
@@ -136,7 +136,7 @@ impl Sources<'_> {
                 pools.next();
             }
             if let Some(pool) = pools.peek() {
-                pool.hand_out(entry_at(payload));
+                pool.hand_out(Entry::at(payload));
             }
         }
         Ok(from_slots)
@@ -215,14 +215,14 @@ impl Sources<'_> {
             let left_over = if pool.address() == self.class.address() { rest } else { &[] };
             rows = others;
             for &payload in row.iter().chain(left_over).filter(|_| room) {
-                fault = fault.or(entries.enter(entry_at(payload)).err());
+                fault = fault.or(entries.enter(Entry::at(payload)).err());
             }
         }
         // No lock is held from here on: a handler of misuse may use the pools.
         fault.inspect(|&fault| self.class.stop_in(ALLOC, fault));
         if room {
             let care = self.class.care();
-            places.iter().for_each(|&payload| dynamic::close_around(entry_at(payload), care));
+            places.iter().for_each(|&payload| dynamic::close_around(Entry::at(payload), care));
         }
         room
     }
@@ -287,7 +287,7 @@ impl Pool {
         if filled {
             for &mut payload in places {
                 // SAFETY: the slot was free, so it is this call's.
-                unsafe { entry_at(payload).mark(self.address(), State::Out) };
+                unsafe { Entry::at(payload).mark(self.address(), State::Out) };
             }
         }
         filled
@@ -323,7 +323,7 @@ impl Pool {
     fn own_row(&self, places: &[*mut u8]) -> usize {
         let own = |&&payload: &&*mut u8| {
             // SAFETY: it was obtained, and nobody else has it.
-            let word = unsafe { entry_at(payload).decode() };
+            let word = unsafe { Entry::at(payload).decode() };
             word.owner_and_state().is_some_and(|(owner, _)| owner == self.address())
         };
         places.iter().take_while(own).count()
@@ -332,7 +332,7 @@ impl Pool {
     fn forgo_all(&self, places: &[*mut u8]) {
         for &payload in places {
             // SAFETY: obtained, and nobody has it.
-            unsafe { dynamic::forgo(self.backing(), entry_at(payload)) };
+            unsafe { dynamic::forgo(self.backing(), Entry::at(payload)) };
         }
     }
 
@@ -360,7 +360,7 @@ impl Pool {
             let pool = unsafe { Self::at(owner) };
             if pool.traits.guarded() {
                 // SAFETY: as above.
-                unsafe { Self::free(entry_at(first)) };
+                unsafe { Self::free(Entry::at(first)) };
                 rest = others;
                 continue;
             }
@@ -368,7 +368,7 @@ impl Pool {
             // SAFETY: as above. Each is marked before the next is looked at, so that one that is there
             // twice ends the row, and is refused as the first of the next.
             while count < rest.len() && unsafe { owner_of_slot(rest[count]) } == Some(owner) {
-                let entry = entry_at(rest[count]);
+                let entry = Entry::at(rest[count]);
                 // SAFETY: the entry was out and its holder gave it up, so the slot is this call's.
                 unsafe {
                     entry.mark(owner, State::Free);
@@ -467,12 +467,4 @@ unsafe fn owner_of_slot(payload: *mut u8) -> Option<usize> {
     let entry = Entry::new(NonNull::new(payload)?);
     // SAFETY: by this function's contract.
     unsafe { entry.decode() }.if_out().map(|out| out.owner())
-}
-
-/// Of a payload, which is not NULL.
-#[inline(always)]
-fn entry_at(payload: *mut u8) -> Entry {
-    debug_assert!(!payload.is_null());
-    // SAFETY: no payload lies at address 0.
-    Entry::new(unsafe { NonNull::new_unchecked(payload) })
 }

@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::draw::Generator;
 use super::quarantine::Quarantine;
-use super::trade::Shared;
+use super::shared::Shared;
 use super::{Pool, Traits, refuse_in};
 use crate::collection::GUARD_GAP;
 use crate::dynamic::{self, Care, tail_of};

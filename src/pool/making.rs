@@ -7,7 +7,7 @@ use core::sync::atomic::AtomicU64;
 use super::draw::Generator;
 use super::guard::Guarding;
 use super::quarantine::Quarantine;
-use super::trade::{Damage, Shared};
+use super::shared::{Damage, Shared};
 use super::{Pool, Traits, seal_of};
 use crate::cache::Cache;
 use crate::cache_plan::CachePlan;

@@ -4,7 +4,7 @@
 //! has all keep their promises or break them, before it gives the locks back.
 
 use super::Pool;
-use super::trade::{Damage, Shared};
+use super::shared::{Damage, Shared};
 use crate::cache::Cache;
 use crate::likely_owner::expect;
 

@@ -9,7 +9,7 @@
 use core::ptr::null;
 
 use super::Pool;
-use super::trade::Shared;
+use super::shared::Shared;
 use crate::cache::Cache;
 use crate::fence;
 use crate::magazine::AT_ONCE;

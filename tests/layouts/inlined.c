@@ -122,6 +122,14 @@ int main(int argc, char **argv)
         CHECK(allocs > LIVE * ROUNDS && sized_allocs > LIVE * ROUNDS);
         CHECK(frees >= LIVE * ROUNDS);
     }
+    /* Names in parentheses, and pointers. */
+    void *(*alloc)(mempool *) = mempool_alloc_entry;
+    void (*give_back)(void *) = mempool_free_entry;
+    allocs = sized_allocs = frees = 0;
+    (mempool_free_entry)((mempool_alloc_entry)(mp));
+    (mempool_free_entry)((r_mempool_alloc_entry)(rmp, 40));
+    give_back(alloc(mp));
+    CHECK(allocs == 2 && sized_allocs == 1 && frees == 3);
     take_all(mp);
     pthread_t thread;
     CHECK(pthread_create(&thread, NULL, take_all, mp) == 0 && pthread_join(thread, NULL) == 0);
