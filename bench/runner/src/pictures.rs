@@ -109,7 +109,7 @@ fn ratios(results: &Results, path: &Path) -> Drawn {
     );
     let area = titled(&root, "cmempool beside the field, per workload", &below)?;
     let names = names_in(results, |name| {
-        rows.iter().any(|row| row.measured.iter().any(|m| m.name == name))
+        name != CALLED && rows.iter().any(|row| row.measured.iter().any(|m| m.name == name))
     });
     legend(results, &area, &names, (20, 12))?;
 
