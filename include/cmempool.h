@@ -1585,10 +1585,11 @@ struct cmempool_pool_1 {
     size_t elem_size;
 };
 
+/* Bytes from where the elements are counted from. */
 struct cmempool_cache_1 {
-    void **sp;
-    void **floor;
-    void **ceiling;
+    intptr_t sp;
+    intptr_t floor;
+    intptr_t ceiling;
 };
 
 __extension__ extern __thread struct cmempool_thread_1 cmempool_thread
@@ -1599,6 +1600,7 @@ __extension__ extern __thread struct cmempool_thread_1 cmempool_thread
 #endif
 
 #define CMEMPOOL_CACHES_1 320
+#define CMEMPOOL_ELEMENTS_1 56
 #define CMEMPOOL_SIZES_1 192
 /* What makes a word that says "free" one that says "out", and back. */
 #define CMEMPOOL_FREE_1 (~(uintptr_t)0x7E)
@@ -1607,20 +1609,24 @@ typedef uintptr_t cmempool_word_1 __attribute__((aligned(1), may_alias));
 #define CMEMPOOL_WORD_1(address) ((cmempool_word_1 *)((address) - sizeof(uintptr_t)))
 #define CMEMPOOL_LIKELY(x) __builtin_expect(!!(x), 1)
 
+#define CMEMPOOL_ELEMENT_1(cache, at) ((void **)(void *)((char *)(cache) + CMEMPOOL_ELEMENTS_1 + (at)))
+#define CMEMPOOL_FIRST_1(pool) __atomic_load_n(&(pool)->first, __ATOMIC_RELAXED)
+
 /* Takes the top of the thread's cache, if it has one for the fast path. */
 #define CMEMPOOL_POP_1(pool, distance, missed) \
     do { \
-        uintptr_t cmempool_at = (distance) - (pool)->first; \
+        uintptr_t cmempool_at = (distance) - CMEMPOOL_FIRST_1(pool); \
         if (CMEMPOOL_LIKELY(cmempool_at < (pool)->end)) { \
             struct cmempool_cache_1 *cmempool_cache = \
                 (struct cmempool_cache_1 *)(void *)((char *)(pool) + CMEMPOOL_CACHES_1 + \
                                                     cmempool_at); \
-            void **cmempool_sp = cmempool_cache->sp - 1; \
+            intptr_t cmempool_sp = cmempool_cache->sp - (intptr_t)sizeof(void *); \
             __atomic_store_n(&cmempool_cache->sp, cmempool_sp, __ATOMIC_RELEASE); \
             __atomic_signal_fence(__ATOMIC_SEQ_CST); \
             if (CMEMPOOL_LIKELY(cmempool_sp >= \
                                 __atomic_load_n(&cmempool_cache->floor, __ATOMIC_RELAXED))) { \
-                void *cmempool_entry = __atomic_load_n(cmempool_sp, __ATOMIC_RELAXED); \
+                void *cmempool_entry = __atomic_load_n( \
+                    CMEMPOOL_ELEMENT_1(cmempool_cache, cmempool_sp), __ATOMIC_RELAXED); \
                 *CMEMPOOL_WORD_1((uintptr_t)cmempool_entry) ^= CMEMPOOL_FREE_1; \
                 return cmempool_entry; \
             } \
@@ -1672,14 +1678,14 @@ static inline void cmempool_free_1(void *entry)
         owner = word ^ (uintptr_t)product ^ (uintptr_t)(product >> 64);
         if (CMEMPOOL_LIKELY(owner == compared)) {
             const struct cmempool_pool_1 *pool = (const struct cmempool_pool_1 *)likely;
-            uintptr_t at = distance - pool->first;
+            uintptr_t at = distance - CMEMPOOL_FIRST_1(pool);
             if (CMEMPOOL_LIKELY(at < pool->end)) {
                 struct cmempool_cache_1 *cache =
                     (struct cmempool_cache_1 *)(likely + CMEMPOOL_CACHES_1 + at);
-                void **sp = cache->sp;
+                intptr_t sp = cache->sp;
                 *CMEMPOOL_WORD_1(address) = word ^ CMEMPOOL_FREE_1;
-                __atomic_store_n(sp, entry, __ATOMIC_RELAXED);
-                __atomic_store_n(&cache->sp, sp + 1, __ATOMIC_RELEASE);
+                __atomic_store_n(CMEMPOOL_ELEMENT_1(cache, sp), entry, __ATOMIC_RELAXED);
+                __atomic_store_n(&cache->sp, sp + (intptr_t)sizeof(void *), __ATOMIC_RELEASE);
                 __atomic_signal_fence(__ATOMIC_SEQ_CST);
                 if (CMEMPOOL_LIKELY(sp < __atomic_load_n(&cache->ceiling, __ATOMIC_RELAXED))) {
                     return;

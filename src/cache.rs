@@ -50,6 +50,13 @@
 //! opens the cache again once it has seen the other caches. Who wants many entries at once takes all of
 //! them or leaves all where they are.
 //!
+//! # Places
+//!
+//! `sp`, the limits, `bottom` and `base` are *places*: distances in bytes from the one element that lies in the
+//! cache itself. So a line of zeros is a cache in order, one without a magazine: its own element is all the
+//! room there is, for Q1, and both its limits stop every call. Lines of threads that never come are never
+//! written. Places are compared as signed numbers: a pop that finds such a cache empty goes below 0.
+//!
 //! A floor above the bottom is how the pool learns of its high-water mark for nothing: the elements
 //! below it can't go out without the lock. See `Shared` in `pool/shared.rs`.
 //!
@@ -61,25 +68,27 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use crate::magazine::Element;
 use crate::slot::Entry;
-use crate::sync::{AtomicPtr, AtomicUsize};
+use crate::sync::{AtomicIsize, AtomicPtr, AtomicU16};
 
 /// One thread's free entries of one pool. The owner writes this line and nobody reads it, in the
 /// usual case.
 ///
-/// Invariant, while the owner is inside no call: `base <= bottom <= sp <= base + room`, with the room of
-/// the pool's magazines; the elements in `[bottom, sp)` and the first `spare_len` of the spare are free
-/// slots of the pool, in no other place; `open => base == bottom <= floor <= sp && ceiling <= base + room`.
-/// Inside a call `sp` may be one lower or higher.
+/// Invariant, while the owner is inside no call: `base <= bottom <= sp <= base + room`; the elements in
+/// `[bottom, sp)` and the first `spare_len` of the spare are free slots of the pool, in no other place;
+/// `base == 0 <=> room == 0`, the cache has no magazine; `open => room > 0 && base == bottom <= floor <= sp &&
+/// ceiling <= base + room`. Inside a call `sp` may be one lower or higher.
 #[cfg_attr(not(loom), repr(C, align(64)))]
 pub struct Cache {
-    sp: AtomicPtr<Element>,      // one past the top element; the owner's
-    floor: AtomicPtr<Element>,   // pop stops here; the lock's
-    ceiling: AtomicPtr<Element>, // push stops here; the lock's
-    bottom: AtomicPtr<Element>,  // lowest valid element; the lock's
-    base: AtomicPtr<Element>,    // the loaded magazine; the owner's, with the lock
-    spare: AtomicPtr<Element>,   // the other one, or NULL; the lock's, as are the rest
-    spare_len: AtomicUsize,
-    held_back: AtomicUsize, // entries that can't go out without the lock: see `Shared` in `pool/shared.rs`
+    sp: AtomicIsize,           // one past the top element; the owner's
+    floor: AtomicIsize,        // pop stops here; the lock's
+    ceiling: AtomicIsize,      // push stops here; the lock's
+    bottom: AtomicIsize,       // lowest valid element; the lock's
+    base: AtomicIsize,         // the loaded magazine; the owner's, with the lock
+    spare: AtomicPtr<Element>, // the other one, of as much room, or NULL; the lock's, as are the rest
+    room: AtomicU16,           // of the loaded one
+    spare_len: AtomicU16,
+    held_back: AtomicU16, // entries that can't go out without the lock: see `Shared` in `pool/shared.rs`
+    lone: Element,        // where Q1 goes without a magazine
 }
 
 #[cfg(not(loom))]
@@ -88,47 +97,62 @@ const _: () = {
     assert!(size_of::<Cache>() == crate::thread_index::CACHE_DISTANCE);
     // What inlined code reads: see `inlined.rs`.
     assert!(offset_of!(Cache, sp) == 0 && offset_of!(Cache, floor) == 8);
-    assert!(offset_of!(Cache, ceiling) == 16);
+    assert!(
+        offset_of!(Cache, ceiling) == 16 && offset_of!(Cache, lone) == crate::inlined::ELEMENTS_AT
+    );
 };
 
 /// A pop or a push was stopped by the limits. The owner settles it before its next call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Unsettled;
 
-// SAFETY: `base` points to elements, which are atomic; who may do what is said above.
+// SAFETY: its elements are atomic; who may do what is said above.
 unsafe impl Send for Cache {}
 // SAFETY: as above.
 unsafe impl Sync for Cache {}
 
-fn above_all() -> *mut Element {
-    ptr::without_provenance_mut(usize::MAX)
-}
+/// A floor of what is closed.
+const ABOVE_ALL: isize = isize::MAX;
+/// A ceiling of what is closed.
+const BELOW_ALL: isize = isize::MIN;
+/// The same of what is closed to be claimed.
+const CLAIMED: isize = isize::MIN + 1;
 
-fn below_all() -> *mut Element {
-    ptr::null_mut()
-}
-
-/// Below all, too: of a cache that is closed to be claimed.
-fn claimed() -> *mut Element {
-    ptr::without_provenance_mut(1)
+/// So many elements, in bytes.
+fn span(count: usize) -> isize {
+    (count * size_of::<Element>()) as isize
 }
 
 impl Cache {
-    /// A closed, empty cache with this magazine loaded.
-    ///
-    /// # Safety
-    /// The magazine is this cache's alone, until it gives it away.
-    pub unsafe fn new(magazine: *mut Element) -> Self {
+    /// A cache without a magazine, for its owner to come. All bytes 0.
+    #[cfg(loom)]
+    pub fn new() -> Self {
+        let zero = || AtomicIsize::new(0);
         Self {
-            sp: AtomicPtr::new(magazine),
-            floor: AtomicPtr::new(above_all()),
-            ceiling: AtomicPtr::new(below_all()),
-            bottom: AtomicPtr::new(magazine),
-            base: AtomicPtr::new(magazine),
+            sp: zero(),
+            floor: zero(),
+            ceiling: zero(),
+            bottom: zero(),
+            base: zero(),
             spare: AtomicPtr::new(ptr::null_mut()),
-            spare_len: AtomicUsize::new(0),
-            held_back: AtomicUsize::new(0),
+            room: AtomicU16::new(0),
+            spare_len: AtomicU16::new(0),
+            held_back: AtomicU16::new(0),
+            lone: Element::new(ptr::null_mut()),
         }
+    }
+
+    /// The element at a place.
+    #[inline(always)]
+    fn element(&self, place: isize) -> *mut Element {
+        let lone = &raw const self.lone as usize;
+        // Create exposed the memory that lines and magazines lie in.
+        ptr::with_exposed_provenance_mut(lone.wrapping_add_signed(place))
+    }
+
+    /// The place of an element.
+    fn place(&self, element: *mut Element) -> isize {
+        (element as usize).wrapping_sub(&raw const self.lone as usize) as isize
     }
 
     // ---- The owner, without the lock -----------------------------------------------------------
@@ -139,14 +163,14 @@ impl Cache {
     /// The caller is the owner, and all is settled.
     #[inline(always)]
     pub unsafe fn pop(&self, fence: impl Fn()) -> Result<Entry, Unsettled> {
-        let sp = self.sp.load(Relaxed).wrapping_sub(1);
+        let sp = self.sp.load(Relaxed).wrapping_sub(span(1));
         self.sp.store(sp, Release); // P1
         fence();
         if sp < self.floor.load(Relaxed) {
             return Err(Unsettled); // P2
         }
         // SAFETY: `bottom <= sp`, so the element was valid, and it is the owner's now.
-        Ok(unsafe { entry_at(sp) }) // P3
+        Ok(unsafe { entry_at(self.element(sp)) }) // P3
     }
 
     /// Puts an entry on top. Two loads, two stores, one predictable branch.
@@ -158,8 +182,8 @@ impl Cache {
     pub unsafe fn push(&self, entry: Entry, fence: impl Fn()) -> Result<(), Unsettled> {
         let sp = self.sp.load(Relaxed);
         // SAFETY: `sp <= base + room`, and there is one element more.
-        unsafe { (*sp).store(entry.payload(), Relaxed) }; // Q1
-        self.sp.store(sp.wrapping_add(1), Release); // Q2
+        unsafe { (*self.element(sp)).store(entry.payload(), Relaxed) }; // Q1
+        self.sp.store(sp.wrapping_add(span(1)), Release); // Q2
         fence();
         if sp >= self.ceiling.load(Relaxed) { Err(Unsettled) } else { Ok(()) } // Q3
     }
@@ -179,7 +203,7 @@ impl Cache {
             return None;
         }
         // SAFETY: `bottom <= sp`, and P1 took the element out.
-        Some(unsafe { entry_at(sp) })
+        Some(unsafe { entry_at(self.element(sp)) })
     }
 
     /// Settles a push that was stopped because the cache is closed: takes the entry back, unless the thief
@@ -193,10 +217,10 @@ impl Cache {
             self.rewind();
             return None;
         }
-        let top = sp.wrapping_sub(1);
+        let top = sp - span(1);
         self.sp.store(top, Release);
         // SAFETY: `bottom <= top < sp`.
-        Some(unsafe { entry_at(top) })
+        Some(unsafe { entry_at(self.element(top)) })
     }
 
     /// Goes back to the start, where an empty magazine has all its room.
@@ -210,13 +234,14 @@ impl Cache {
     /// the lock, and with more than `most` a push comes by.
     ///
     /// # Safety
-    /// The caller is the owner and holds the lock; no call of its own is unsettled, and what is in the
-    /// loaded magazine begins at its start.
+    /// The caller is the owner and holds the lock; no call of its own is unsettled; there is a loaded magazine,
+    /// and what is in it begins at its start.
     pub unsafe fn set_limits(&self, reserve: usize, most: usize) {
+        debug_assert!(self.room() > 0 && most <= self.room());
         debug_assert!(self.begins_at_start() && reserve <= self.loaded_len());
         let base = self.base.load(Relaxed);
-        self.floor.store(base.wrapping_add(reserve), Relaxed);
-        self.ceiling.store(base.wrapping_add(most), Relaxed);
+        self.floor.store(base + span(reserve), Relaxed);
+        self.ceiling.store(base + span(most), Relaxed);
     }
 
     /// With more than so many in the loaded magazine, a push comes by.
@@ -227,18 +252,25 @@ impl Cache {
         self.count_below(self.ceiling.load(Relaxed))
     }
 
-    /// Loads another magazine, with `len` valid elements, and hands out the one that was loaded. The limits
-    /// are to be set anew.
+    /// Loads another magazine, with that room and `len` valid elements, and hands out the one that was loaded,
+    /// if there was one. The limits are to be set anew.
     ///
     /// # Safety
     /// The caller is the owner and holds the lock, and no call of its own is unsettled; the magazine is the
-    /// caller's alone.
-    pub unsafe fn load(&self, magazine: *mut Element, len: usize) -> *mut Element {
-        let before = self.base.load(Relaxed);
-        self.base.store(magazine, Relaxed);
-        self.bottom.store(magazine, Relaxed);
-        self.sp.store(magazine.wrapping_add(len), Release);
+    /// caller's alone, in the memory that create exposed.
+    pub unsafe fn load(&self, magazine: *mut Element, room: usize, len: usize) -> *mut Element {
+        let before = self.loaded();
+        let base = self.place(magazine);
+        self.room.store(room as u16, Relaxed);
+        self.base.store(base, Relaxed);
+        self.bottom.store(base, Relaxed);
+        self.sp.store(base + span(len), Release);
         before
+    }
+
+    /// The loaded magazine, or NULL.
+    fn loaded(&self) -> *mut Element {
+        if self.room() == 0 { ptr::null_mut() } else { self.element(self.base.load(Relaxed)) }
     }
 
     /// The loaded magazine's elements as plain pointers, and how many of them, from the first, are
@@ -246,14 +278,14 @@ impl Cache {
     ///
     /// # Safety
     /// The caller is the owner and holds the lock, and calls nothing else on the cache meanwhile; what is
-    /// in the magazine begins at its start, and `room` is its room.
+    /// in the magazine begins at its start.
     #[expect(clippy::mut_from_ref, reason = "the elements are the caller's alone, by contract")]
-    pub unsafe fn elements(&self, room: usize) -> (&mut [*mut u8], usize) {
+    pub unsafe fn elements(&self) -> (&mut [*mut u8], usize) {
         debug_assert!(self.begins_at_start());
-        let base = self.base.load(Relaxed).cast();
+        let base = self.element(self.base.load(Relaxed)).cast();
         // SAFETY: nobody else looks at the elements of a cache of which the lock is held, its owner
         // apart. An atomic pointer is laid out like a plain one. One more than room: see Q1.
-        let all = unsafe { core::slice::from_raw_parts_mut(base, room + 1) };
+        let all = unsafe { core::slice::from_raw_parts_mut(base, self.room() + 1) };
         (all, self.loaded_len())
     }
 
@@ -263,7 +295,7 @@ impl Cache {
     /// The caller is the owner and holds the lock, and the first `len` elements are free slots in
     /// no other place; what is in it begins at its start.
     pub unsafe fn set_len(&self, len: usize) {
-        self.sp.store(self.base.load(Relaxed).wrapping_add(len), Release);
+        self.sp.store(self.base.load(Relaxed) + span(len), Release);
     }
 
     // ---- Anyone with the lock ------------------------------------------------------------------
@@ -272,8 +304,8 @@ impl Cache {
     /// cache.
     pub fn close(&self) {
         // Relaxed: the fence that follows orders them before T3.
-        self.floor.store(above_all(), Relaxed);
-        self.ceiling.store(below_all(), Relaxed);
+        self.floor.store(ABOVE_ALL, Relaxed);
+        self.ceiling.store(BELOW_ALL, Relaxed);
     }
 
     /// T1, of a cache that is open, so that after the heavy fence [`claim`](Self::claim) says how much is in
@@ -281,8 +313,8 @@ impl Cache {
     pub fn close_to_claim(&self) {
         if self.is_open() {
             // Relaxed: as in `close`.
-            self.floor.store(above_all(), Relaxed);
-            self.ceiling.store(claimed(), Relaxed);
+            self.floor.store(ABOVE_ALL, Relaxed);
+            self.ceiling.store(CLAIMED, Relaxed);
         }
     }
 
@@ -313,10 +345,10 @@ impl Cache {
             (self.base.load(Relaxed), bottom)
         } else {
             // An owner that has begun a pop since was stopped, and finds that its element is gone.
-            (bottom, bottom.wrapping_add(claimed - self.spare().1))
+            (bottom, bottom + span(claimed - self.spare().1))
         };
         // SAFETY: these were valid when they were claimed, and nobody took them since.
-        unsafe { hand(start, end, give) };
+        unsafe { self.hand(start, end, give) };
         self.bottom.store(end, Relaxed);
         self.close();
     }
@@ -325,30 +357,30 @@ impl Cache {
     /// owner came by with the lock; or, if it was falling, as it was. Says how much is in it.
     ///
     /// # Safety
-    /// The caller holds the lock since it claimed; `room` is a magazine's.
-    pub unsafe fn drop_claim(&self, room: usize, falls: bool) -> usize {
+    /// The caller holds the lock since it claimed.
+    pub unsafe fn drop_claim(&self, falls: bool) -> usize {
         let base = self.base.load(Relaxed);
         self.bottom.store(base, Relaxed);
         // An owner that moved it since T3 was stopped, or will settle by what it finds here.
         let sp = self.sp_within();
-        let (floor, most) = if falls { (base, 0) } else { (sp, room) };
+        let (floor, most) = if falls { (base, 0) } else { (sp, self.room()) };
         self.floor.store(floor, Relaxed);
-        self.ceiling.store(base.wrapping_add(most), Relaxed);
+        self.ceiling.store(base + span(most), Relaxed);
         self.count_below(sp) + self.spare().1
     }
 
     /// The owner's `sp`, but for the moment after a pop that found the cache empty: then it is lower.
-    fn sp_within(&self) -> *mut Element {
+    fn sp_within(&self) -> isize {
         self.sp.load(Acquire).max(self.base.load(Relaxed)) // pairs with P1 and Q2
     }
 
-    fn count_below(&self, end: *mut Element) -> usize {
-        (end as usize - self.base.load(Relaxed) as usize) / size_of::<Element>()
+    fn count_below(&self, end: isize) -> usize {
+        (end - self.base.load(Relaxed)) as usize / size_of::<Element>()
     }
 
     /// Whether it was closed to be claimed, and the claim neither taken nor dropped.
     pub fn is_claimed(&self) -> bool {
-        self.ceiling.load(Relaxed) == claimed()
+        self.ceiling.load(Relaxed) == CLAIMED
     }
 
     /// T3 to T5: hands up to `most` entries of the loaded magazine to `give`.
@@ -359,9 +391,9 @@ impl Cache {
     pub unsafe fn drain(&self, most: usize, give: impl FnMut(Entry)) {
         let sp = self.sp.load(Acquire); // T3, pairs with P1 and Q2
         let bottom = self.bottom.load(Relaxed);
-        let end = bottom.wrapping_add(most).min(sp);
+        let end = (bottom + span(most)).min(sp);
         // SAFETY: these are valid.
-        unsafe { hand(bottom, end, give) }; // T4
+        unsafe { self.hand(bottom, end, give) }; // T4
         self.bottom.store(end.max(bottom), Relaxed); // T5
     }
 
@@ -380,12 +412,13 @@ impl Cache {
         self.rewind();
     }
 
-    /// Closed and empty, with this magazine loaded.
+    /// Closed and empty, without a magazine.
     ///
     /// # Safety
-    /// The caller holds the lock, the owner is inside no call, and the magazine is the caller's alone.
-    pub unsafe fn start_anew(&self, magazine: *mut Element) {
-        self.base.store(magazine, Relaxed);
+    /// The caller holds the lock, and the owner is inside no call.
+    pub unsafe fn start_anew(&self) {
+        self.base.store(0, Relaxed);
+        self.room.store(0, Relaxed);
         self.spare.store(ptr::null_mut(), Relaxed);
         self.spare_len.store(0, Relaxed);
         self.held_back.store(0, Relaxed);
@@ -393,10 +426,15 @@ impl Cache {
         unsafe { self.abandon() };
     }
 
+    /// Room of the loaded magazine, 0 without one.
+    pub fn room(&self) -> usize {
+        self.room.load(Relaxed).into()
+    }
+
     /// The spare magazine, or NULL, and how many elements of it are valid. Relaxed, as all that the lock
     /// orders.
     pub fn spare(&self) -> (*mut Element, usize) {
-        (self.spare.load(Relaxed), self.spare_len.load(Relaxed))
+        (self.spare.load(Relaxed), self.spare_len.load(Relaxed).into())
     }
 
     /// Makes a magazine the spare, or NULL, and hands out the one that was.
@@ -406,13 +444,13 @@ impl Cache {
     pub unsafe fn set_spare(&self, magazine: *mut Element, len: usize) -> (*mut Element, usize) {
         let before = self.spare();
         self.spare.store(magazine, Relaxed);
-        self.spare_len.store(len, Relaxed);
+        self.spare_len.store(len as u16, Relaxed);
         before
     }
 
     /// How many of its entries the pool counts on as not to go out without the lock.
     pub fn held_back(&self) -> usize {
-        self.held_back.load(Relaxed)
+        self.held_back.load(Relaxed).into()
     }
 
     /// Notes that.
@@ -420,12 +458,12 @@ impl Cache {
     /// # Safety
     /// The caller holds the lock.
     pub unsafe fn set_held_back(&self, held_back: usize) {
-        self.held_back.store(held_back, Relaxed);
+        self.held_back.store(held_back as u16, Relaxed);
     }
 
     /// Whether the limits are open.
     pub fn is_open(&self) -> bool {
-        self.ceiling.load(Relaxed) > claimed()
+        self.ceiling.load(Relaxed) > CLAIMED && self.room() > 0
     }
 
     /// How many entries there are, those in the spare included; while the owner is inside a call, one more
@@ -436,9 +474,9 @@ impl Cache {
 
     /// How many of them are in the loaded magazine.
     pub fn loaded_len(&self) -> usize {
-        // Acquire pairs with Q2. The two are pointers into one array, and `sp` may be one below.
-        let sp = self.sp.load(Acquire) as usize;
-        sp.saturating_sub(self.bottom.load(Relaxed) as usize) / size_of::<Element>()
+        // Acquire pairs with Q2. `sp` may be one below.
+        let bytes = self.sp.load(Acquire) - self.bottom.load(Relaxed);
+        bytes.max(0) as usize / size_of::<Element>()
     }
 
     /// Whether what is in the loaded magazine begins at its start: no thief has taken a part.
@@ -449,34 +487,36 @@ impl Cache {
     /// Proves the invariant, and calls `visit` with every entry in it.
     ///
     /// # Safety
-    /// The caller holds the lock, and the owner is inside no call; `room` is a magazine's.
+    /// The caller holds the lock, and the owner is inside no call.
     #[cfg(test)]
-    pub unsafe fn check(&self, room: usize, mut visit: impl FnMut(Entry)) {
+    pub unsafe fn check(&self, mut visit: impl FnMut(Entry)) {
         let (sp, bottom) = (self.sp.load(Acquire), self.bottom.load(Relaxed));
         let base = self.base.load(Relaxed);
-        assert!(base <= bottom && bottom <= sp && sp <= base.wrapping_add(room));
+        assert!(base <= bottom && bottom <= sp && sp <= base + span(self.room()));
+        assert_eq!(base == 0, self.room() == 0);
         if self.is_open() {
             assert!(bottom == base && (bottom..=sp).contains(&self.floor.load(Relaxed)));
         }
         let (spare, len) = self.spare();
-        assert!(len <= room && (len == 0 || !spare.is_null()));
+        assert!(len <= self.room() && (len == 0 || !spare.is_null()));
+        let spare = self.place(spare);
         // SAFETY: these are the valid ones.
         unsafe {
-            hand(bottom, sp, &mut visit);
-            hand(spare, spare.wrapping_add(len), visit);
+            self.hand(bottom, sp, &mut visit);
+            self.hand(spare, spare + span(len), visit);
         }
     }
-}
 
-/// Hands the entries of `[at, end)` to `give`.
-///
-/// # Safety
-/// These elements are valid.
-unsafe fn hand(mut at: *mut Element, end: *mut Element, mut give: impl FnMut(Entry)) {
-    while at < end {
-        // SAFETY: by this function's contract.
-        give(unsafe { entry_at(at) });
-        at = at.wrapping_add(1);
+    /// Hands the entries at `[at, end)` to `give`.
+    ///
+    /// # Safety
+    /// These elements are valid.
+    unsafe fn hand(&self, mut at: isize, end: isize, mut give: impl FnMut(Entry)) {
+        while at < end {
+            // SAFETY: by this function's contract.
+            give(unsafe { entry_at(self.element(at)) });
+            at += span(1);
+        }
     }
 }
 

@@ -1,42 +1,29 @@
-//! How many caches does a pool have, and how many magazines, and how large are they?
+//! How many threads have a cache in a pool, and how much memory is there for what is in them?
 //!
-//! Their memory is part of what a pool of that many entries takes anyhow: 6 bytes per entry
-//! (`layout.rs`). A small pool has few caches or none, and works on its depot.
-
-use core::sync::atomic::{AtomicUsize, Ordering};
+//! The memory is part of what a pool of that many entries takes anyhow: 6 bytes per entry (`layout.rs`). A
+//! line for each thread that may come is of it; the rest are magazines for those that do. A pool of less than
+//! two lines has one, for one thread.
 
 use crate::fence;
-use crate::magazine::{BESIDE_ROOM, Element};
+use crate::magazine::{BESIDE_ROOM, Element, UNIT};
 use crate::pool::Traits;
 use crate::thread_index::{CACHE_DISTANCE, MAX_THREADS};
 
-/// Room of the magazines of pools that have plenty of them, the largest of which there are enough: with what
-/// is beside, powers of two.
-const EXCHANGED_ROOMS: [usize; 4] = [LARGEST_EXCHANGED, 125, 61, 29];
-const LARGEST_EXCHANGED: usize = 253;
-/// A cache has two of them.
-const MOST_CACHED: usize = 506;
-static_assertions::const_assert_eq!(MOST_CACHED, 2 * LARGEST_EXCHANGED);
-static_assertions::const_assert!((LARGEST_EXCHANGED + BESIDE_ROOM).is_power_of_two());
-/// Beside two for each cache, so many are worth the smaller ones.
-const FOR_THE_RACK: usize = 8;
-/// Where each cache has one magazine for good, fewer entries are not worth one.
-const SMALLEST_ROOM: usize = 16;
-/// Of more a call would move too many: half of them to the depot's ring, as many from there to the bits, and
-/// the other half down.
-pub const LARGEST_ROOM: usize = 40;
+/// Entries of the pool for each cache.
+const ENTRIES_PER_CACHE: usize = 64;
+/// A magazine for fewer entries is not worth one.
+const SMALLEST_ROOM: usize = 6;
 /// Bytes for caches per entry of the pool.
 const BUDGET: usize = 6;
 
 /// The caches behind a pool.
 ///
-/// Invariant: `count <= magazines`, and `bytes() <= BUDGET * capacity`, but for the line of an only cache,
-/// which is in the pool's own budget.
+/// Invariant: `count <= units`, and `bytes() <= BUDGET * capacity`, but for the line of an only cache, which is
+/// in the pool's own budget.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct CachePlan {
     count: u32,
-    magazines: u32,
-    room: u16,
+    unit: u8, // elements of the smallest magazine
     /// Whether the fast path finds them. If not, every call needs more than the fast path does, and
     /// looks for its cache later.
     pub fast: bool,
@@ -51,9 +38,9 @@ impl CachePlan {
             // What a cache holds goes out in an order that can be foreseen.
             Self::default()
         } else if traits.single_thread {
-            one(capacity)
+            Self::of(1, capacity)
         } else {
-            many(capacity, most_caches())
+            Self::of((capacity / ENTRIES_PER_CACHE).clamp(1, MAX_THREADS), capacity)
         };
         // What needs no fence does not ask for one.
         let light = plan.count > 0 && !traits.single_thread && fence::available();
@@ -61,94 +48,50 @@ impl CachePlan {
         Self { fast, light, ..plan }
     }
 
-    fn of(count: usize, magazines: usize, elements: usize) -> Self {
-        let room = (elements - BESIDE_ROOM) as u16;
-        Self { count: count as u32, magazines: magazines as u32, room, ..Self::default() }
+    fn of(count: usize, capacity: usize) -> Self {
+        let unit = elements(count, capacity).min(UNIT);
+        if unit < SMALLEST_ROOM + BESIDE_ROOM {
+            return Self::default();
+        }
+        Self { count: count as u32, unit: unit as u8, ..Self::default() }
     }
 
-    /// How many threads have one: those with an index below.
+    /// How many threads have one: those with an index below, or whichever has the only one.
     pub fn count(&self) -> usize {
         self.count as usize
     }
 
-    /// Entries of a magazine, at most.
-    pub fn room(&self) -> usize {
-        self.room.into()
+    /// Entries of a smallest magazine, at most.
+    pub fn smallest_room(&self) -> usize {
+        usize::from(self.unit).saturating_sub(BESIDE_ROOM)
     }
 
-    /// How many magazines there are.
-    pub fn magazines(&self) -> usize {
-        self.magazines as usize
+    /// How many smallest magazines there is memory for, in a pool of that many entries.
+    pub fn units(&self, capacity: usize) -> usize {
+        elements(self.count(), capacity).checked_div(self.unit.into()).unwrap_or(0)
     }
 
-    /// Elements from one magazine to the next.
-    pub fn elements(&self) -> usize {
-        self.room() + BESIDE_ROOM
-    }
-
-    /// Whether there are magazines beside the one that each cache has, so that they can be exchanged.
-    pub fn exchanges(&self) -> bool {
-        self.magazines > self.count
+    /// Bytes of caches.
+    pub fn line_bytes(&self) -> usize {
+        self.count() * CACHE_DISTANCE
     }
 
     /// Bytes of caches and magazines.
-    pub fn bytes(&self) -> usize {
-        self.count() * CACHE_DISTANCE + self.magazines() * self.elements() * size_of::<Element>()
+    pub fn bytes(&self, capacity: usize) -> usize {
+        self.line_bytes() + self.units(capacity) * usize::from(self.unit) * size_of::<Element>()
     }
 
     /// The distance behind the last cache that the fast path finds.
     pub fn fast_end(&self) -> usize {
-        if self.fast { self.count() * CACHE_DISTANCE } else { 0 }
+        if self.fast { self.line_bytes() } else { 0 }
     }
 }
 
-/// The line of an only cache is in the pool's own budget.
-fn one(capacity: usize) -> CachePlan {
-    plan(1, capacity * BUDGET).unwrap_or_default()
-}
-
-/// As many as the machine has use for, as long as they are large enough; fewer in a small pool.
-fn many(capacity: usize, most: usize) -> CachePlan {
-    let mut count = most;
-    while count >= 2 {
-        let budget = (capacity * BUDGET).saturating_sub(count * CACHE_DISTANCE);
-        // More caches than sixteen must not make them too small for those who have one.
-        if let Some(plan) = plan(count, budget)
-            && plan.room() + BESIDE_ROOM >= (4 * count).min(LARGEST_ROOM)
-        {
-            return plan;
-        }
-        count /= 2;
-    }
-    CachePlan::default()
-}
-
-/// The magazines for that many caches, in so many bytes: to exchange, or one for each if there are too few
-/// for that.
-fn plan(count: usize, budget: usize) -> Option<CachePlan> {
-    let budget = budget / size_of::<Element>();
-    for elements in EXCHANGED_ROOMS.map(|room| room + BESIDE_ROOM) {
-        if budget / elements >= 2 * count + FOR_THE_RACK {
-            return Some(CachePlan::of(count, budget / elements, elements));
-        }
-    }
-    let elements = (budget / count).min(LARGEST_ROOM + BESIDE_ROOM);
-    (elements >= SMALLEST_ROOM + BESIDE_ROOM).then(|| CachePlan::of(count, count, elements))
-}
-
-/// Eight threads per core have a cache, at least 16 and at most [`MAX_THREADS`].
-fn most_caches() -> usize {
-    static MOST: AtomicUsize = AtomicUsize::new(0);
-    // Relaxed: whoever computes it gets the same.
-    let known = MOST.load(Ordering::Relaxed);
-    if known != 0 {
-        return known;
-    }
-    // SAFETY: a plain query; it fails with -1.
-    let cores = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) }.clamp(1, 64) as usize;
-    let most = (8 * cores).next_power_of_two().clamp(16, MAX_THREADS);
-    MOST.store(most, Ordering::Relaxed);
-    most
+/// Elements that there is memory for beside so many caches. The line of an only one is in the pool's own
+/// budget.
+fn elements(count: usize, capacity: usize) -> usize {
+    let lines = if count == 1 { 0 } else { count * CACHE_DISTANCE };
+    (capacity * BUDGET - lines) / size_of::<Element>()
 }
 
 #[cfg(test)]
@@ -158,34 +101,32 @@ mod tests {
     #[test]
     fn what_pools_get() {
         let cases = [
-            (1, None),
-            (16, None),
-            (100, Some((2, 2, 26))),
-            (1000, Some((8, 8, 40))),
-            (10_000, Some((16, 57, 125))),
-            (16_384, Some((16, 47, 253))),
-            (1_000_000, Some((16, 2929, 253))),
+            (1, (0, 0, 0)),
+            (11, (0, 0, 0)),
+            (12, (1, 6, 1)),
+            (16, (1, 9, 1)),
+            (32, (1, 13, 1)),
+            (127, (1, 13, 5)),
+            (128, (2, 13, 5)),
+            (1000, (15, 13, 39)),
+            (100_000, (1562, 13, 3906)),
+            (262_144, (4096, 13, 10_240)),
+            (1_000_000, (4096, 13, 44_827)),
         ];
-        let seen = |plan: CachePlan| (plan.count(), plan.magazines(), plan.room());
-        for (capacity, plan) in cases {
-            let has = many(capacity, 16);
-            assert_eq!((has.count > 0).then(|| seen(has)), plan, "{capacity} entries");
+        for (capacity, has) in cases {
+            let plan = CachePlan::new(capacity, Traits::default());
+            let seen = (plan.count(), plan.smallest_room(), plan.units(capacity));
+            assert_eq!(seen, has, "{capacity} entries");
         }
-        assert_eq!(seen(many(100_000, 64)), (64, 290, 253));
-        assert_eq!(
-            (seen(one(10)), seen(one(100)), seen(one(10_000))),
-            ((0, 0, 0), (1, 1, 40), (1, 29, 253))
-        );
     }
 
     #[test]
     fn within_the_budget() {
-        for capacity in 0..20_000 {
-            for most in [16, 64] {
-                assert!(many(capacity, most).bytes() <= BUDGET * capacity);
-            }
-            let plan = one(capacity);
-            assert!(plan.bytes() <= BUDGET * capacity + plan.count() * CACHE_DISTANCE);
+        for (capacity, single_thread) in (0..20_000).flat_map(|n| [(n, false), (n, true)]) {
+            let plan = CachePlan::new(capacity, Traits { single_thread, ..Traits::default() });
+            let own = if plan.count() == 1 { CACHE_DISTANCE } else { 0 };
+            assert!(plan.bytes(capacity) <= BUDGET * capacity + own);
+            assert!(plan.count() <= plan.units(capacity));
         }
     }
 }

@@ -192,9 +192,30 @@ impl Collection {
         let request = &Request { traits: Traits { nested, ..traits }, ..*request };
         // SAFETY: the region is new and has the bytes that the layout asks for.
         let collection = unsafe { Self::lay_out(region, request) };
+        if wish.prefault {
+            // SAFETY: nobody else knows it yet.
+            unsafe { Self::provide(collection)? };
+        }
         // SAFETY: it stays there until `destroy` takes it out.
         unsafe { registry::enter(collection) };
         Ok(collection)
+    }
+
+    /// Has the memory provided now, or dissolves the collection.
+    ///
+    /// # Safety
+    /// Nobody else knows it.
+    unsafe fn provide(this: NonNull<Self>) -> Result<(), Error> {
+        // SAFETY: by this function's contract.
+        unsafe {
+            let collection = this.as_ref();
+            let idle = collection.pools().iter().map(|pool| pool.idle_lines());
+            let provided = collection.region.provide(idle);
+            if provided.is_err() {
+                Self::dissolve(this);
+            }
+            provided
+        }
     }
 
     /// # Safety
@@ -213,6 +234,7 @@ impl Collection {
             .deal(size_of::<NonNull<Pool>>() * classes.count(), align_of::<usize>(), 0)
             .expect(FITS)
             .cast::<NonNull<Pool>>();
+        let zeroed = region.is_zero();
         let mut collection = Self {
             seal: seal_of(place),
             pools,
@@ -234,7 +256,13 @@ impl Collection {
             place.write(collection);
             for i in 0..classes.count() {
                 let places = (request.layout.align(), request.layout.gap());
-                let pool = Pool::create(&mut cursor, classes.get(i), places, request.traits, place);
+                let pool = Pool::create(
+                    &mut cursor,
+                    classes.get(i),
+                    places,
+                    request.traits,
+                    (place, zeroed),
+                );
                 pools.add(i).write(pool.expect(FITS));
             }
             for i in 0..classes.count() {
@@ -253,9 +281,9 @@ impl Collection {
     ///
     /// # Safety
     /// It is live, and nobody uses it or its entries any more.
-    pub unsafe fn destroy(mut this: NonNull<Self>) {
+    pub unsafe fn destroy(this: NonNull<Self>) {
         // SAFETY: by this function's contract this call is alone with the collection, which leaves
-        // the registry before its memory goes. The region is moved out of the memory it describes.
+        // the registry before its memory goes.
         unsafe {
             // Before anything goes: a handler may look at the pool.
             if this.as_ref().report_leaks {
@@ -264,6 +292,17 @@ impl Collection {
             this.as_ref().pools().iter().for_each(|pool| pool.look_at_all(DESTROY));
             this.as_ref().pools().iter().for_each(|pool| pool.wind_up());
             registry::leave(this);
+            Self::dissolve(this);
+        }
+    }
+
+    /// Gives the region back.
+    ///
+    /// # Safety
+    /// It is in no list, and nobody uses it or its entries any more.
+    unsafe fn dissolve(mut this: NonNull<Self>) {
+        // SAFETY: by this function's contract. The region is moved out of the memory it describes.
+        unsafe {
             let collection = this.as_mut();
             let (wipe_words, handle) = (collection.region.is_handed_on(), collection.handle());
             let backing = collection.backing;

@@ -20,9 +20,8 @@ mod shared;
 mod shortage;
 mod trade;
 
-use core::cell::UnsafeCell;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 pub use self::bulk::Sources;
 pub use self::draw::begin_anew;
@@ -37,6 +36,8 @@ use crate::fence;
 #[cfg(not(cmempool_other_layout))]
 use crate::inlined;
 use crate::lock::Locked;
+#[cfg(test)]
+use crate::magazine::{ROOMS, UNIT, size_of_room};
 use crate::misuse::{self, ALLOC, Call, FREE, Subject};
 use crate::secret::keyed;
 use crate::slot::{Entry, State};
@@ -76,16 +77,12 @@ impl Traits {
 }
 
 /// The fast path had no entry. Goes to [`Pool::alloc_slow`], at once.
-#[derive(Clone, Copy)]
-pub struct Missed {
-    unsettled: bool,
-}
-
-impl Missed {
-    /// After a pop of code in a program.
-    pub fn after_pop() -> Self {
-        Self { unsettled: true }
-    }
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Missed {
+    /// There is no cache for it.
+    NoCache,
+    /// The pop was stopped, and is unsettled.
+    Stopped,
 }
 
 /// Equal slots, and which of them are free.
@@ -100,22 +97,22 @@ pub struct Pool {
     // Read by calls, written by create alone. The first line is all that the fast paths need.
     #[cfg(cmempool_other_layout)]
     fast_end: usize,
-    first: UnsafeCell<usize>, // distance of the thread that has the first cache
+    first: AtomicUsize, // distance of the thread that has the first cache: 0, but of an only one
     #[cfg(not(cmempool_other_layout))]
     fast_end: usize, // how far behind that the caches end that are for the fast path
-    elem_size: usize,         // usable bytes of an entry
-    slots: NonNull<u8>,       // payload of slot 0
-    stride: usize,            // bytes from an entry to the next
-    stride_inverse: u32,      // (stride >> stride_shift) * this == 1, modulo 2^32
-    capacity: u32,            // slots
+    elem_size: usize,   // usable bytes of an entry
+    slots: NonNull<u8>, // payload of slot 0
+    stride: usize,      // bytes from an entry to the next
+    stride_inverse: u32, // (stride >> stride_shift) * this == 1, modulo 2^32
+    capacity: u32,      // slots
     larger: Option<NonNull<Pool>>, // the collection's pool of the next larger entries
-    stride_shift: u8,         // stride's trailing zero bits
+    stride_shift: u8,   // stride's trailing zero bits
     traits: Traits,
     align: u16, // of every entry
     caches: CachePlan,
+    seen: AtomicU32, // caches from this one on have no magazine, and zeros; written with the lock
     collection: NonNull<Collection>, // holds the name and the memory
-    seal: usize,                     // says that this is a live pool
-    tails: NonNull<u32>, // of each slot, if they are guarded: bytes that were not asked for
+    seal: usize,     // says that this is a live pool
     // Written by calls.
     shared: Locked<Shared>,
     dynamic: Locked<DynamicEntries>,
@@ -148,12 +145,12 @@ impl Pool {
     pub fn alloc_fast(&self) -> Result<Entry, Missed> {
         let Some(cache) = self.fast_cache() else {
             unlikely();
-            return Err(Missed { unsettled: false });
+            return Err(Missed::NoCache);
         };
         // SAFETY: the cache is the thread's own.
         let Ok(entry) = (unsafe { cache.pop(fence::light) }) else {
             unlikely();
-            return Err(Missed { unsettled: true });
+            return Err(Missed::Stopped);
         };
         // SAFETY: the slot was in a cache, so it is marked as free, and now this call's.
         unsafe { entry.mark_out() };
@@ -209,19 +206,66 @@ impl Pool {
     /// the address does not wait for what is compared.
     #[inline(always)]
     fn fast_cache(&self) -> Option<&Cache> {
-        // SAFETY: nobody writes it but in a pool for a single thread, where calls don't overlap. (Compilers
-        // fold no atomic load into the subtraction.)
-        let distance = thread_index::distance().wrapping_sub(unsafe { *self.first.get() });
+        let distance = self.own_distance();
         (distance < self.fast_end).then(|| self.cache_at(distance))
+    }
+
+    /// The distance of the thread that has the first cache.
+    fn first(&self) -> usize {
+        // Relaxed: a thread that it is for wrote it itself, or had the index from one that did.
+        self.first.load(Ordering::Relaxed)
+    }
+
+    /// How far the thread's cache lies behind the first; more than the last does if it has none.
+    #[inline(always)]
+    fn own_distance(&self) -> usize {
+        let distance = thread_index::distance();
+        #[cfg(target_arch = "x86_64")]
+        {
+            let mut distance = distance;
+            // SAFETY: reads `first`, as `first()` does: compilers fold no atomic load into a subtraction.
+            unsafe {
+                core::arch::asm!(
+                    "sub {0}, qword ptr [{1}]",
+                    inout(reg) distance,
+                    in(reg) &raw const self.first,
+                    options(pure, readonly, nostack)
+                );
+            }
+            distance
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        distance.wrapping_sub(self.first())
+    }
+
+    fn set_first(&self, distance: usize) {
+        // Relaxed: as above.
+        self.first.store(distance, Ordering::Relaxed);
     }
 
     #[inline(always)]
     fn cache_at(&self, distance: usize) -> &Cache {
+        #[cfg(target_arch = "x86_64")]
+        let address = {
+            let address: usize;
+            // SAFETY: adds. Compilers would add anew for each access.
+            unsafe {
+                core::arch::asm!(
+                    "lea {0}, [{1} + {2} + {caches_at}]",
+                    lateout(reg) address,
+                    in(reg) self,
+                    in(reg) distance,
+                    caches_at = const size_of::<Self>(),
+                    options(pure, nomem, nostack, preserves_flags)
+                );
+            }
+            address
+        };
+        #[cfg(not(target_arch = "x86_64"))]
+        let address = self.address() + size_of::<Self>() + distance;
         // SAFETY: the pool's caches lie behind it, `distance` is that of one of them, and create
         // exposed their memory.
-        unsafe {
-            &*core::ptr::with_exposed_provenance(self.address() + size_of::<Self>() + distance)
-        }
+        unsafe { &*core::ptr::with_exposed_provenance(address) }
     }
 
     /// A dynamic entry, or something that may not be freed.
@@ -390,11 +434,19 @@ impl Pool {
         let mut cached = std::collections::HashSet::new();
         for cache in self.all_caches() {
             // SAFETY: this call holds the lock, and nobody is inside another.
-            unsafe {
-                cache.check(self.caches.room(), |entry| assert!(cached.insert(self.slot(entry))))
-            };
+            unsafe { cache.check(|entry| assert!(cached.insert(self.slot(entry)))) };
         }
-        rack.check(|payload| {
+        let sizes = |cache: &Cache| {
+            let units = |room| ROOMS[size_of_room(room)].div_ceil(UNIT) as u32;
+            let first = if cache.room() == 0 { 0 } else { units(cache.room()) };
+            [first, if cache.spare().0.is_null() { 0 } else { first }]
+        };
+        let in_caches: u32 = self.all_caches().flat_map(sizes).sum();
+        let without = self.all_caches().filter(|cache| cache.room() == 0).count() as u32
+            + self.caches.count() as u32
+            - self.seen.load(Ordering::Relaxed);
+        assert_eq!(in_caches + without + rack.lendable(), rack.units());
+        rack.check(in_caches, |payload| {
             assert!(cached.insert(self.slot(Entry::new(NonNull::new(payload).unwrap()))));
         });
         assert_eq!(self.all_caches().filter(|cache| cache.is_open()).count(), *active as usize);
@@ -416,7 +468,7 @@ impl Pool {
         assert_eq!(self.all_caches().map(Cache::held_back).sum::<usize>(), *held_back as usize);
         assert!(shared.handed() - held_back <= *peak);
         // What a falling cache handed out since somebody looked at it is not in the mark yet.
-        assert!(!shared.falling.is_null() || out <= *peak as usize);
+        assert!(shared.falling != shared::NONE || out <= *peak as usize);
     }
 }
 

@@ -24,9 +24,9 @@ pub const NOTE_LOCKED: u64 = 4;
 /// What a region is to be.
 #[derive(Clone, Copy, Default)]
 pub struct Wish {
-    /// Make sure that the memory is really there.
+    /// Of huge pages, make sure that they are really there. Of others, [`Region::provide`] does.
     pub prefault: bool,
-    /// Have it stay there. Provides it, too.
+    /// Have the memory stay there, which provides it, too.
     pub locked: bool,
     /// Try those that the system keeps ready. Not with `guarded`, which begins and ends at small ones,
     /// nor with `idle`.
@@ -166,6 +166,11 @@ impl Region {
         !matches!(self.source, Source::Mapped | Source::Guarded)
     }
 
+    /// Whether all of it is 0 at first.
+    pub fn is_zero(&self) -> bool {
+        !matches!(self.source, Source::Caller | Source::Backed)
+    }
+
     /// Whether the memory can be read after the release, if only for a while.
     pub fn outlives_pool(&self) -> bool {
         matches!(self.source, Source::Heap | Source::Caller)
@@ -234,7 +239,15 @@ impl Region {
         }
         let mut region = Self::new(base, len, Source::Mapped);
         region.note(NOTE_HUGE_PAGES);
-        region.begin(wish, None)
+        let region = region.begin(wish, None)?;
+        if wish.prefault
+            && let Err(error) = region.populate(region.range())
+        {
+            // SAFETY: nobody has seen the region yet.
+            unsafe { region.release(None) };
+            return Err(error);
+        }
+        Ok(region)
     }
 
     /// What is done first with new memory. If that fails, gives it back.
@@ -242,7 +255,10 @@ impl Region {
         if self.is_mapped() {
             watcher::mapped(self.base.as_ptr(), self.len);
         }
-        if let Err(error) = self.provide(wish) {
+        // First, since it fails at once where it is not allowed.
+        if wish.locked
+            && let Err(error) = self.lock()
+        {
             // SAFETY: nobody has seen the region yet.
             unsafe { self.release(backing) };
             return Err(error);
@@ -250,18 +266,32 @@ impl Region {
         Ok(self)
     }
 
-    fn provide(&mut self, wish: Wish) -> Result<(), Error> {
-        if wish.locked {
-            // First, since it fails at once where it is not allowed.
-            self.lock()?;
+    /// Makes sure that the memory is really there, but for pages that are idle: these ascend.
+    pub fn provide(&self, idle: impl Iterator<Item = Range<usize>>) -> Result<(), Error> {
+        if self.notes() & NOTE_HUGE_PAGES != 0 {
+            return Ok(());
         }
-        if wish.prefault {
-            if self.is_mapped() {
-                return self.populate();
+        let (page, mut part) = (page_size(), self.range());
+        for idle in idle {
+            let (from, to) = (idle.start.next_multiple_of(page), idle.end / page * page);
+            if from < to {
+                self.provide_part(part.start..from)?;
+                part.start = to;
             }
-            self.touch();
         }
-        Ok(())
+        self.provide_part(part)
+    }
+
+    fn provide_part(&self, part: Range<usize>) -> Result<(), Error> {
+        match self.source {
+            Source::Mapped | Source::Guarded => self.populate(part),
+            Source::Caller | Source::Backed => {
+                self.touch(part);
+                Ok(())
+            }
+            // Written when it was obtained.
+            Source::Heap => Ok(()),
+        }
     }
 
     fn lock(&mut self) -> Result<(), Error> {
@@ -286,16 +316,15 @@ impl Region {
     }
 
     /// Has the kernel provide every page now. One call, and no page fault each.
-    fn populate(&self) -> Result<(), Error> {
-        // SAFETY: the range is this region's own mapping; populating changes no content.
-        let result = unsafe {
-            libc::madvise(self.base.as_ptr().cast(), self.len, libc::MADV_POPULATE_WRITE)
-        };
+    fn populate(&self, part: Range<usize>) -> Result<(), Error> {
+        let start = self.at(part.start).cast();
+        // SAFETY: a part of this region's own mapping; populating changes no content.
+        let result = unsafe { libc::madvise(start, part.len(), libc::MADV_POPULATE_WRITE) };
         match if result == 0 { 0 } else { errno() } {
             0 => Ok(()),
             // A kernel before 5.14, or an emulator, does not know the advice.
             libc::EINVAL | libc::ENOSYS => {
-                self.touch();
+                self.touch(part);
                 Ok(())
             }
             _ => Err(Error::NoMemory),
@@ -303,17 +332,19 @@ impl Region {
     }
 
     /// Writes to each page and leaves the content as it is.
-    fn touch(&self) {
+    fn touch(&self, part: Range<usize>) {
         let page = page_size();
-        let last = self.len.saturating_sub(1);
+        let last = part.end.saturating_sub(1);
         // A caller's buffer may start and end anywhere in a page.
-        for offset in (0..last).step_by(page).chain([last]) {
+        for address in (part.start..last).step_by(page).chain([last]) {
+            let byte = self.at(address);
             // SAFETY: inside the region. Volatile, since the writes are for their side effect.
-            unsafe {
-                let byte = self.base.add(offset).as_ptr();
-                byte.write_volatile(byte.read_volatile());
-            }
+            unsafe { byte.write_volatile(byte.read_volatile()) };
         }
+    }
+
+    fn at(&self, address: usize) -> *mut u8 {
+        self.base.as_ptr().wrapping_add(address - self.base.as_ptr() as usize)
     }
 }
 
@@ -375,16 +406,22 @@ fn map_for_huge_pages(len: usize) -> Result<NonNull<u8>, Error> {
 mod tests {
     use super::*;
 
-    const PREFAULTED: Wish =
-        Wish { prefault: true, locked: false, huge_pages: false, idle: false, guarded: false };
-    const GUARDED: Wish = Wish { guarded: true, ..PREFAULTED };
+    const ORDINARY: Wish =
+        Wish { prefault: false, locked: false, huge_pages: false, idle: false, guarded: false };
+    const GUARDED: Wish = Wish { guarded: true, ..ORDINARY };
 
     #[test]
     fn obtained_memory_is_zero_and_writable() {
         for len in [100, 4096, 5000, HUGE_PAGE - 1, HUGE_PAGE, 2 * HUGE_PAGE + 12345] {
             for prefault in [false, true] {
-                let region = Region::obtain(len, Wish { prefault, ..Wish::default() }).unwrap();
+                let region = Region::obtain(len, ORDINARY).unwrap();
                 assert!(region.len >= len);
+                if prefault {
+                    let start = region.range().start;
+                    let idle = [start + 100..start + 4000, start + 5000..start + 30_000];
+                    let inside = idle.into_iter().filter(|idle| idle.end <= start + len);
+                    region.provide(inside).unwrap();
+                }
                 // SAFETY: the region is this test's own.
                 unsafe {
                     for offset in [0, len / 2, len - 1] {
@@ -395,6 +432,25 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn idle_pages_are_not_provided() {
+        let (page, pages) = (page_size(), 40);
+        let region = Region::obtain(pages * page, ORDINARY).unwrap();
+        let start = region.range().start;
+        let idle = start + 3 * page + 1..start + 30 * page - 1;
+        region.provide([idle].into_iter()).unwrap();
+        let mut there = [0u8; 40];
+        // SAFETY: a byte for each page of the mapping.
+        let asked =
+            unsafe { libc::mincore(region.base.as_ptr().cast(), pages * page, there.as_mut_ptr()) };
+        assert_eq!(asked, 0);
+        for (number, there) in there.iter().enumerate() {
+            assert_eq!(there & 1 == 0, (4..29).contains(&number), "page {number}");
+        }
+        // SAFETY: nobody uses it.
+        unsafe { region.release(None) };
     }
 
     #[test]
@@ -413,8 +469,8 @@ mod tests {
 
     #[test]
     fn notes_say_what_was_had() {
-        const LOCKED: Wish = Wish { locked: true, ..PREFAULTED };
-        const HUGE: Wish = Wish { huge_pages: true, ..PREFAULTED };
+        const LOCKED: Wish = Wish { locked: true, ..ORDINARY };
+        const HUGE: Wish = Wish { huge_pages: true, ..ORDINARY };
         let notes = |wish| {
             let region = Region::obtain(5000, wish).unwrap();
             let (notes, copied) = (region.notes(), region.is_copied_by_fork());
@@ -424,7 +480,7 @@ mod tests {
             unsafe { region.release(None) };
             notes
         };
-        assert_eq!(notes(PREFAULTED), 0);
+        assert_eq!(notes(ORDINARY), 0);
         assert_eq!(notes(GUARDED), 0);
         // What the system keeps ready is not this test's to say.
         assert!([NOTE_HUGE_PAGES, NOTE_HUGE_PAGES_REFUSED].contains(&notes(HUGE)));
@@ -437,8 +493,8 @@ mod tests {
 
     #[test]
     fn more_than_there_is_fails() {
-        assert_eq!(Region::obtain(1 << 60, PREFAULTED).err(), Some(Error::NoMemory));
-        assert_eq!(Region::obtain(usize::MAX, PREFAULTED).err(), Some(Error::NoMemory));
+        assert_eq!(Region::obtain(1 << 60, ORDINARY).err(), Some(Error::NoMemory));
+        assert_eq!(Region::obtain(usize::MAX, ORDINARY).err(), Some(Error::NoMemory));
     }
 
     #[test]
@@ -446,8 +502,7 @@ mod tests {
         let mut buffer = vec![7u8; 10_000];
         // SAFETY: the buffer outlives the region.
         let region =
-            unsafe { Region::of_caller(NonNull::from(&mut buffer[0]), 10_000, PREFAULTED) }
-                .unwrap();
+            unsafe { Region::of_caller(NonNull::from(&mut buffer[0]), 10_000, ORDINARY) }.unwrap();
         let last = region.base.as_ptr() as usize + 9_999;
         assert!(region.contains(last) && !region.contains(last + 1));
         // SAFETY: nobody uses it.

@@ -13,10 +13,10 @@ use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_void};
 use core::mem::MaybeUninit;
 use core::ptr;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// How many threads at once can have an index. Those beyond work without a cache.
-pub const MAX_THREADS: usize = 64;
+pub const MAX_THREADS: usize = 4096;
 
 /// Bytes from one thread's cache to the next one's.
 pub const CACHE_DISTANCE: usize = 64;
@@ -26,10 +26,18 @@ pub const CACHE_DISTANCE: usize = 64;
 /// Above every distance, as is -1, what a thread starts with.
 const ENDED: usize = usize::MAX - 1;
 
-/// Bit `i` is set while a thread has index `i`, also when that thread is dead.
-static TAKEN: AtomicU64 = AtomicU64::new(0);
+/// Bits of a word.
+const BITS: usize = u64::BITS as usize;
 
-static_assertions::const_assert_eq!(MAX_THREADS, u64::BITS as usize);
+/// Bit `i`, counted through all words, is set while a thread has index `i`, also when that thread is dead.
+static TAKEN: [AtomicU64; MAX_THREADS / BITS] = [const { AtomicU64::new(0) }; MAX_THREADS / BITS];
+
+/// How many forks lie between the first process and this one, and one more: what another has made ready is
+/// not. A child of fork adds one, and need not look at each index.
+static GENERATION: AtomicU32 = AtomicU32::new(1);
+
+/// So many indices are looked at, whether their threads are dead, for each that is taken.
+const LOOKS: usize = 16;
 
 /// The key whose destructor gives an index back, plus one; 0 while there is none.
 static KEY: AtomicU32 = AtomicU32::new(0);
@@ -99,25 +107,29 @@ fn comes_back(index: usize) -> bool {
         }
         // Without a key, its mutex will do: whoever claims one next finds that the owner is dead.
         // Relaxed: the thread has the bit, or has seen it.
-        _ => LIVES[index].ready.load(Ordering::Relaxed),
+        _ => LIVES[index].is_ready(Ordering::Relaxed),
     }
 }
 
 /// An index of a thread that died without giving it back, if that is lower than the lowest free one.
 ///
-/// While some are free, it looks at all those: once for each thread. While none is, at one for each
-/// call, in turn: then many threads may ask all the time.
+/// Looks at a few for each new thread, in turn. While none is free, at one for each call: then many threads
+/// may ask all the time.
 fn inherit() -> Option<usize> {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
-    // Relaxed: what an owner left is seen through its mutex.
-    let lowest_free = TAKEN.load(Ordering::Relaxed).trailing_ones() as usize;
-    if lowest_free < MAX_THREADS {
-        return (0..lowest_free).find(|&index| LIVES[index].inherit());
-    }
-    // Relaxed: which one is looked at matters to nobody.
-    let index = NEXT.load(Ordering::Relaxed) % MAX_THREADS;
-    NEXT.store(index + 1, Ordering::Relaxed);
-    LIVES[index].inherit().then_some(index)
+    let end = lowest_free();
+    let looks = if end == MAX_THREADS { 1 } else { end.min(LOOKS) };
+    // Relaxed: which ones are looked at matters to nobody.
+    let next = NEXT.load(Ordering::Relaxed);
+    NEXT.store(next.wrapping_add(looks), Ordering::Relaxed);
+    // Relaxed as well, in `lowest_free`: what an owner left is seen through its mutex.
+    (next..next.wrapping_add(looks)).map(|at| at % end).find(|&index| LIVES[index].inherit())
+}
+
+fn lowest_free() -> usize {
+    let ones = |word: &AtomicU64| word.load(Ordering::Relaxed).trailing_ones() as usize;
+    let word = TAKEN.iter().position(|word| ones(word) < BITS);
+    word.map_or(MAX_THREADS, |word| word * BITS + ones(&TAKEN[word]).min(BITS - 1))
 }
 
 fn take_bit_and_hold() -> Option<usize> {
@@ -136,20 +148,20 @@ fn give_back(index: usize) {
 
 /// Says whether the owner of an index lives.
 ///
-/// Invariant: `ready` => the mutex is one, robust. A thread has the index => it holds the mutex; and
+/// Invariant: `ready` is this GENERATION => the mutex is one, robust. A thread has the index => it holds the mutex; and
 /// whoever finds that the holder is dead holds it from then on, and has the index: to one thread alone
 /// does the mutex say so.
 struct Life {
-    ready: AtomicBool,
+    ready: AtomicU32,
     mutex: UnsafeCell<libc::pthread_mutex_t>,
 }
 
 // SAFETY: a mutex is there for many threads. It is made by a thread that has the bit of its index, and
-// before `ready`.
+// before it is ready.
 unsafe impl Sync for Life {}
 
 static LIVES: [Life; MAX_THREADS] = [const {
-    Life { ready: AtomicBool::new(false), mutex: UnsafeCell::new(libc::PTHREAD_MUTEX_INITIALIZER) }
+    Life { ready: AtomicU32::new(0), mutex: UnsafeCell::new(libc::PTHREAD_MUTEX_INITIALIZER) }
 }; MAX_THREADS];
 
 /// Of whom the mutex was taken.
@@ -166,17 +178,22 @@ const TRIES: usize = 1000;
 const PTHREAD_MUTEX_ROBUST: c_int = 1; // not in the libc crate
 
 impl Life {
+    fn is_ready(&self, order: Ordering) -> bool {
+        // Relaxed: the number changes while there is one thread.
+        self.ready.load(order) == GENERATION.load(Ordering::Relaxed)
+    }
+
     /// Holds the mutex from now on, for a thread that has just taken the bit. False if it can't be had:
     /// then the thread must not have the index.
     fn hold(&self) -> bool {
         // Relaxed: who had the bit before has written it, and the bit came with an Acquire.
-        if !self.ready.load(Ordering::Relaxed) {
+        if !self.is_ready(Ordering::Relaxed) {
             if !self.make() {
                 // No robust mutexes here: then nobody inherits.
                 return true;
             }
             // Release pairs with the Acquire in `inherit`.
-            self.ready.store(true, Ordering::Release);
+            self.ready.store(GENERATION.load(Ordering::Relaxed), Ordering::Release);
         }
         for _ in 0..TRIES {
             if self.try_take() != Taken::No {
@@ -190,7 +207,7 @@ impl Life {
     /// Holds the mutex from now on if its holder is dead.
     fn inherit(&self) -> bool {
         // Acquire: see `hold`.
-        if !self.ready.load(Ordering::Acquire) {
+        if !self.is_ready(Ordering::Acquire) {
             return false;
         }
         match self.try_take() {
@@ -223,7 +240,7 @@ impl Life {
     /// Gives the mutex back, which the calling thread holds.
     fn let_go(&self) {
         // Relaxed: the thread has the bit, or has seen it.
-        if self.ready.load(Ordering::Relaxed) {
+        if self.is_ready(Ordering::Relaxed) {
             // SAFETY: the mutex is one.
             unsafe { libc::pthread_mutex_unlock(self.mutex.get()) };
         }
@@ -242,30 +259,43 @@ impl Life {
     }
 }
 
+/// The lowest free index. At most a look at each word, and more when others take bits at this moment.
 fn take_bit() -> Option<usize> {
-    let mut taken = TAKEN.load(Ordering::Relaxed);
-    while taken != u64::MAX {
-        let bit = !taken & taken.wrapping_add(1);
-        // Acquire pairs with the Release in `give_bit`: the new owner of a cache sees all that the
-        // last one did to it.
-        match TAKEN.compare_exchange_weak(taken, taken | bit, Ordering::Acquire, Ordering::Relaxed)
-        {
-            Ok(_) => return Some(bit.trailing_zeros() as usize),
-            Err(now) => taken = now,
+    for (number, word) in TAKEN.iter().enumerate() {
+        let mut taken = word.load(Ordering::Relaxed);
+        while taken != u64::MAX {
+            let bit = !taken & taken.wrapping_add(1);
+            // Acquire pairs with the Release in `give_bit`: the new owner of a cache sees all that the
+            // last one did to it.
+            match word.compare_exchange_weak(
+                taken,
+                taken | bit,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return Some(number * BITS + bit.trailing_zeros() as usize),
+                Err(now) => taken = now,
+            }
         }
     }
     None
 }
 
 fn give_bit(index: usize) {
+    let (word, bit) = bit_of(index);
     // Release pairs with the Acquire in `take_bit`.
-    TAKEN.fetch_and(!(1 << index), Ordering::Release);
+    word.fetch_and(!bit, Ordering::Release);
+}
+
+fn bit_of(index: usize) -> (&'static AtomicU64, u64) {
+    (&TAKEN[index / BITS], 1 << (index % BITS))
 }
 
 /// Runs `inside` as the owner of an index, unless a thread that lives has it.
 pub fn stand_in(index: usize, inside: impl FnOnce()) {
+    let (word, bit) = bit_of(index);
     // Acquire, as in `take_bit`.
-    if TAKEN.fetch_or(1 << index, Ordering::Acquire) & 1 << index == 0 {
+    if word.fetch_or(bit, Ordering::Acquire) & bit == 0 {
         inside();
         give_bit(index);
     } else if LIVES[index].inherit() {
@@ -279,14 +309,13 @@ pub fn stand_in(index: usize, inside: impl FnOnce()) {
 /// # Safety
 /// No other thread exists: this is a child of fork.
 pub unsafe fn keep_own_alone() {
-    let own = own_index();
     // Relaxed, all: threads started from here on see it.
-    TAKEN.store(own.map_or(0, |index| 1 << index), Ordering::Relaxed);
-    // Their holders were threads of the parent's.
-    for life in &LIVES {
-        life.ready.store(false, Ordering::Relaxed);
-    }
-    if let Some(index) = own {
+    TAKEN.iter().for_each(|word| word.store(0, Ordering::Relaxed));
+    // The holders of mutexes were threads of the parent's.
+    GENERATION.fetch_add(1, Ordering::Relaxed);
+    if let Some(index) = own_index() {
+        let (word, bit) = bit_of(index);
+        word.store(bit, Ordering::Relaxed);
         LIVES[index].hold();
     }
 }
@@ -300,7 +329,7 @@ pub fn own_index() -> Option<usize> {
 /// How many threads have an index.
 #[cfg(test)]
 pub fn taken() -> u32 {
-    TAKEN.load(Ordering::Relaxed).count_ones()
+    TAKEN.iter().map(|word| word.load(Ordering::Relaxed).count_ones()).sum()
 }
 
 /// The destructor of the key: the last thing the thread's index sees of it.
@@ -327,7 +356,7 @@ core::arch::global_asm!(
 mod local {
     use core::arch::asm;
 
-    use crate::inlined::{PROCESS, THREAD_AT};
+    use crate::inlined::{self, THREAD_AT};
 
     #[inline(always)]
     pub fn get() -> usize {
@@ -354,7 +383,7 @@ mod local {
                 "mov qword ptr fs:[{0} + {at}], {1}",
                 out(reg) _,
                 in(reg) value,
-                in(reg) &raw const PROCESS,
+                in(reg) &raw const inlined::PROCESS,
                 at = const THREAD_AT,
                 process_at = const THREAD_AT + 8,
                 options(nostack, preserves_flags)
@@ -367,7 +396,7 @@ mod local {
 mod local {
     use core::arch::asm;
 
-    use crate::inlined::{PROCESS, THREAD_AT};
+    use crate::inlined::{self, THREAD_AT};
 
     #[inline(always)]
     fn place() -> *mut usize {
@@ -396,7 +425,7 @@ mod local {
     pub fn set(value: usize) {
         // SAFETY: as above.
         unsafe {
-            place().add(1).write(&raw const PROCESS as usize);
+            place().add(1).write(&raw const inlined::PROCESS as usize);
             place().write(value);
         }
     }
@@ -415,7 +444,7 @@ mod tests {
         let one = || (claim() && claim()).then(|| distance() / CACHE_DISTANCE);
         // Other tests' threads have indices too, for a short time: of more threads than there are
         // indices, one after the other, some find the lowest free again.
-        let indices = (0..3 * MAX_THREADS).map(|_| std::thread::spawn(one).join().unwrap());
+        let indices = (0..200).map(|_| std::thread::spawn(one).join().unwrap());
         let low = indices.flatten().inspect(|&i| assert!(i < MAX_THREADS)).filter(|&i| i < 16);
         assert!(low.count() > 32, "a low index is taken once and not given back");
     }
@@ -423,19 +452,14 @@ mod tests {
     #[test]
     fn two_threads_never_share_an_index() {
         prepare();
-        let held = std::sync::Mutex::new(0u64);
+        let held = std::sync::Mutex::new(std::collections::HashSet::new());
         std::thread::scope(|s| {
-            for _ in 0..100 {
+            for _ in 0..200 {
                 s.spawn(|| {
                     if claim() {
-                        let bit = 1u64 << (distance() / CACHE_DISTANCE);
-                        {
-                            let mut held = held.lock().unwrap();
-                            assert_eq!(*held & bit, 0);
-                            *held |= bit;
-                        }
+                        assert!(held.lock().unwrap().insert(own_index()));
                         std::thread::yield_now();
-                        *held.lock().unwrap() &= !bit;
+                        held.lock().unwrap().remove(&own_index());
                     }
                 });
             }

@@ -6,6 +6,7 @@
 
 mod claims;
 mod forks;
+mod lines;
 mod marks;
 mod thieves;
 
@@ -48,33 +49,36 @@ impl Pool {
     /// `cached` entries in the first cache, which is open as are the others, and the rest in the
     /// depot.
     fn new(entries: usize, caches: usize, cached: usize) -> Arc<Self> {
-        let entry =
-            |i: usize| Entry::new(NonNull::new(without_provenance_mut((i + 1) * ENTRY)).unwrap());
-        let pool = Self {
-            caches: (0..caches)
-                .map(|_| {
-                    // SAFETY: leaked, so that the elements outlive the cache.
-                    unsafe { Cache::new(magazine()) }
-                })
-                .collect(),
+        let pool = Self::untouched(entries, caches, cached);
+        for (number, cache) in pool.caches.iter().enumerate() {
+            // SAFETY: no other thread knows the pool yet.
+            unsafe {
+                cache.load(magazine(), ROOM, 0);
+                cache.set_limits(0, ROOM);
+                for i in 0..if number == 0 { cached } else { 0 } {
+                    cache.push(Self::entry(i), fence::light).unwrap();
+                }
+            }
+        }
+        Arc::new(pool)
+    }
+
+    /// No cache has a magazine, and all entries but so many are in the depot.
+    fn untouched(entries: usize, caches: usize, left_out: usize) -> Self {
+        Self {
+            caches: (0..caches).map(|_| Cache::new()).collect(),
             shared: Mutex::new(Shared {
-                depot: (cached..entries).map(entry).collect(),
+                depot: (left_out..entries).map(Self::entry).collect(),
                 open: true,
                 held_back: 0,
                 peak: entries,
             }),
             contents: (0..entries).map(|_| UnsafeCell::new(0)).collect(),
-        };
-        for (number, cache) in pool.caches.iter().enumerate() {
-            // SAFETY: no other thread knows the pool yet.
-            unsafe {
-                cache.set_limits(0, ROOM);
-                for i in 0..if number == 0 { cached } else { 0 } {
-                    cache.push(entry(i), fence::light).unwrap();
-                }
-            }
         }
-        Arc::new(pool)
+    }
+
+    fn entry(i: usize) -> Entry {
+        Entry::new(NonNull::new(without_provenance_mut((i + 1) * ENTRY)).unwrap())
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {
@@ -200,7 +204,7 @@ impl Pool {
             // SAFETY: claimed, with the lock.
             for cache in self.caches.iter().filter(|cache| cache.is_claimed()) {
                 // SAFETY: as above.
-                unsafe { cache.set_held_back(cache.drop_claim(ROOM, false)) };
+                unsafe { cache.set_held_back(cache.drop_claim(false)) };
             }
             shared.held_back = self.caches.iter().map(Cache::held_back).sum();
             self.note_peak(&mut shared);
@@ -235,6 +239,9 @@ impl Pool {
                 own.abandon();
             }
             if !own.is_open() {
+                if own.room() == 0 {
+                    own.load(magazine(), ROOM, 0);
+                }
                 own.set_limits(0, ROOM);
             }
         }
@@ -250,7 +257,7 @@ impl Pool {
                 let (spare, spare_len) = own.spare();
                 let spare = if spare.is_null() { magazine() } else { spare };
                 let len = own.loaded_len();
-                let before = own.load(spare, spare_len);
+                let before = own.load(spare, ROOM, spare_len);
                 own.set_spare(before, len);
                 own.set_limits(0, ROOM);
             }
@@ -333,7 +340,9 @@ unsafe fn take_spare(cache: &Cache, shared: &mut Shared) {
 /// Of the caches that a model makes, which are leaked.
 fn magazine() -> *mut Element {
     let room: Vec<_> = (0..=ROOM).map(|_| Element::new(without_provenance_mut(0))).collect();
-    room.leak().as_mut_ptr()
+    let first = room.leak().as_mut_ptr();
+    first.expose_provenance();
+    first
 }
 
 /// Runs what an owner does in a thread of its own.

@@ -3,7 +3,7 @@
 
 use core::ffi::c_void;
 
-use super::ordinary::{alloc_missed, mempool, pool};
+use super::ordinary::{alloc_stopped, mempool, pool};
 use super::ranged::{alloc_missed as sized_missed, collection, r_mempool};
 use super::refuse;
 use crate::error::Error;
@@ -17,7 +17,7 @@ use crate::pool::{Missed, Pool};
 pub unsafe extern "C" fn _mempool_alloc_missed(mp: *mut mempool) -> *mut c_void {
     // SAFETY: by this function's contract.
     let Some(pool) = (unsafe { pool(mp) }) else { return refuse(Error::Invalid) };
-    alloc_missed(pool, Missed::after_pop())
+    alloc_stopped(pool)
 }
 
 /// What `r_mempool_alloc_entry` does when a pop was stopped.
@@ -35,7 +35,7 @@ pub unsafe extern "C" fn _r_mempool_alloc_missed(
     let Some(collection) = (unsafe { collection(rmp) }) else { return refuse(Error::Invalid) };
     // SAFETY: as above.
     let class = unsafe { Pool::at(class as usize) };
-    sized_missed(collection, class, size, Missed::after_pop())
+    sized_missed(collection, class, size, Missed::Stopped)
 }
 
 /// What `mempool_free_entry` does when a push was stopped.

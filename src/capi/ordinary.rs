@@ -90,6 +90,13 @@ pub(super) fn alloc_missed(pool: &Pool, missed: Missed) -> *mut c_void {
     }
 }
 
+/// The same, with a pop that is unsettled.
+#[cold]
+#[inline(never)]
+pub(super) fn alloc_stopped(pool: &Pool) -> *mut c_void {
+    alloc_missed(pool, Missed::Stopped)
+}
+
 #[cold]
 #[inline(never)]
 fn alloc_exhausted(pool: &Pool) -> *mut c_void {
@@ -134,7 +141,9 @@ pub unsafe extern "C" fn mempool_alloc_entry(mp: *mut mempool) -> *mut c_void {
     let Some(pool) = (unsafe { pool(mp) }) else { return refuse(Error::Invalid) };
     match pool.alloc_fast() {
         Ok(entry) => entry.payload().cast(),
-        Err(missed) => alloc_missed(pool, missed),
+        // Two calls, so that the fast path need not say which.
+        Err(Missed::NoCache) => alloc_missed(pool, Missed::NoCache),
+        Err(Missed::Stopped) => alloc_stopped(pool),
     }
 }
 

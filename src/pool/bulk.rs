@@ -7,10 +7,12 @@
 use core::iter;
 use core::mem::forget;
 use core::ptr::NonNull;
+use core::sync::atomic::Ordering;
 
 use super::Pool;
 use super::shared::Damage;
 use crate::dynamic;
+use crate::magazine::size_of_room;
 use crate::misuse::{ALLOC, RESET};
 use crate::slot::{Entry, State};
 use crate::zero::zero;
@@ -393,18 +395,18 @@ impl Pool {
             // SAFETY: the cache is the thread's own and settled, and this call holds the lock.
             unsafe {
                 if let Some(target) = self.adjust(cache, &mut shared) {
-                    let room = self.caches.room();
+                    let room = cache.room();
                     let most = target.min(room);
-                    let (elements, len) = cache.elements(room);
+                    let (elements, len) = cache.elements();
                     let (others, last) =
                         rest.split_at(rest.len() - most.saturating_sub(len).min(rest.len()));
                     elements[len..len + last.len()].copy_from_slice(last);
                     cache.set_len(len + last.len());
                     rest = others;
                     if target > room {
-                        rest = &rest[shared.rack.give_many(rest)..];
+                        rest = &rest[shared.rack.give_many(rest, size_of_room(room))..];
                     }
-                    shared.set_limits(cache, most, false);
+                    self.set_limits(&mut shared, cache, most, false);
                 }
             }
         }
@@ -443,12 +445,10 @@ impl Pool {
             self.note_closed(&mut shared);
             // SAFETY: this call holds the lock, and stands in for the owners by its contract.
             unsafe {
-                shared.rack.start_anew();
-                for cache in self.all_caches() {
-                    let magazine = shared.rack.take_empty();
-                    cache.start_anew(magazine.expect("each cache has one"));
-                }
+                self.all_caches().for_each(|cache| cache.start_anew());
+                shared.rack.start_anew(self.caches.count() as u32);
             }
+            self.seen.store(0, Ordering::Relaxed);
             shared.depot.refill();
             shared.start_anew(self.has_caches());
         }

@@ -7,8 +7,8 @@
 use core::mem::{ManuallyDrop, forget};
 
 use super::Pool;
+use super::shared::NONE;
 use crate::cache::Cache;
-use crate::thread_index;
 
 impl Pool {
     /// Whether a fork has anything to do here. A pool for a single thread has no locks: it is in
@@ -64,9 +64,8 @@ impl Pool {
         // SAFETY: the calling thread's original held the lock when it forked.
         let mut shared = ManuallyDrop::new(unsafe { self.shared.held() });
         shared.active = 0;
-        let own = thread_index::own_index();
-        for (number, cache) in self.all_caches().enumerate() {
-            if own == Some(number) {
+        for cache in self.all_caches() {
+            if self.is_own(cache) {
                 // In order: its owner is here.
                 shared.active += u32::from(cache.is_open());
             } else {
@@ -76,8 +75,8 @@ impl Pool {
                     self.return_spare(cache, &mut shared);
                 }
                 shared.hold_back(cache, 0);
-                if core::ptr::eq(shared.falling, cache) {
-                    shared.falling = core::ptr::null();
+                if shared.falling == self.number_of(cache) {
+                    shared.falling = NONE;
                 }
             }
         }

@@ -28,8 +28,14 @@ pub(super) struct Guarding {
     pub(super) generator: Generator, // of a hardened pool, which slot is next
 }
 
+/// What a guarded pool has behind it. Calls write `guarding` alone.
+pub(super) struct Beside {
+    pub(super) tails: NonNull<u32>, // of each slot, if they are guarded: bytes that were not asked for
+    pub(super) guarding: Guarding,
+}
+
 // In place of an only cache's line: this, and the word behind the last slot.
-static_assertions::const_assert!(size_of::<Guarding>() + WORD <= CACHE_DISTANCE);
+static_assertions::const_assert!(size_of::<Beside>() + WORD <= CACHE_DISTANCE);
 
 impl Pool {
     /// As `alloc_slow`, of a guarded pool. O(size of an entry).
@@ -197,8 +203,10 @@ impl Pool {
 
     fn tail(&self, slot: u32) -> &AtomicU32 {
         debug_assert!(self.traits.guards_slots() && slot < self.capacity);
-        // SAFETY: create dealt one for each slot, aligned, to atomic use alone.
-        unsafe { AtomicU32::from_ptr(self.tails.as_ptr().add(slot as usize)) }
+        let beside =
+            core::ptr::with_exposed_provenance::<Beside>(self.address() + size_of::<Pool>());
+        // SAFETY: create put it there, and dealt a tail for each slot, aligned, to atomic use alone.
+        unsafe { AtomicU32::from_ptr((*beside).tails.as_ptr().add(slot as usize)) }
     }
 
     /// The holder of an entry of a guarded pool asks in `call` for `size` bytes of it, which it has: what

@@ -50,7 +50,7 @@ impl Pool {
             (used, peak_used) = (count.min(capacity), peak.min(capacity));
             (count, peak) = (count - used, peak - peak_used);
         }
-        let cache_bytes = self.caches.bytes();
+        let cache_bytes = self.caches.bytes(self.capacity());
         let lists = Depot::bits_bytes(self.capacity) + Depot::ring_bytes(self.capacity);
         mempool_stats {
             struct_size: size_of::<mempool_stats>(),

@@ -1,13 +1,14 @@
 //! How does a pool begin, and how does it end?
 
-use core::cell::UnsafeCell;
-use core::ptr::{NonNull, null};
-use core::sync::atomic::AtomicU64;
+use core::ops::Range;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
 
 use super::draw::Generator;
-use super::guard::Guarding;
+use super::guard::{Beside, Guarding};
+use super::opening::NO_CANDIDATE;
 use super::quarantine::Quarantine;
-use super::shared::{Damage, Shared};
+use super::shared::{Damage, NONE, Shared};
 use super::{Pool, Traits, seal_of};
 use crate::cache::Cache;
 use crate::cache_plan::CachePlan;
@@ -19,25 +20,29 @@ use crate::lock::Locked;
 use crate::magazine::Rack;
 use crate::misuse::DESTROY;
 use crate::slot::{OWNER_ALIGN, WORD};
+use crate::thread_index::CACHE_DISTANCE;
+
+/// The caches of so many threads are provided at once, if the pool's memory is.
+const THREADS_AT_FIRST: usize = 64;
 
 impl Pool {
     /// Makes a pool, with its caches behind it and the depot's lists behind those, where the cursor stands.
     /// None if they don't fit.
     ///
     /// # Safety
-    /// What the cursor deals out is unused, inside the collection's region.
+    /// What the cursor deals out is unused, inside the collection's region; with `zeroed`, all of it is 0.
     pub unsafe fn create(
         cursor: &mut Cursor,
         class: Class,
         (align, gap): (usize, usize),
         traits: Traits,
-        collection: NonNull<Collection>,
+        (collection, zeroed): (NonNull<Collection>, bool),
     ) -> Option<NonNull<Self>> {
         let stride = stride(class.elem_size, gap, align)?;
         let capacity = u32::try_from(class.elem_count).ok()?;
         let caches = CachePlan::new(capacity as usize, traits);
-        let guarding = if traits.guarded() { size_of::<Guarding>() } else { 0 };
-        let beside = caches.bytes() + guarding;
+        let guarding = if traits.guarded() { size_of::<Beside>() } else { 0 };
+        let beside = caches.bytes(capacity as usize) + guarding;
         let place = cursor.deal(size_of::<Self>() + beside, OWNER_ALIGN, 0)?.cast::<Self>();
         let bits = cursor.deal(Depot::bits_bytes(capacity), align_of::<u64>(), 0)?.cast();
         let recent = cursor.deal(Depot::ring_bytes(capacity), align_of::<u32>(), 0)?.cast();
@@ -55,14 +60,15 @@ impl Pool {
         let generator = if draws { Generator::seeded() } else { Generator::idle() };
         // SAFETY: a guarded pool has no caches, and the cursor dealt room for this in their place.
         let guarding = traits.guarded().then(|| unsafe {
-            let guarding = place.add(1).cast::<Guarding>();
-            guarding.write(Guarding { quarantine, generator });
-            guarding
+            let beside = place.add(1).cast::<Beside>();
+            beside.write(Beside { tails, guarding: Guarding { quarantine, generator } });
+            NonNull::from(&mut (*beside.as_ptr()).guarding)
         });
         // SAFETY: the cursor dealt room for the pool's caches and magazines, to this pool alone.
         let rack = unsafe {
             let first = place.add(1).cast::<Cache>().add(caches.count()).cast();
-            Rack::new(first.as_ptr(), caches.magazines(), caches.room())
+            let units = caches.units(capacity as usize) as u32; // no more than entries
+            Rack::new(first.as_ptr(), units, caches.count() as u32)
         };
         let open = caches.count() > 0;
         let shared = Shared {
@@ -76,13 +82,14 @@ impl Pool {
             visits: 0,
             promised: 0,
             held_back: 0,
-            falling: null(),
+            run: 0,
+            falling: NONE,
             drained: 0,
             peak: 0,
             damage: Damage::None,
         };
         let pool = Self {
-            first: UnsafeCell::new(0),
+            first: AtomicUsize::new(if caches.count() == 1 { NO_CANDIDATE } else { 0 }),
             fast_end: caches.fast_end(),
             larger: None,
             slots: NonNull::dangling(),
@@ -91,12 +98,12 @@ impl Pool {
             stride_shift: stride.trailing_zeros() as u8,
             capacity,
             caches,
+            seen: AtomicU32::new(0),
             elem_size: class.elem_size,
             align: u16::try_from(align).ok()?,
             traits,
             collection,
             seal: seal_of(place),
-            tails,
             shared: Locked::new(shared, !traits.single_thread),
             dynamic: Locked::new(DynamicEntries::new(), !traits.single_thread),
             exhausted: AtomicU64::new(0),
@@ -106,10 +113,8 @@ impl Pool {
         // SAFETY: the cursor dealt room for the pool and its caches, to this pool alone.
         unsafe {
             place.write(pool);
-            let rack = &mut place.as_ref().shared.lock().rack;
-            for number in 0..caches.count() {
-                let magazine = rack.take_empty()?;
-                place.add(1).cast::<Cache>().add(number).write(Cache::new(magazine));
+            if !zeroed {
+                place.add(1).cast::<u8>().write_bytes(0, caches.line_bytes());
             }
         }
         Some(place)
@@ -129,6 +134,13 @@ impl Pool {
             self.prepare_guarded();
         }
         Some(())
+    }
+
+    /// The addresses of caches that none but a great many threads use.
+    pub fn idle_lines(&self) -> Range<usize> {
+        let start = self.address() + size_of::<Self>();
+        let bytes = self.caches.line_bytes();
+        start + bytes.min(THREADS_AT_FIRST * CACHE_DISTANCE)..start + bytes
     }
 
     /// Releases the dynamic entries. What is found damaged is reported while a handler may still look at

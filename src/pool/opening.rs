@@ -3,21 +3,35 @@
 //! Its owner opens and closes it when it comes by with the lock, by what the depot has to share out. Others
 //! close it in a shortage: see `shortage.rs`.
 
-use core::ptr::{self, null, null_mut};
+use core::ptr::null_mut;
+use core::sync::atomic::Ordering;
 
 use super::Pool;
-use super::shared::Shared;
+use super::shared::{NONE, Shared};
 use crate::cache::Cache;
-use crate::cache_plan::LARGEST_ROOM;
-use crate::magazine::AT_ONCE;
+use crate::magazine::{AT_ONCE, ROOMS, size_of_room};
+use crate::thread_index::{self, CACHE_DISTANCE};
 
 /// The caches open again after a shortage once the depot was visited this often and has
 /// [`PLENTY`] of the pool's slots: closing them costs as much as some hundred visits.
-const VISITS_AFTER_SHORTAGE: u32 = 4096;
+const VISITS_AFTER_SHORTAGE: u16 = 4096;
 /// One in this many.
 const PLENTY: u32 = 16;
-/// A cache of fewer entries is not worth the trouble.
+/// A cache of fewer entries is not worth the trouble. For the only one of a pool, half of them are.
 const SMALLEST_TARGET: usize = 8;
+/// Where magazines are not exchanged, a cache has no more: half of them to the depot's ring, as many from
+/// there to the bits, and the other half down, is what a call may move.
+pub const MOST_MOVED_BY_ONE: usize = 40;
+
+/// A thread that visits the depot so often while no other does gets the pool's only cache.
+const VISITS_FOR_THE_ONLY: u16 = 64;
+/// So many visits by others are a reason to see whether the owner of the only cache still lives.
+const VISITS_WITHOUT_OWNER: u16 = 1024;
+/// Added to the distance of the thread that may get the only cache: no thread has such a distance.
+const CANDIDATE: usize = 1 << 62;
+/// No thread is that yet.
+pub(super) const NO_CANDIDATE: usize = CANDIDATE | 1;
+
 impl Pool {
     /// The owner of a closed cache has the lock: the cache may open, or is to be emptied.
     ///
@@ -38,44 +52,102 @@ impl Pool {
         }
     }
 
-    /// Opens or closes the caller's own cache by what the depot has to share out. Returns how many entries
-    /// an open one may have: with more than a magazine's, it exchanges magazines.
+    /// Opens or closes the caller's own cache by what the depot has to share out, and has it have magazines of
+    /// the size for that. Returns how many entries an open one may have: with more than a magazine's, it
+    /// exchanges magazines.
     ///
     /// # Safety
     /// The cache is the thread's own, settled, and `shared` is locked.
     #[inline(never)]
     pub(super) unsafe fn adjust(&self, cache: &Cache, shared: &mut Shared) -> Option<usize> {
-        if !shared.open || self.caches.count() == 0 {
+        if !shared.open || !self.has_caches() {
             return None;
         }
-        let target = self.target(shared, shared.active + u32::from(!cache.is_open()));
+        let share = self.share(shared, shared.active + u32::from(!cache.is_open()));
+        let enough =
+            share >= if self.caches.count() == 1 { SMALLEST_TARGET / 2 } else { SMALLEST_TARGET };
         // SAFETY: by this function's contract.
         unsafe {
-            match (cache.is_open(), target >= SMALLEST_TARGET) {
-                (true, true) if target > self.caches.room() => {}
-                (true, true) => self.return_spare(cache, shared),
+            match (cache.is_open(), enough) {
+                (true, true) => self.resize(cache, shared, share),
                 (true, false) => self.close_own(cache, shared),
-                (false, true) => self.open_own(cache, shared, target),
+                (false, true) => self.open_own(cache, shared, share),
                 (false, false) => {}
             }
+            if !(enough && cache.is_open()) {
+                return None;
+            }
+            let target = target(cache.room(), share);
+            if target <= cache.room() {
+                self.return_spare(cache, shared);
+            }
+            Some(target)
         }
-        (target >= SMALLEST_TARGET && cache.is_open()).then_some(target)
     }
 
     /// How many entries each of so many caches may have.
-    pub(super) fn target(&self, shared: &Shared, sharers: u32) -> usize {
-        let room = self.caches.room();
-        let few = room.min(LARGEST_ROOM);
-        let most = if self.caches.exchanges() { 2 * room } else { few };
-        let share = (shared.free() / (4 * sharers)) as usize;
-        if self.traits.single_thread || share >= most { most } else { few.min(share) }
+    fn share(&self, shared: &Shared, sharers: u32) -> usize {
+        if self.traits.single_thread {
+            // Whatever is left: nobody else wants it.
+            return self.capacity() / 2;
+        }
+        let parts = if self.has_only_one() { 2 } else { 4 * sharers };
+        (shared.free() / parts) as usize
+    }
+
+    /// How many entries the caller's own cache, which is open, may have.
+    pub(super) fn own_target(&self, cache: &Cache, shared: &Shared) -> usize {
+        target(cache.room(), self.share(shared, shared.active))
+    }
+
+    /// Has an open cache have a magazine of the size for its share, if there is one.
+    ///
+    /// # Safety
+    /// The cache is the thread's own, open and settled, and `shared` is locked.
+    #[inline]
+    unsafe fn resize(&self, cache: &Cache, shared: &mut Shared, share: usize) {
+        let (size, suited) = (size_of_room(cache.room()), suited_size(share));
+        // Who has a larger one keeps it for a while.
+        if suited > size || (suited < size && suited_size(share * 4 / 3) < size) {
+            // SAFETY: by this function's contract.
+            unsafe { self.change_size(cache, shared, share) };
+        }
+    }
+
+    /// # Safety
+    /// As [`resize`](Self::resize).
+    #[cold]
+    #[inline(never)]
+    unsafe fn change_size(&self, cache: &Cache, shared: &mut Shared, share: usize) {
+        let size = suited_size(share);
+        let (before, (spare, spare_len)) = (size_of_room(cache.room()), cache.spare());
+        let back = if spare.is_null() { 1 } else { 2 };
+        let Some(magazine) = shared.rack.take_instead(size, back, before) else { return };
+        // SAFETY: by this function's contract; what the cache gives away is the lock's.
+        unsafe {
+            let (elements, len) = cache.elements();
+            // A push that finds the cache full has one more.
+            let more = (len > cache.room()).then(|| elements[len - 1]);
+            let len = len.min(cache.room());
+            let loaded = cache.load(magazine, ROOMS[size], 0);
+            shared.rack.put(loaded, before, len);
+            if !spare.is_null() {
+                cache.set_spare(null_mut(), 0);
+                shared.rack.put(spare, before, spare_len);
+            }
+            if let Some(entry) = more {
+                cache.elements().0[0] = entry;
+                cache.set_len(1);
+            }
+            self.set_limits(shared, cache, target(cache.room(), share).min(cache.room()), false);
+        }
     }
 
     /// # Safety
     /// The cache is the thread's own, closed and settled, and `shared` is locked.
     #[cold]
     #[inline(never)]
-    unsafe fn open_own(&self, cache: &Cache, shared: &mut Shared, target: usize) {
+    unsafe fn open_own(&self, cache: &Cache, shared: &mut Shared, share: usize) {
         // SAFETY: by this function's contract. What is left in a closed cache is whoever's has the lock.
         unsafe {
             if !cache.begins_at_start() {
@@ -87,9 +159,38 @@ impl Pool {
                 }
                 cache.abandon();
             }
+            if cache.room() == 0 && !self.load_first(cache, shared, suited_size(share)) {
+                return;
+            }
             shared.active += 1;
-            shared.set_limits(cache, target.min(self.caches.room()), false);
+            let most = target(cache.room(), share).min(cache.room());
+            self.set_limits(shared, cache, most, false);
         }
+    }
+
+    /// Loads a magazine into a cache that has none, of this size or a smaller one. False if there is none.
+    ///
+    /// # Safety
+    /// As [`open_own`](Self::open_own).
+    #[cold]
+    #[inline(never)]
+    unsafe fn load_first(&self, cache: &Cache, shared: &mut Shared, most: usize) -> bool {
+        for size in (0..=most).rev() {
+            if let Some(magazine) = shared.rack.take_first(size) {
+                let room = if size == 0 { self.caches.smallest_room() } else { ROOMS[size] };
+                // SAFETY: by this function's contract; the magazine is this call's.
+                unsafe { cache.load(magazine, room, 0) };
+                // Relaxed: the lock orders it for those who look at caches.
+                let seen = self.seen.load(Ordering::Relaxed).max(self.number_of(cache) + 1);
+                self.seen.store(seen, Ordering::Relaxed);
+                return true;
+            }
+        }
+        // All are filled, with what threads gave back that need it no more.
+        let mut entries = [null_mut(); AT_ONCE];
+        let count = shared.rack.take_some(&mut entries);
+        self.give_to_bits(shared, &entries[..count]);
+        false
     }
 
     /// Closes the thread's own cache and brings what is in it to the depot, if that is no more than a call
@@ -105,12 +206,12 @@ impl Pool {
             self.return_spare(cache, shared);
             self.move_top(cache, shared);
             if cache.loaded_len() > 0 {
-                return shared.set_limits(cache, 0, false);
+                return self.set_limits(shared, cache, 0, false);
             }
         }
         cache.close();
-        if ptr::eq(shared.falling, cache) {
-            shared.falling = null();
+        if shared.falling == self.number_of(cache) {
+            shared.falling = NONE;
         }
         shared.hold_back(cache, 0);
         shared.active -= 1;
@@ -126,7 +227,9 @@ impl Pool {
         unsafe {
             let (spare, len) = cache.set_spare(null_mut(), 0);
             if !spare.is_null() {
-                shared.rack.put(spare, len);
+                let size = size_of_room(cache.room());
+                shared.rack.put(spare, size, len);
+                shared.rack.end_loan(size);
                 shared.hold_back(cache, cache.held_back().saturating_sub(len));
             }
         }
@@ -143,4 +246,59 @@ impl Pool {
             shared.open = self.has_caches() && !shared.given_up;
         }
     }
+
+    /// Whether it has one cache, for one of several threads.
+    pub(super) fn has_only_one(&self) -> bool {
+        self.caches.count() == 1 && !self.traits.single_thread
+    }
+
+    /// Runs `inside` as the owner of a cache, unless that is another thread that lives.
+    pub(super) fn stand_in(&self, cache: &Cache, inside: impl FnOnce()) {
+        let first = self.first();
+        if self.is_own(cache) || first & CANDIDATE != 0 {
+            inside();
+        } else {
+            let number = self.number_of(cache) as usize;
+            thread_index::stand_in(first / CACHE_DISTANCE + number, inside);
+        }
+    }
+
+    /// A thread that has not the only cache came to the depot. It gets it, from its next call on, if no other
+    /// came for a while and nobody has it. Who has it keeps it until its thread ends: it may have been stopped
+    /// on its way to it.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn note_visitor(&self, shared: &mut Shared) {
+        let Some(index) = thread_index::own_index() else { return };
+        let (first, own) = (self.first(), index * CACHE_DISTANCE);
+        shared.run = shared.run.saturating_add(1);
+        if first & CANDIDATE == 0 {
+            if shared.run >= VISITS_WITHOUT_OWNER {
+                shared.run = 0;
+                thread_index::stand_in(first / CACHE_DISTANCE, || self.set_first(own | CANDIDATE));
+            }
+        } else if first != own | CANDIDATE {
+            shared.run = 0;
+            self.set_first(own | CANDIDATE);
+        } else if shared.run >= VISITS_FOR_THE_ONLY {
+            shared.run = 0;
+            self.set_first(own);
+        }
+    }
+}
+
+/// The size of the magazines of a cache that may have so many entries.
+fn suited_size(share: usize) -> usize {
+    let exchanged = |size| share >= 2 * ROOMS[size];
+    match share {
+        _ if exchanged(2) => 2,
+        MOST_MOVED_BY_ONE.. => 1,
+        _ => 0,
+    }
+}
+
+/// How many entries a cache with magazines of that room has, if it may have so many: of two, or of a part of
+/// one.
+fn target(room: usize, share: usize) -> usize {
+    if share * 2 >= room * 3 { 2 * room } else { share.min(room).min(MOST_MOVED_BY_ONE) }
 }

@@ -3,8 +3,10 @@
 //! It locks each of them, and has each promise what it can give. Then it knows whether that is enough, and
 //! has all keep their promises or break them, before it gives the locks back.
 
+use core::sync::atomic::Ordering;
+
 use super::Pool;
-use super::shared::{Damage, Shared};
+use super::shared::{Damage, NONE, Shared};
 use crate::cache::Cache;
 use crate::likely_owner::expect;
 
@@ -29,7 +31,7 @@ impl Pool {
         if let Some(cache) = own {
             // SAFETY: the cache is the thread's own and open, and this call holds the lock.
             unsafe {
-                let (elements, len) = cache.elements(self.caches.room());
+                let (elements, len) = cache.elements();
                 let left = take_top(&elements[..len], places, &mut filled);
                 cache.set_len(left);
                 let (spare, len) = cache.spare();
@@ -56,8 +58,8 @@ impl Pool {
         match own {
             // SAFETY: as above.
             Some(cache) => unsafe {
-                let most = self.target(shared, shared.active).min(self.caches.room());
-                shared.set_limits(cache, most, true);
+                let most = self.own_target(cache, shared).min(cache.room());
+                self.set_limits(shared, cache, most, true);
             },
             None => shared.note_peak(),
         }
@@ -121,11 +123,11 @@ impl Pool {
         if !shared.claimed {
             self.look_at_falling(shared, false);
         } else {
-            // SAFETY: it is a cache of this pool's.
-            if let Some(cache) = unsafe { shared.falling.as_ref() } {
+            if shared.falling != NONE {
+                let cache = self.cache(shared.falling as usize);
                 let loaded = cache.held_back() - cache.spare().1;
                 self.note_fallen(shared, cache, loaded, false);
-                shared.falling = core::ptr::null();
+                shared.falling = NONE;
                 shared.hold_back(cache, loaded + cache.spare().1);
             }
             for cache in self.all_caches() {
@@ -141,7 +143,7 @@ impl Pool {
                 // A shortage, as any other.
                 (shared.open, shared.visits) = (false, 0);
             }
-            (shared.active, shared.drained) = (0, self.caches.count() as u32);
+            (shared.active, shared.drained) = (0, self.seen.load(Ordering::Relaxed));
         }
         // With an entry there twice, the depot has less than was promised, and the process is about to end.
         if shared.damage == Damage::None {
@@ -157,9 +159,9 @@ impl Pool {
         if shared.claimed {
             shared.claimed = false;
             for cache in self.all_caches().filter(|cache| cache.is_claimed()) {
-                let falls = core::ptr::eq(shared.falling, cache);
+                let falls = shared.falling == self.number_of(cache);
                 // SAFETY: this call holds the lock, and claimed since.
-                let within = unsafe { cache.drop_claim(self.caches.room(), falls) };
+                let within = unsafe { cache.drop_claim(falls) };
                 shared.hold_back(cache, within);
             }
             // Of an owner that takes one at this moment.

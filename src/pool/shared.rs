@@ -1,6 +1,6 @@
 //! What do threads share behind a pool's lock, and what was the most that was out?
 
-use core::ptr::{self, NonNull, null};
+use core::ptr::NonNull;
 
 use super::Pool;
 use super::guard::Guarding;
@@ -9,7 +9,7 @@ use crate::depot::Depot;
 use crate::lock::{Guard, Tallied, Tally};
 use crate::magazine::Rack;
 use crate::misuse::Kind;
-use crate::thread_index;
+use crate::thread_index::CACHE_DISTANCE;
 
 /// What is known of a double free that came as far as the depot: the same slot may be there twice.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -35,14 +35,18 @@ pub(super) struct Shared {
     pub(super) given_up: bool, // never again, since the kernel refuses the heavy fence
     pub(super) claimed: bool,  // those that were open are claimed for a promise
     pub(super) active: u32,    // how many are
-    pub(super) visits: u32,    // since they were closed
+    pub(super) visits: u16,    // since they were closed, or more
+    pub(super) run: u16,       // visits by others than who has the only cache, or who may get it
     pub(super) promised: u32,  // slots that a call will take before it gives the lock back
     pub(super) held_back: u32, // slots in caches that can't go out without the lock
-    pub(super) falling: *const Cache, // that one, or NULL
+    pub(super) falling: u32,   // that one's number, or NONE
     pub(super) drained: u32,   // after a shortage: so many caches, the first, have nothing left
     pub(super) peak: u32,      // the most that were out at once
     pub(super) damage: Damage,
 }
+
+/// No cache's number.
+pub(super) const NONE: u32 = u32::MAX;
 
 impl Tallied for Shared {
     /// How many slots are in caches or out, and the high-water mark.
@@ -87,46 +91,13 @@ impl Shared {
         unsafe { cache.set_held_back(count) };
     }
 
-    /// Sets the limits of a cache, of which one without limits opens. A push comes by from `most` entries on,
-    /// and it hands out without the lock what makes no new high-water mark: exactly that for one thread. Where
-    /// several fill their caches, an eighth of each goes into the mark at a time, so that threads that use
-    /// a new pool don't wait for each other at every entry. `takes`: the call takes entries out.
-    ///
-    /// # Safety
-    /// The cache is the thread's own and settled, and what is in it begins at its start. No slot came or went
-    /// since somebody looked at a falling cache.
-    #[inline(never)]
-    pub(super) unsafe fn set_limits(&mut self, cache: &Cache, most: usize, takes: bool) {
-        let others = self.held_back - cache.held_back() as u32;
-        let all_out = self.handed().saturating_sub(others);
-        let (loaded, (_, spare)) = (cache.loaded_len(), cache.spare());
-        let ahead = if self.active > 1 { loaded / 8 } else { 0 };
-        // The spare is out of reach without the lock anyhow.
-        let too_many = (all_out.saturating_sub(self.peak) as usize).saturating_sub(spare);
-        let reserve = too_many.min(loaded - ahead);
-        if takes && reserve > 0 && self.active == 1 {
-            self.falling = cache;
-            // SAFETY: by this function's contract.
-            unsafe { cache.set_limits(0, 0) };
-            self.hold_back(cache, loaded + spare);
-        } else {
-            if ptr::eq(self.falling, cache) {
-                self.falling = null();
-            }
-            // SAFETY: as above.
-            unsafe { cache.set_limits(reserve, most) };
-            self.hold_back(cache, reserve + spare);
-        }
-        self.note_peak();
-    }
-
     /// All caches are closed and empty, and all slots in the depot. The high-water mark stays, and so do
     /// caches that were given up.
     pub(super) fn start_anew(&mut self, has_caches: bool) {
         self.open = has_caches && !self.given_up;
         self.active = 0;
         self.held_back = 0;
-        self.falling = null();
+        self.falling = NONE;
     }
 
     /// A slot's entry was freed twice.
@@ -148,12 +119,50 @@ impl Pool {
         shared
     }
 
+    /// Sets the limits of a cache, of which one without limits opens. A push comes by from `most` entries on,
+    /// and it hands out without the lock what makes no new high-water mark: exactly that for one thread. Where
+    /// several fill their caches, an eighth of each goes into the mark at a time, so that threads that use
+    /// a new pool don't wait for each other at every entry. `takes`: the call takes entries out.
+    ///
+    /// # Safety
+    /// The cache is the thread's own and settled, has a magazine, and what is in that begins at its start. No slot came or went
+    /// since somebody looked at a falling cache.
+    #[inline(never)]
+    pub(super) unsafe fn set_limits(
+        &self,
+        shared: &mut Shared,
+        cache: &Cache,
+        most: usize,
+        takes: bool,
+    ) {
+        let others = shared.held_back - cache.held_back() as u32;
+        let all_out = shared.handed().saturating_sub(others);
+        let (loaded, (_, spare)) = (cache.loaded_len(), cache.spare());
+        let ahead = if shared.active > 1 { loaded / 8 } else { 0 };
+        // The spare is out of reach without the lock anyhow.
+        let too_many = (all_out.saturating_sub(shared.peak) as usize).saturating_sub(spare);
+        let reserve = too_many.min(loaded - ahead);
+        if takes && reserve > 0 && shared.active == 1 {
+            shared.falling = self.number_of(cache);
+            // SAFETY: by this function's contract.
+            unsafe { cache.set_limits(0, 0) };
+            shared.hold_back(cache, loaded + spare);
+        } else {
+            if shared.falling == self.number_of(cache) {
+                shared.falling = NONE;
+            }
+            // SAFETY: as above.
+            unsafe { cache.set_limits(reserve, most) };
+            shared.hold_back(cache, reserve + spare);
+        }
+        shared.note_peak();
+    }
+
     /// Notes the mark that a falling cache made, before slots come or go.
     #[inline]
     pub(super) fn look_at_falling(&self, shared: &mut Shared, in_push: bool) {
-        if !shared.falling.is_null() {
-            // SAFETY: it is a cache of this pool's.
-            let cache = unsafe { &*shared.falling };
+        if shared.falling != NONE {
+            let cache = self.cache(shared.falling as usize);
             self.note_fallen(shared, cache, cache.loaded_len(), in_push);
         }
     }
@@ -173,9 +182,10 @@ impl Pool {
         shared.note_peak();
     }
 
-    fn is_own(&self, cache: &Cache) -> bool {
-        let is_at = |index| ptr::eq(cache, self.cache(index));
-        self.traits.single_thread || thread_index::own_index().is_some_and(is_at)
+    /// Whether the calling thread owns a cache.
+    pub(super) fn is_own(&self, cache: &Cache) -> bool {
+        self.traits.single_thread
+            || self.own_distance() == self.number_of(cache) as usize * CACHE_DISTANCE
     }
 
     /// Gives the lock back, and then tells what was noted under it: a handler of misuse may use the

@@ -6,14 +6,13 @@
 //!
 //! If the kernel refuses the fence, the caches are given up: only their owners get at what is in them.
 
-use core::ptr::null;
+use core::sync::atomic::Ordering;
 
 use super::Pool;
-use super::shared::Shared;
+use super::shared::{NONE, Shared};
 use crate::cache::Cache;
 use crate::fence;
-use crate::magazine::AT_ONCE;
-use crate::thread_index;
+use crate::magazine::{AT_ONCE, LARGEST_ROOM};
 
 impl Pool {
     /// The depot is empty: closes every cache, if they are open, and takes some of what is in them. O(caches),
@@ -30,7 +29,7 @@ impl Pool {
         }
         while !shared.given_up
             && shared.free() == 0
-            && (shared.drained as usize) < self.caches.count()
+            && shared.drained < self.seen.load(Ordering::Relaxed)
         {
             let cache = self.cache(shared.drained as usize);
             if self.drain_some(cache, shared) {
@@ -64,7 +63,7 @@ impl Pool {
         }
         shared.active = 0;
         shared.drained = 0;
-        shared.falling = null();
+        shared.falling = NONE;
         shared.note_peak();
     }
 
@@ -96,7 +95,7 @@ impl Pool {
         shared.given_up = true;
         shared.open = false;
         shared.active = 0;
-        shared.falling = null();
+        shared.falling = NONE;
         self.all_caches().for_each(|cache| shared.hold_back(cache, 0));
         // What they hold counts as out.
         shared.note_peak();
@@ -107,9 +106,8 @@ impl Pool {
     /// part, or all of it.
     #[cold]
     pub(super) fn take_back_as_owner(&self, shared: &mut Shared, all: bool) {
-        let own = thread_index::own_index();
-        let most = if all { self.caches.elements() } else { AT_ONCE };
-        for (number, cache) in self.all_caches().enumerate() {
+        let most = if all { LARGEST_ROOM + 1 } else { AT_ONCE };
+        for cache in self.all_caches() {
             if !all && shared.free() > 0 {
                 break;
             }
@@ -117,13 +115,9 @@ impl Pool {
             unsafe { self.return_spare(cache, shared) };
             // SAFETY: the cache is closed, and its owner is the calling thread, inside no other call on it, or
             // whoever stands in for it.
-            let mut take =
-                || unsafe { cache.drain(most, |entry| self.give_drained(shared, entry)) };
-            if own == Some(number) {
-                take();
-            } else {
-                thread_index::stand_in(number, &mut take);
-            }
+            self.stand_in(cache, || unsafe {
+                cache.drain(most, |entry| self.give_drained(shared, entry))
+            });
         }
     }
 

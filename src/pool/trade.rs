@@ -4,14 +4,15 @@
 //! slots come from the bits, entries are moved one by one: no call for one entry moves more than 64.
 
 use core::ptr::null_mut;
+use core::sync::atomic::Ordering;
 
+use super::opening::MOST_MOVED_BY_ONE;
 use super::shared::{Damage, Shared};
 use super::{Missed, Pool};
 use crate::cache::{Cache, Unsettled};
-use crate::cache_plan::LARGEST_ROOM;
 use crate::fence;
 use crate::likely_owner::expect;
-use crate::magazine::{AT_ONCE, Element};
+use crate::magazine::{AT_ONCE, Element, size_of_room};
 use crate::misuse::ALLOC;
 use crate::slot::{Entry, State};
 use crate::thread_index::{self, CACHE_DISTANCE};
@@ -25,24 +26,31 @@ const FRESH_AT_A_TIME: usize = 16;
 impl Pool {
     /// The calling thread's cache, wherever it lies. Gives the thread an index if it has none.
     pub(super) fn own_cache(&self) -> Option<&Cache> {
-        let count = self.caches.count();
-        let number = if self.traits.single_thread {
-            // The fast paths find it in a thread with an index, the one that came last.
-            if count > 0 && thread_index::claim() {
-                // SAFETY: calls on the pool don't overlap.
-                unsafe { *self.first.get() = thread_index::distance() };
-            }
-            0
-        } else if count > 0 && thread_index::claim() {
-            thread_index::distance() / CACHE_DISTANCE
-        } else {
+        if !self.has_caches() {
             return None;
-        };
-        (number < count).then(|| self.cache(number))
+        }
+        let claimed = thread_index::claim();
+        if self.traits.single_thread {
+            if claimed {
+                // The fast paths find it in a thread with an index, the one that came last.
+                self.set_first(thread_index::distance());
+            }
+            return Some(self.cache(0));
+        }
+        let distance = self.own_distance();
+        (distance < self.caches.line_bytes()).then(|| self.cache_at(distance))
     }
 
+    /// Those that had entries since the pool began anew. With the lock they are all that can have some.
     pub(super) fn all_caches(&self) -> impl Iterator<Item = &Cache> {
-        (0..self.caches.count()).map(|number| self.cache(number))
+        // Relaxed: it is written with the lock.
+        (0..self.seen.load(Ordering::Relaxed)).map(|number| self.cache(number as usize))
+    }
+
+    /// A cache's number.
+    pub(super) fn number_of(&self, cache: &Cache) -> u32 {
+        let distance = &raw const *cache as usize - self.address() - size_of::<Self>();
+        (distance / CACHE_DISTANCE) as u32
     }
 
     pub(super) fn cache(&self, number: usize) -> &Cache {
@@ -52,7 +60,8 @@ impl Pool {
     /// The thread's cache is empty, closed, none, or not for the fast path.
     #[cold]
     #[inline(never)]
-    pub fn alloc_slow(&self, Missed { mut unsettled }: Missed) -> Option<Entry> {
+    pub fn alloc_slow(&self, missed: Missed) -> Option<Entry> {
+        let mut unsettled = missed == Missed::Stopped;
         self.expect_live(ALLOC);
         if self.traits.guarded() {
             return self.alloc_guarded();
@@ -75,6 +84,9 @@ impl Pool {
             .and_then(|cache| unsafe { self.alloc_through(cache, &mut shared, unsettled) })
             .or_else(|| {
                 self.visit(&mut shared);
+                if own.is_none() && self.has_only_one() {
+                    self.note_visitor(&mut shared);
+                }
                 self.take_one(&mut shared)
             });
         if let Some(entry) = taken {
@@ -104,7 +116,7 @@ impl Pool {
             }
             if let Some(entry) = cache.settle_pop() {
                 if cache.is_open() {
-                    shared.set_limits(cache, cache.most(), true);
+                    self.set_limits(shared, cache, cache.most(), true);
                 } else {
                     // The thief left it. So may it have left others.
                     self.come_by_closed(cache, shared);
@@ -119,11 +131,11 @@ impl Pool {
             if cache.loaded_len() == 0 {
                 self.refill(cache, shared, target);
             }
-            let (elements, len) = cache.elements(self.caches.room());
+            let (elements, len) = cache.elements();
             let last = len.checked_sub(1)?;
             let entry = Entry::at(elements[last]);
             cache.set_len(last);
-            shared.set_limits(cache, target.min(self.caches.room()), true);
+            self.set_limits(shared, cache, target.min(cache.room()), true);
             Some(entry)
         }
     }
@@ -133,28 +145,32 @@ impl Pool {
     /// # Safety
     /// The cache is the thread's own and open, and its loaded magazine empty; `shared` is locked.
     unsafe fn refill(&self, cache: &Cache, shared: &mut Shared, target: usize) {
-        let room = self.caches.room();
+        let room = cache.room();
         // SAFETY: by this function's contract. What the rack and the spare have is valid.
         unsafe {
             if target > room {
-                let (spare, len) = cache.spare();
+                let (size, (spare, len)) = (size_of_room(room), cache.spare());
                 if len > 0 {
-                    let empty = cache.load(spare, len);
+                    let empty = cache.load(spare, room, len);
                     cache.set_spare(empty, 0);
                     return;
                 }
-                if let Some((filled, len)) = shared.rack.take_filled() {
-                    let empty = cache.load(filled, len);
-                    if spare.is_null() {
-                        cache.set_spare(empty, 0);
-                    } else {
-                        shared.rack.put(empty, 0);
-                    }
+                if spare.is_null()
+                    && let Some((filled, len)) =
+                        shared.rack.take_more(size, |rack| rack.take_filled(size))
+                {
+                    let empty = cache.load(filled, room, len);
+                    cache.set_spare(empty, 0);
+                    return;
+                }
+                if let Some((filled, len)) = shared.rack.take_filled(size) {
+                    let empty = cache.load(filled, room, len);
+                    shared.rack.put(empty, size, 0);
                     return;
                 }
             }
             let most = if target > room { AT_ONCE } else { target / 2 }.min(room);
-            let (elements, _) = cache.elements(room);
+            let (elements, _) = cache.elements();
             let count = self.take_some(shared, &mut elements[..most]);
             cache.set_len(count);
         }
@@ -233,6 +249,9 @@ impl Pool {
             None => {
                 let mut shared = self.enter(false);
                 self.visit(&mut shared);
+                if self.has_only_one() {
+                    self.note_visitor(&mut shared);
+                }
                 self.give(&mut shared, entry);
                 self.leave(shared);
             }
@@ -254,7 +273,7 @@ impl Pool {
                 self.come_by_closed(cache, &mut shared);
             } else if let Some(target) = self.adjust(cache, &mut shared) {
                 self.make_room(cache, &mut shared, target);
-                shared.set_limits(cache, target.min(self.caches.room()), false);
+                self.set_limits(&mut shared, cache, target.min(cache.room()), false);
             }
         }
         self.leave(shared);
@@ -265,26 +284,26 @@ impl Pool {
     /// # Safety
     /// The cache is the thread's own, open and settled, and `shared` is locked.
     unsafe fn make_room(&self, cache: &Cache, shared: &mut Shared, target: usize) {
-        let room = self.caches.room();
+        let room = cache.room();
         // SAFETY: by this function's contract. The loaded magazine has one element more than room.
         unsafe {
-            let (elements, len) = cache.elements(room);
+            let (elements, len) = cache.elements();
             if target > room {
                 if len > room {
                     let last = elements[room];
                     cache.set_len(room);
                     work::moved(1);
                     self.put_aside(cache, shared);
-                    let (elements, len) = cache.elements(room);
+                    let (elements, len) = cache.elements();
                     elements[len] = last;
                     cache.set_len(len + 1);
                 }
-            } else if len > LARGEST_ROOM + 1 {
+            } else if len > MOST_MOVED_BY_ONE + 1 {
                 // From when there was plenty, up to a magazine: the next pushes go on.
                 self.move_top(cache, shared);
             } else if len > target {
                 // Each may put another one from the depot's ring into the bits.
-                let oldest = (len - target / 2).min(LARGEST_ROOM / 2 + 1);
+                let oldest = (len - target / 2).min(MOST_MOVED_BY_ONE / 2 + 1);
                 self.give_all(shared, &elements[..oldest]);
                 elements.copy_within(oldest..len, 0);
                 work::moved(len - oldest);
@@ -299,26 +318,29 @@ impl Pool {
     /// As [`make_room`](Self::make_room).
     #[inline(never)]
     unsafe fn put_aside(&self, cache: &Cache, shared: &mut Shared) {
-        let room = self.caches.room();
-        let (spare, spare_len) = cache.spare();
+        let room = cache.room();
+        let (size, (spare, spare_len)) = (size_of_room(room), cache.spare());
         // SAFETY: by this function's contract; what is full has `room` valid elements.
         unsafe {
-            if spare.is_null() || spare_len == room {
-                if let Some(empty) = shared.rack.take_empty() {
-                    let full = cache.load(empty, 0);
-                    cache.set_spare(full, room);
-                    if !spare.is_null() {
-                        shared.rack.put(spare, room);
-                    }
-                    return;
-                }
-                if spare.is_null() {
+            if spare.is_null() {
+                let Some(empty) = shared.rack.take_more(size, |rack| rack.take_empty(size)) else {
                     return self.move_top(cache, shared);
-                }
+                };
+                let full = cache.load(empty, room, 0);
+                cache.set_spare(full, room);
+                return;
+            }
+            if spare_len == room
+                && let Some(empty) = shared.rack.take_empty(size)
+            {
+                let full = cache.load(empty, room, 0);
+                cache.set_spare(full, room);
+                shared.rack.put(spare, size, room);
+                return;
             }
             let rest =
                 if spare_len == room { self.give_top(shared, spare, room) } else { spare_len };
-            let full = cache.load(spare, rest);
+            let full = cache.load(spare, room, rest);
             cache.set_spare(full, room);
         }
     }
@@ -330,7 +352,7 @@ impl Pool {
     pub(super) unsafe fn move_top(&self, cache: &Cache, shared: &mut Shared) {
         // SAFETY: by this function's contract.
         unsafe {
-            let (elements, len) = cache.elements(self.caches.room());
+            let (elements, len) = cache.elements();
             let rest = len.saturating_sub(AT_ONCE);
             self.give_to_bits(shared, &elements[rest..len]);
             cache.set_len(rest);
@@ -370,7 +392,7 @@ impl Pool {
 
     /// The same of slots that nobody is likelier to want next than others.
     #[inline(never)]
-    fn give_to_bits(&self, shared: &mut Shared, payloads: &[*mut u8]) {
+    pub(super) fn give_to_bits(&self, shared: &mut Shared, payloads: &[*mut u8]) {
         payloads.iter().for_each(|&payload| self.give_drained(shared, Entry::at(payload)));
     }
 

@@ -7,7 +7,7 @@
 #include <limits.h>
 #include <pthread.h>
 
-enum { COUNT = 1000, SMALL = 16, SIZE = 40 };
+enum { COUNT = 1000, SMALL = 11, SIZE = 40 };
 
 static mempool *create(size_t count, uint64_t flags)
 {
