@@ -1585,7 +1585,7 @@ struct cmempool_pool_1 {
     size_t elem_size;
 };
 
-/* Bytes from where the elements are counted from. */
+/* Addresses, compared as signed numbers: all 0 where no thread was. */
 struct cmempool_cache_1 {
     intptr_t sp;
     intptr_t floor;
@@ -1600,7 +1600,6 @@ __extension__ extern __thread struct cmempool_thread_1 cmempool_thread
 #endif
 
 #define CMEMPOOL_CACHES_1 320
-#define CMEMPOOL_ELEMENTS_1 56
 #define CMEMPOOL_SIZES_1 192
 /* What makes a word that says "free" one that says "out", and back. */
 #define CMEMPOOL_FREE_1 (~(uintptr_t)0x7E)
@@ -1609,7 +1608,6 @@ typedef uintptr_t cmempool_word_1 __attribute__((aligned(1), may_alias));
 #define CMEMPOOL_WORD_1(address) ((cmempool_word_1 *)((address) - sizeof(uintptr_t)))
 #define CMEMPOOL_LIKELY(x) __builtin_expect(!!(x), 1)
 
-#define CMEMPOOL_ELEMENT_1(cache, at) ((void **)(void *)((char *)(cache) + CMEMPOOL_ELEMENTS_1 + (at)))
 #define CMEMPOOL_FIRST_1(pool) __atomic_load_n(&(pool)->first, __ATOMIC_RELAXED)
 
 /* Takes the top of the thread's cache, if it has one for the fast path. */
@@ -1625,8 +1623,7 @@ typedef uintptr_t cmempool_word_1 __attribute__((aligned(1), may_alias));
             __atomic_signal_fence(__ATOMIC_SEQ_CST); \
             if (CMEMPOOL_LIKELY(cmempool_sp >= \
                                 __atomic_load_n(&cmempool_cache->floor, __ATOMIC_RELAXED))) { \
-                void *cmempool_entry = __atomic_load_n( \
-                    CMEMPOOL_ELEMENT_1(cmempool_cache, cmempool_sp), __ATOMIC_RELAXED); \
+                void *cmempool_entry = __atomic_load_n((void **)cmempool_sp, __ATOMIC_RELAXED); \
                 *CMEMPOOL_WORD_1((uintptr_t)cmempool_entry) ^= CMEMPOOL_FREE_1; \
                 return cmempool_entry; \
             } \
@@ -1683,15 +1680,17 @@ static inline void cmempool_free_1(void *entry)
                 struct cmempool_cache_1 *cache =
                     (struct cmempool_cache_1 *)(likely + CMEMPOOL_CACHES_1 + at);
                 intptr_t sp = cache->sp;
-                *CMEMPOOL_WORD_1(address) = word ^ CMEMPOOL_FREE_1;
-                __atomic_store_n(CMEMPOOL_ELEMENT_1(cache, sp), entry, __ATOMIC_RELAXED);
-                __atomic_store_n(&cache->sp, sp + (intptr_t)sizeof(void *), __ATOMIC_RELEASE);
-                __atomic_signal_fence(__ATOMIC_SEQ_CST);
-                if (CMEMPOOL_LIKELY(sp < __atomic_load_n(&cache->ceiling, __ATOMIC_RELAXED))) {
+                if (CMEMPOOL_LIKELY(sp != 0)) {
+                    *CMEMPOOL_WORD_1(address) = word ^ CMEMPOOL_FREE_1;
+                    __atomic_store_n((void **)sp, entry, __ATOMIC_RELAXED);
+                    __atomic_store_n(&cache->sp, sp + (intptr_t)sizeof(void *), __ATOMIC_RELEASE);
+                    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+                    if (CMEMPOOL_LIKELY(sp < __atomic_load_n(&cache->ceiling, __ATOMIC_RELAXED))) {
+                        return;
+                    }
+                    _mempool_free_missed((void *)likely);
                     return;
                 }
-                _mempool_free_missed((void *)likely);
-                return;
             }
         }
     }

@@ -15,6 +15,7 @@
 //!
 //! ```text
 //! owner, pop                   owner, push                    thief, with the lock
+//!                              Q0  sp == 0: no magazine
 //! P1  store sp - 1             Q1  store the element at sp    T1  close the limits
 //!     light fence              Q2  store sp + 1               T2  heavy fence
 //! P2  sp - 1 < floor: settle       light fence                T3  load sp
@@ -50,12 +51,11 @@
 //! opens the cache again once it has seen the other caches. Who wants many entries at once takes all of
 //! them or leaves all where they are.
 //!
-//! # Places
+//! # A line of zeros
 //!
-//! `sp`, the limits, `bottom` and `base` are *places*: distances in bytes from the one element that lies in the
-//! cache itself. So a line of zeros is a cache in order, one without a magazine: its own element is all the
-//! room there is, for Q1, and both its limits stop every call. Lines of threads that never come are never
-//! written. Places are compared as signed numbers: a pop that finds such a cache empty goes below 0.
+//! A line of zeros is a cache in order, one without a magazine: lines of threads that never come are never
+//! written. A pop there goes below 0 and is stopped, since addresses are compared as signed numbers; a push
+//! sees the 0 first (Q0), and does nothing.
 //!
 //! A floor above the bottom is how the pool learns of its high-water mark for nothing: the elements
 //! below it can't go out without the lock. See `Shared` in `pool/shared.rs`.
@@ -79,7 +79,7 @@ use crate::sync::{AtomicIsize, AtomicPtr, AtomicU16};
 /// ceiling <= base + room`. Inside a call `sp` may be one lower or higher.
 #[cfg_attr(not(loom), repr(C, align(64)))]
 pub struct Cache {
-    sp: AtomicIsize,           // one past the top element; the owner's
+    sp: AtomicIsize,           // address one past the top element; the owner's
     floor: AtomicIsize,        // pop stops here; the lock's
     ceiling: AtomicIsize,      // push stops here; the lock's
     bottom: AtomicIsize,       // lowest valid element; the lock's
@@ -88,7 +88,6 @@ pub struct Cache {
     room: AtomicU16,           // of the loaded one
     spare_len: AtomicU16,
     held_back: AtomicU16, // entries that can't go out without the lock: see `Shared` in `pool/shared.rs`
-    lone: Element,        // where Q1 goes without a magazine
 }
 
 #[cfg(not(loom))]
@@ -97,14 +96,16 @@ const _: () = {
     assert!(size_of::<Cache>() == crate::thread_index::CACHE_DISTANCE);
     // What inlined code reads: see `inlined.rs`.
     assert!(offset_of!(Cache, sp) == 0 && offset_of!(Cache, floor) == 8);
-    assert!(
-        offset_of!(Cache, ceiling) == 16 && offset_of!(Cache, lone) == crate::inlined::ELEMENTS_AT
-    );
+    assert!(offset_of!(Cache, ceiling) == 16);
 };
 
 /// A pop or a push was stopped by the limits. The owner settles it before its next call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Unsettled;
+
+/// Where a push goes.
+#[derive(Clone, Copy)]
+pub struct Top(isize);
 
 // SAFETY: its elements are atomic; who may do what is said above.
 unsafe impl Send for Cache {}
@@ -138,21 +139,7 @@ impl Cache {
             room: AtomicU16::new(0),
             spare_len: AtomicU16::new(0),
             held_back: AtomicU16::new(0),
-            lone: Element::new(ptr::null_mut()),
         }
-    }
-
-    /// The element at a place.
-    #[inline(always)]
-    fn element(&self, place: isize) -> *mut Element {
-        let lone = &raw const self.lone as usize;
-        // Create exposed the memory that lines and magazines lie in.
-        ptr::with_exposed_provenance_mut(lone.wrapping_add_signed(place))
-    }
-
-    /// The place of an element.
-    fn place(&self, element: *mut Element) -> isize {
-        (element as usize).wrapping_sub(&raw const self.lone as usize) as isize
     }
 
     // ---- The owner, without the lock -----------------------------------------------------------
@@ -163,27 +150,38 @@ impl Cache {
     /// The caller is the owner, and all is settled.
     #[inline(always)]
     pub unsafe fn pop(&self, fence: impl Fn()) -> Result<Entry, Unsettled> {
-        let sp = self.sp.load(Relaxed).wrapping_sub(span(1));
+        let sp = self.sp.load(Relaxed) - span(1);
         self.sp.store(sp, Release); // P1
         fence();
         if sp < self.floor.load(Relaxed) {
             return Err(Unsettled); // P2
         }
         // SAFETY: `bottom <= sp`, so the element was valid, and it is the owner's now.
-        Ok(unsafe { entry_at(self.element(sp)) }) // P3
+        Ok(unsafe { entry_at(element(sp)) }) // P3
     }
 
-    /// Puts an entry on top. Two loads, two stores, one predictable branch.
+    /// Where a push is to go. None without a magazine.
+    #[inline(always)]
+    pub fn top(&self) -> Option<Top> {
+        let sp = self.sp.load(Relaxed);
+        (sp != 0).then_some(Top(sp)) // Q0
+    }
+
+    /// Puts an entry on top. A load, two stores, one predictable branch.
     ///
     /// # Safety
-    /// The caller is the owner, and all is settled; the entry is a free slot's that the caller
-    /// holds.
+    /// The caller is the owner, and all is settled; `top` is of this moment; the entry is a free slot's that
+    /// the caller holds.
     #[inline(always)]
-    pub unsafe fn push(&self, entry: Entry, fence: impl Fn()) -> Result<(), Unsettled> {
-        let sp = self.sp.load(Relaxed);
+    pub unsafe fn push(
+        &self,
+        Top(sp): Top,
+        entry: Entry,
+        fence: impl Fn(),
+    ) -> Result<(), Unsettled> {
         // SAFETY: `sp <= base + room`, and there is one element more.
-        unsafe { (*self.element(sp)).store(entry.payload(), Relaxed) }; // Q1
-        self.sp.store(sp.wrapping_add(span(1)), Release); // Q2
+        unsafe { (*element(sp)).store(entry.payload(), Relaxed) }; // Q1
+        self.sp.store(sp + span(1), Release); // Q2
         fence();
         if sp >= self.ceiling.load(Relaxed) { Err(Unsettled) } else { Ok(()) } // Q3
     }
@@ -203,7 +201,7 @@ impl Cache {
             return None;
         }
         // SAFETY: `bottom <= sp`, and P1 took the element out.
-        Some(unsafe { entry_at(self.element(sp)) })
+        Some(unsafe { entry_at(element(sp)) })
     }
 
     /// Settles a push that was stopped because the cache is closed: takes the entry back, unless the thief
@@ -220,7 +218,7 @@ impl Cache {
         let top = sp - span(1);
         self.sp.store(top, Release);
         // SAFETY: `bottom <= top < sp`.
-        Some(unsafe { entry_at(self.element(top)) })
+        Some(unsafe { entry_at(element(top)) })
     }
 
     /// Goes back to the start, where an empty magazine has all its room.
@@ -260,7 +258,7 @@ impl Cache {
     /// caller's alone, in the memory that create exposed.
     pub unsafe fn load(&self, magazine: *mut Element, room: usize, len: usize) -> *mut Element {
         let before = self.loaded();
-        let base = self.place(magazine);
+        let base = magazine.expose_provenance() as isize;
         self.room.store(room as u16, Relaxed);
         self.base.store(base, Relaxed);
         self.bottom.store(base, Relaxed);
@@ -270,7 +268,7 @@ impl Cache {
 
     /// The loaded magazine, or NULL.
     fn loaded(&self) -> *mut Element {
-        if self.room() == 0 { ptr::null_mut() } else { self.element(self.base.load(Relaxed)) }
+        if self.room() == 0 { ptr::null_mut() } else { element(self.base.load(Relaxed)) }
     }
 
     /// The loaded magazine's elements as plain pointers, and how many of them, from the first, are
@@ -282,7 +280,7 @@ impl Cache {
     #[expect(clippy::mut_from_ref, reason = "the elements are the caller's alone, by contract")]
     pub unsafe fn elements(&self) -> (&mut [*mut u8], usize) {
         debug_assert!(self.begins_at_start());
-        let base = self.element(self.base.load(Relaxed)).cast();
+        let base = element(self.base.load(Relaxed)).cast();
         // SAFETY: nobody else looks at the elements of a cache of which the lock is held, its owner
         // apart. An atomic pointer is laid out like a plain one. One more than room: see Q1.
         let all = unsafe { core::slice::from_raw_parts_mut(base, self.room() + 1) };
@@ -348,7 +346,7 @@ impl Cache {
             (bottom, bottom + span(claimed - self.spare().1))
         };
         // SAFETY: these were valid when they were claimed, and nobody took them since.
-        unsafe { self.hand(start, end, give) };
+        unsafe { hand(start, end, give) };
         self.bottom.store(end, Relaxed);
         self.close();
     }
@@ -393,7 +391,7 @@ impl Cache {
         let bottom = self.bottom.load(Relaxed);
         let end = (bottom + span(most)).min(sp);
         // SAFETY: these are valid.
-        unsafe { self.hand(bottom, end, give) }; // T4
+        unsafe { hand(bottom, end, give) }; // T4
         self.bottom.store(end.max(bottom), Relaxed); // T5
     }
 
@@ -499,24 +497,30 @@ impl Cache {
         }
         let (spare, len) = self.spare();
         assert!(len <= self.room() && (len == 0 || !spare.is_null()));
-        let spare = self.place(spare);
+        let spare = spare as isize;
         // SAFETY: these are the valid ones.
         unsafe {
-            self.hand(bottom, sp, &mut visit);
-            self.hand(spare, spare + span(len), visit);
+            hand(bottom, sp, &mut visit);
+            hand(spare, spare + span(len), visit);
         }
     }
+}
 
-    /// Hands the entries at `[at, end)` to `give`.
-    ///
-    /// # Safety
-    /// These elements are valid.
-    unsafe fn hand(&self, mut at: isize, end: isize, mut give: impl FnMut(Entry)) {
-        while at < end {
-            // SAFETY: by this function's contract.
-            give(unsafe { entry_at(self.element(at)) });
-            at += span(1);
-        }
+/// The element at an address: of the memory of magazines, which create exposed.
+#[inline(always)]
+fn element(address: isize) -> *mut Element {
+    ptr::with_exposed_provenance_mut(address as usize)
+}
+
+/// Hands the entries at `[at, end)` to `give`.
+///
+/// # Safety
+/// These elements are valid.
+unsafe fn hand(mut at: isize, end: isize, mut give: impl FnMut(Entry)) {
+    while at < end {
+        // SAFETY: by this function's contract.
+        give(unsafe { entry_at(element(at)) });
+        at += span(1);
     }
 }
 

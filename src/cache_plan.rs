@@ -5,7 +5,7 @@
 //! two lines has one, for one thread.
 
 use crate::fence;
-use crate::magazine::{BESIDE_ROOM, Element, UNIT};
+use crate::magazine::{BESIDE_ROOM, Element, MOST_MOVED_BY_ONE, UNIT};
 use crate::pool::Traits;
 use crate::thread_index::{CACHE_DISTANCE, MAX_THREADS};
 
@@ -13,6 +13,8 @@ use crate::thread_index::{CACHE_DISTANCE, MAX_THREADS};
 const ENTRIES_PER_CACHE: usize = 64;
 /// A magazine for fewer entries is not worth one.
 const SMALLEST_ROOM: usize = 6;
+/// Elements of the only magazine of a pool: a cache has no more entries where none are exchanged.
+const LARGEST_ALONE: usize = MOST_MOVED_BY_ONE + BESIDE_ROOM;
 /// Bytes for caches per entry of the pool.
 const BUDGET: usize = 6;
 
@@ -23,7 +25,7 @@ const BUDGET: usize = 6;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct CachePlan {
     count: u32,
-    unit: u8, // elements of the smallest magazine
+    unit: u8, // elements of the smallest magazine, or of the only one
     /// Whether the fast path finds them. If not, every call needs more than the fast path does, and
     /// looks for its cache later.
     pub fast: bool,
@@ -49,7 +51,9 @@ impl CachePlan {
     }
 
     fn of(count: usize, capacity: usize) -> Self {
-        let unit = elements(count, capacity).min(UNIT);
+        let elements = elements(count, capacity);
+        // Of less than four small magazines, a single one makes more.
+        let unit = if elements < 4 * UNIT { elements.min(LARGEST_ALONE) } else { UNIT };
         if unit < SMALLEST_ROOM + BESIDE_ROOM {
             return Self::default();
         }
@@ -68,7 +72,11 @@ impl CachePlan {
 
     /// How many smallest magazines there is memory for, in a pool of that many entries.
     pub fn units(&self, capacity: usize) -> usize {
-        elements(self.count(), capacity).checked_div(self.unit.into()).unwrap_or(0)
+        match usize::from(self.unit) {
+            0 => 0,
+            UNIT => elements(self.count(), capacity) / UNIT,
+            _ => 1,
+        }
     }
 
     /// Bytes of caches.
@@ -105,7 +113,9 @@ mod tests {
             (11, (0, 0, 0)),
             (12, (1, 6, 1)),
             (16, (1, 9, 1)),
-            (32, (1, 13, 1)),
+            (32, (1, 21, 1)),
+            (85, (1, 40, 1)),
+            (86, (1, 13, 4)),
             (127, (1, 13, 5)),
             (128, (2, 13, 5)),
             (1000, (15, 13, 39)),

@@ -8,7 +8,7 @@
 //!                for each of four layouts
 //! process block  two words of the secret, and the table of likely owners
 //! pool           first, end, elem_size; its caches lie CACHES_AT bytes from its start
-//! cache          sp, floor, ceiling: bytes from its element, which lies ELEMENTS_AT bytes from its start
+//! cache          sp, floor, ceiling: addresses of elements, compared as signed numbers; sp 0: call
 //! ranged pool    its table of sizes lies SIZES_AT bytes from its start
 //! ```
 //!
@@ -42,9 +42,6 @@ pub static PROCESS: Process = Process {
 /// Bytes from a pool's start to its first cache.
 #[cfg(not(cmempool_other_layout))]
 pub const CACHES_AT: usize = 320;
-/// Bytes from a cache's start to the element from which places are counted.
-#[cfg(not(loom))]
-pub const ELEMENTS_AT: usize = 56;
 /// Bytes from a ranged pool's start to its table of sizes.
 pub const SIZES_AT: usize = 192;
 

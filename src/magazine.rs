@@ -32,6 +32,10 @@ pub const MOST_MOVED: usize = 64;
 /// depot's ring may have to put into the bits for it, no more than `MOST_MOVED`.
 pub const AT_ONCE: usize = 60;
 
+/// Where magazines are not exchanged, a cache has no more entries: half of them to the depot's ring, as many
+/// from there to the bits, and the other half down, is what a call may move.
+pub const MOST_MOVED_BY_ONE: usize = 40;
+
 /// Elements of a magazine beside the entries that there is room for.
 pub const BESIDE_ROOM: usize = 3;
 
@@ -127,6 +131,11 @@ impl Rack {
         let taken = take(self)?;
         self.lendable = left;
         Some(taken)
+    }
+
+    /// Whether a cache may have one more of this size.
+    pub fn has_more(&self, size: usize) -> bool {
+        units_of(size) <= self.lendable
     }
 
     /// A cache has one less of this size.

@@ -184,13 +184,14 @@ impl Pool {
         // SAFETY: the word was written by this process for an entry of the pool it names, which
         // lives as long as its slots.
         let pool = unsafe { Self::at(owner) };
-        let Some(cache) = pool.fast_cache() else {
+        let Some((cache, top)) = pool.fast_cache().and_then(|cache| Some((cache, cache.top()?)))
+        else {
             return pool.free_slow(entry);
         };
         // SAFETY: the entry was out and its holder gave it up, so the slot is this call's.
         unsafe { out.mark_free() };
         // SAFETY: as above, and the cache is the thread's own.
-        if unsafe { cache.push(entry, fence::light) } == Err(Unsettled) {
+        if unsafe { cache.push(top, entry, fence::light) } == Err(Unsettled) {
             pool.settle_push(cache);
         }
     }
@@ -253,7 +254,7 @@ impl Pool {
                 core::arch::asm!(
                     "lea {0}, [{1} + {2} + {caches_at}]",
                     lateout(reg) address,
-                    in(reg) self,
+                    in(reg) self.address(),
                     in(reg) distance,
                     caches_at = const size_of::<Self>(),
                     options(pure, nomem, nostack, preserves_flags)

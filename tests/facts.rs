@@ -8,7 +8,7 @@ use std::process::Command;
 use common::{Scratch, is_there, prefix, root, run, skip};
 
 /// A constant of the source, and where a document quotes it, `{}` being its value.
-const QUOTES: [(&str, &str, &str, &str); 32] = [
+const QUOTES: [(&str, &str, &str, &str); 31] = [
     ("src/magazine.rs", "LARGEST_ROOM", "docs/design.md", "up to {} entries each"),
     ("src/cache_plan.rs", "LARGEST_EXCHANGED", "docs/threads.svg", "valid, at most {}<"),
     ("src/cache_plan.rs", "MOST_CACHED", "docs/guide.md", "pool that it uses, up to {}, by"),
@@ -29,7 +29,6 @@ const QUOTES: [(&str, &str, &str, &str); 32] = [
     ("src/magazine.rs", "MOST_MOVED", "docs/design.md", "{} entries moved at most"),
     ("src/pool/trade.rs", "FRESH_AT_A_TIME", "docs/design.md", "{} at a time, since each"),
     ("src/inlined.rs", "CACHES_AT", "include/cmempool.h", "#define CMEMPOOL_CACHES_1 {} "),
-    ("src/inlined.rs", "ELEMENTS_AT", "include/cmempool.h", "#define CMEMPOOL_ELEMENTS_1 {} "),
     ("src/inlined.rs", "SIZES_AT", "include/cmempool.h", "#define CMEMPOOL_SIZES_1 {} "),
     ("src/likely_owner.rs", "PLACES", "include/cmempool.h", "uintptr_t likely[{}];"),
     ("src/layout.rs", "CLASS_RESERVE", "docs/design.md", "and {} bytes for each class"),

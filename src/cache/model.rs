@@ -56,7 +56,7 @@ impl Pool {
                 cache.load(magazine(), ROOM, 0);
                 cache.set_limits(0, ROOM);
                 for i in 0..if number == 0 { cached } else { 0 } {
-                    cache.push(Self::entry(i), fence::light).unwrap();
+                    cache.push(cache.top().unwrap(), Self::entry(i), fence::light).unwrap();
                 }
             }
         }
@@ -168,8 +168,11 @@ impl Pool {
     fn free(&self, index: usize, entry: Entry) {
         self.write_to(entry);
         let own = &self.caches[index];
+        let Some(top) = own.top() else {
+            return self.shared().depot.push(entry);
+        };
         // SAFETY: as in `alloc_unwritten`.
-        if unsafe { own.push(entry, fence::light) } == Err(Unsettled) {
+        if unsafe { own.push(top, entry, fence::light) } == Err(Unsettled) {
             let mut shared = self.shared();
             // The models never fill a cache. It is open again after a claim that was dropped.
             if !own.is_open() {
@@ -340,9 +343,7 @@ unsafe fn take_spare(cache: &Cache, shared: &mut Shared) {
 /// Of the caches that a model makes, which are leaked.
 fn magazine() -> *mut Element {
     let room: Vec<_> = (0..=ROOM).map(|_| Element::new(without_provenance_mut(0))).collect();
-    let first = room.leak().as_mut_ptr();
-    first.expose_provenance();
-    first
+    room.leak().as_mut_ptr()
 }
 
 /// Runs what an owner does in a thread of its own.

@@ -255,11 +255,13 @@ fn borders_move_and_canaries_with_them() {
 #[test]
 fn no_call_moves_more_than_promised() {
     let mut most_of_all = [0; 2];
-    for (count, traits) in [100, 700, 3000, 20_000, 100_000].into_iter().flat_map(|count| {
-        let plain = Traits::default();
-        let zero = Traits { zero_on_free: true, ..plain };
-        [(count, plain), (count, zero), (count, Traits { single_thread: true, ..plain })]
-    }) {
+    for (count, traits) in
+        [16, 50, 100, 300, 700, 3000, 20_000, 100_000].into_iter().flat_map(|count| {
+            let plain = Traits::default();
+            let zero = Traits { zero_on_free: true, ..plain };
+            [(count, plain), (count, zero), (count, Traits { single_thread: true, ..plain })]
+        })
+    {
         let mut request = request(Classes::One(class(24, count)), 0, Policy::Ordinary);
         request.traits = traits;
         with(&request, |collection| {

@@ -9,7 +9,7 @@ use core::sync::atomic::Ordering;
 use super::Pool;
 use super::shared::{NONE, Shared};
 use crate::cache::Cache;
-use crate::magazine::{AT_ONCE, ROOMS, size_of_room};
+use crate::magazine::{AT_ONCE, MOST_MOVED_BY_ONE, ROOMS, size_of_room};
 use crate::thread_index::{self, CACHE_DISTANCE};
 
 /// The caches open again after a shortage once the depot was visited this often and has
@@ -19,10 +19,6 @@ const VISITS_AFTER_SHORTAGE: u16 = 4096;
 const PLENTY: u32 = 16;
 /// A cache of fewer entries is not worth the trouble. For the only one of a pool, half of them are.
 const SMALLEST_TARGET: usize = 8;
-/// Where magazines are not exchanged, a cache has no more: half of them to the depot's ring, as many from
-/// there to the bits, and the other half down, is what a call may move.
-pub const MOST_MOVED_BY_ONE: usize = 40;
-
 /// A thread that visits the depot so often while no other does gets the pool's only cache.
 const VISITS_FOR_THE_ONLY: u16 = 64;
 /// So many visits by others are a reason to see whether the owner of the only cache still lives.
@@ -63,7 +59,7 @@ impl Pool {
         if !shared.open || !self.has_caches() {
             return None;
         }
-        let share = self.share(shared, shared.active + u32::from(!cache.is_open()));
+        let share = self.share(cache, shared, shared.active + u32::from(!cache.is_open()));
         let enough =
             share >= if self.caches.count() == 1 { SMALLEST_TARGET / 2 } else { SMALLEST_TARGET };
         // SAFETY: by this function's contract.
@@ -77,7 +73,7 @@ impl Pool {
             if !(enough && cache.is_open()) {
                 return None;
             }
-            let target = target(cache.room(), share);
+            let target = target(cache, shared, share);
             if target <= cache.room() {
                 self.return_spare(cache, shared);
             }
@@ -85,19 +81,21 @@ impl Pool {
         }
     }
 
-    /// How many entries each of so many caches may have.
-    fn share(&self, shared: &Shared, sharers: u32) -> usize {
+    /// How many entries each of so many caches may have; the only one of a pool, all that are free.
+    fn share(&self, cache: &Cache, shared: &Shared, sharers: u32) -> usize {
         if self.traits.single_thread {
-            // Whatever is left: nobody else wants it.
-            return self.capacity() / 2;
+            // Nobody else wants them.
+            self.capacity()
+        } else if self.has_only_one() {
+            shared.free() as usize + cache.len()
+        } else {
+            (shared.free() / (4 * sharers)) as usize
         }
-        let parts = if self.has_only_one() { 2 } else { 4 * sharers };
-        (shared.free() / parts) as usize
     }
 
     /// How many entries the caller's own cache, which is open, may have.
     pub(super) fn own_target(&self, cache: &Cache, shared: &Shared) -> usize {
-        target(cache.room(), self.share(shared, shared.active))
+        target(cache, shared, self.share(cache, shared, shared.active))
     }
 
     /// Has an open cache have a magazine of the size for its share, if there is one.
@@ -139,7 +137,8 @@ impl Pool {
                 cache.elements().0[0] = entry;
                 cache.set_len(1);
             }
-            self.set_limits(shared, cache, target(cache.room(), share).min(cache.room()), false);
+            let most = target(cache, shared, share).min(cache.room());
+            self.set_limits(shared, cache, most, false);
         }
     }
 
@@ -163,7 +162,7 @@ impl Pool {
                 return;
             }
             shared.active += 1;
-            let most = target(cache.room(), share).min(cache.room());
+            let most = target(cache, shared, share).min(cache.room());
             self.set_limits(shared, cache, most, false);
         }
     }
@@ -297,8 +296,13 @@ fn suited_size(share: usize) -> usize {
     }
 }
 
-/// How many entries a cache with magazines of that room has, if it may have so many: of two, or of a part of
-/// one.
-fn target(room: usize, share: usize) -> usize {
-    if share * 2 >= room * 3 { 2 * room } else { share.min(room).min(MOST_MOVED_BY_ONE) }
+/// How many entries a cache has that may have so many: of two magazines that it exchanges, or of a part of one.
+fn target(cache: &Cache, shared: &Shared, share: usize) -> usize {
+    let room = cache.room();
+    let has_two = || !cache.spare().0.is_null() || shared.rack.has_more(size_of_room(room));
+    if share * 2 >= room * 3 && has_two() {
+        2 * room
+    } else {
+        share.min(room).min(MOST_MOVED_BY_ONE)
+    }
 }

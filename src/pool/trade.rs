@@ -6,13 +6,12 @@
 use core::ptr::null_mut;
 use core::sync::atomic::Ordering;
 
-use super::opening::MOST_MOVED_BY_ONE;
 use super::shared::{Damage, Shared};
 use super::{Missed, Pool};
 use crate::cache::{Cache, Unsettled};
 use crate::fence;
 use crate::likely_owner::expect;
-use crate::magazine::{AT_ONCE, Element, size_of_room};
+use crate::magazine::{AT_ONCE, Element, MOST_MOVED_BY_ONE, size_of_room};
 use crate::misuse::ALLOC;
 use crate::slot::{Entry, State};
 use crate::thread_index::{self, CACHE_DISTANCE};
@@ -240,22 +239,24 @@ impl Pool {
             // SAFETY: the payload has that many bytes, and the slot is this call's.
             unsafe { zero(entry.payload(), self.elem_size) };
         }
-        match self.own_cache() {
+        let own = self.own_cache();
+        if let Some((cache, top)) = own.and_then(|cache| Some((cache, cache.top()?))) {
             // SAFETY: the cache is the thread's own, and the slot this call's.
-            Some(cache) => match unsafe { cache.push(entry, self.fence()) } {
-                Ok(()) => {}
-                Err(Unsettled) => self.settle_push(cache),
-            },
-            None => {
-                let mut shared = self.enter(false);
-                self.visit(&mut shared);
-                if self.has_only_one() {
-                    self.note_visitor(&mut shared);
-                }
-                self.give(&mut shared, entry);
-                self.leave(shared);
+            if unsafe { cache.push(top, entry, self.fence()) } == Err(Unsettled) {
+                self.settle_push(cache);
             }
+            return;
         }
+        let mut shared = self.enter(false);
+        self.visit(&mut shared);
+        if let Some(cache) = own {
+            // SAFETY: the cache is the thread's own, closed as there is no magazine, and this call has the lock.
+            unsafe { self.adjust(cache, &mut shared) };
+        } else if self.has_only_one() {
+            self.note_visitor(&mut shared);
+        }
+        self.give(&mut shared, entry);
+        self.leave(shared);
     }
 
     /// The thread's own cache is full or closed, and has one entry more.

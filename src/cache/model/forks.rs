@@ -58,6 +58,7 @@ fn child_whose_owner_vanished_in_a_pop() {
 fn child_whose_owner_vanished_in_a_push() {
     // SAFETY: the owner's one call.
     child_whose_owner_vanished(|pool, entry| {
-        _ = unsafe { pool.caches[0].push(entry, fence::light) }
+        let own = &pool.caches[0];
+        _ = unsafe { own.push(own.top().unwrap(), entry, fence::light) }
     });
 }

@@ -69,8 +69,9 @@ fn peak_of_a_cache_that_falls() {
                 let entries = [pool.alloc(0).unwrap(), pool.alloc(0).unwrap()];
                 both_out.store(true, Release);
                 pool.write_to(entries[0]);
+                let own = &pool.caches[0];
                 // SAFETY: the models give each index to one thread at a time.
-                let pushed = unsafe { pool.caches[0].push(entries[0], fence::light) };
+                let pushed = unsafe { own.push(own.top().unwrap(), entries[0], fence::light) };
                 assert_eq!(pushed, Err(Unsettled), "the first push comes by");
                 look(&pool, &mut pool.shared(), 1);
             })
