@@ -623,9 +623,9 @@ extern "C" {
  * @errno EINVAL  a count or size of 0
  * @errno ENOMEM  the memory can't be had, or so many entries not be counted
  *
- * Threads: any number may use the pool at once. Up to 64 at a time, by the number of cores and of
- * entries, keep a cache of free entries, up to 506; in pools of less than about a hundred entries
- * none do, and each call takes a lock. Cost: grows with the memory, page by page.
+ * Threads: any number may use the pool at once. One for each 64 entries, and up to 4096, keep a cache of
+ * free entries, up to 506; in a pool of 12 to 127 entries one thread does. The others take a lock at each
+ * call. Cost: grows with the memory, page by page.
  */
 struct mempool *mempool_create(size_t elem_count,
                                size_t elem_size,
@@ -653,8 +653,8 @@ CMEMPOOL_MUST_USE;
  *
  * Threads: safe. Cost: O(1), some 20 instructions and no lock while the thread has free entries of
  * the pool in its cache; a lock each some hundred calls to fill it, by a call that moves at most 64
- * entries. Only a call that finds all of them in other threads' caches looks at each of those: at most 64,
- * once per shortage. It waits for no thread but for one that is at the depot under the lock.
+ * entries. Only a call that finds all of them in other threads' caches looks at each of those: O(threads
+ * that used the pool), once per shortage. It waits for no thread but for one that is at the depot under the lock.
  */
 void *mempool_alloc_entry(struct mempool *mp)
 CMEMPOOL_ENTRY;
@@ -732,8 +732,8 @@ size_t mempool_total_capacity(const struct mempool *mp);
  *
  * Exact when no other thread is inside a call on the pool, and never above the capacity.
  *
- * Threads: safe. Cost: O(log pools), with the lock of the list of all pools, and O(caches), at most 64,
- * with the pool's.
+ * Threads: safe. Cost: O(log pools), with the lock of the list of all pools, and O(threads that used the
+ * pool), with the pool's.
  */
 size_t mempool_used_count(const struct mempool *mp);
 
@@ -1078,8 +1078,9 @@ void r_mempool_reset(struct r_mempool *rmp);
  * @errno EINVAL  `mp` or `stats` is NULL, or `struct_size` is that of no version this library knows
  *
  * Threads: safe, also for another thread than the one that uses a single-thread pool. Cost: O(log pools +
- * caches), at most 64 caches, with the lock of the list of pools and then the pool's. The figures cost
- * allocs and frees nothing, but for each alloc that makes a new high-water mark: it takes the pool's lock.
+ * threads that used the pool), with the lock of the list of pools and then the pool's. The figures cost
+ * allocs and frees nothing, but where several threads make a new high-water mark at the same time: then some
+ * of their allocs take the pool's lock.
  */
 bool mempool_get_stats(const struct mempool *mp,
                        struct mempool_stats *stats);
@@ -1113,8 +1114,8 @@ bool r_mempool_get_stats(const struct r_mempool *rmp, size_t index, struct mempo
  * go on: they only grow. NULL does nothing.
  *
  * Threads: safe. A call that is under way in another thread counts on either side of it. Cost:
- * O(log pools), with the lock of the list of all pools, and O(caches), at most 64, with the pool's;
- * threads fill their caches anew.
+ * O(log pools), with the lock of the list of all pools, and O(threads that used the pool), with the
+ * pool's; threads fill their caches anew.
  */
 void mempool_reset_peak(struct mempool *mp);
 

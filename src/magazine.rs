@@ -48,6 +48,9 @@ pub const ROOMS: [usize; SIZES] = [room_of(0), room_of(1), LARGEST_ROOM];
 /// The last of them.
 pub const LARGEST_ROOM: usize = 253;
 static_assertions::const_assert_eq!(LARGEST_ROOM, room_of(SIZES - 1));
+/// A cache has two of them.
+pub const MOST_CACHED: usize = 506;
+static_assertions::const_assert_eq!(MOST_CACHED, 2 * LARGEST_ROOM);
 
 const fn room_of(size: usize) -> usize {
     UNIT * units_of(size) as usize - BESIDE_ROOM

@@ -8,12 +8,16 @@ use std::process::Command;
 use common::{Scratch, is_there, prefix, root, run, skip};
 
 /// A constant of the source, and where a document quotes it, `{}` being its value.
-const QUOTES: [(&str, &str, &str, &str); 31] = [
+const QUOTES: [(&str, &str, &str, &str); 36] = [
     ("src/magazine.rs", "LARGEST_ROOM", "docs/design.md", "up to {} entries each"),
-    ("src/cache_plan.rs", "LARGEST_EXCHANGED", "docs/threads.svg", "valid, at most {}<"),
-    ("src/cache_plan.rs", "MOST_CACHED", "docs/guide.md", "pool that it uses, up to {}, by"),
-    ("src/cache_plan.rs", "LARGEST_ROOM", "docs/design.md", "of {} entries at most"),
-    ("src/cache_plan.rs", "SMALLEST_ROOM", "docs/design.md", "none of fewer than {}."),
+    ("src/magazine.rs", "LARGEST_ROOM", "docs/threads.svg", "valid, at most {}<"),
+    ("src/magazine.rs", "MOST_CACHED", "docs/guide.md", "pool that it uses, up to {}, by"),
+    ("src/magazine.rs", "MOST_MOVED_BY_ONE", "docs/design.md", "of {} entries at most"),
+    ("src/cache_plan.rs", "ENTRIES_PER_CACHE", "docs/design.md", "one for each {} slots"),
+    ("src/cache_plan.rs", "ENTRIES_PER_CACHE", "docs/guide.md", "one for each {} entries"),
+    ("src/cache_plan.rs", "ENTRIES_PER_CACHE", "include/cmempool.h", "One for each {} entries"),
+    ("src/pool/opening.rs", "VISITS_FOR_THE_ONLY", "docs/design.md", "that came {} times in a row"),
+    ("src/pool/making.rs", "THREADS_AT_FIRST", "docs/design.md", "beyond the first {} are left"),
     ("src/cache_plan.rs", "BUDGET", "docs/design.md", "the depot, {} for caches"),
     ("src/cache_plan.rs", "BUDGET", "docs/memory.svg", "the depot, {} for caches"),
     ("src/collection.rs", "GUARD_GAP", "docs/design.md", "{} bytes behind each entry"),
@@ -54,7 +58,8 @@ const QUOTES: [(&str, &str, &str, &str); 31] = [
     ("src/slot.rs", "OWNER_ALIGN", "docs/memory.svg", "at {} · k"),
     ("src/thread_index.rs", "CACHE_DISTANCE", "docs/memory.svg", "{} B each"),
     ("src/thread_index.rs", "MAX_THREADS", "docs/design.md", "has an index, of {},"),
-    ("src/thread_index.rs", "MAX_THREADS", "docs/threads.svg", "at most {}, once a shortage"),
+    ("src/thread_index.rs", "MAX_THREADS", "docs/guide.md", "Up to {} threads"),
+    ("src/thread_index.rs", "LOOKS", "docs/design.md", "looks at {} others"),
 ];
 
 fn file(name: &str) -> String {

@@ -48,8 +48,9 @@ unsafe fn fill(stats: *mut mempool_stats, figures: impl FnOnce() -> Option<mempo
 /// @errno EINVAL  `mp` or `stats` is NULL, or `struct_size` is that of no version this library knows
 ///
 /// Threads: safe, also for another thread than the one that uses a single-thread pool. Cost: O(log pools +
-/// caches), at most 64 caches, with the lock of the list of pools and then the pool's. The figures cost
-/// allocs and frees nothing, but for each alloc that makes a new high-water mark: it takes the pool's lock.
+/// threads that used the pool), with the lock of the list of pools and then the pool's. The figures cost
+/// allocs and frees nothing, but where several threads make a new high-water mark at the same time: then some
+/// of their allocs take the pool's lock.
 ///
 /// # Safety
 /// `mp` is NULL or a live pool, `stats` NULL or as large as its `struct_size` says.
@@ -107,8 +108,8 @@ pub unsafe extern "C" fn r_mempool_get_stats(
 /// go on: they only grow. NULL does nothing.
 ///
 /// Threads: safe. A call that is under way in another thread counts on either side of it. Cost:
-/// O(log pools), with the lock of the list of all pools, and O(caches), at most 64, with the pool's;
-/// threads fill their caches anew.
+/// O(log pools), with the lock of the list of all pools, and O(threads that used the pool), with the
+/// pool's; threads fill their caches anew.
 ///
 /// # Safety
 /// `mp` is NULL or a live pool.

@@ -61,9 +61,9 @@ pub(super) fn handle(collection: NonNull<Collection>) -> NonNull<mempool> {
 /// @errno EINVAL  a count or size of 0
 /// @errno ENOMEM  the memory can't be had, or so many entries not be counted
 ///
-/// Threads: any number may use the pool at once. Up to 64 at a time, by the number of cores and of
-/// entries, keep a cache of free entries, up to 506; in pools of less than about a hundred entries
-/// none do, and each call takes a lock. Cost: grows with the memory, page by page.
+/// Threads: any number may use the pool at once. One for each 64 entries, and up to 4096, keep a cache of
+/// free entries, up to 506; in a pool of 12 to 127 entries one thread does. The others take a lock at each
+/// call. Cost: grows with the memory, page by page.
 ///
 /// cbindgen:postfix=CMEMPOOL_MUST_USE
 #[unsafe(no_mangle)]
@@ -128,8 +128,8 @@ fn alloc_exhausted(pool: &Pool) -> *mut c_void {
 ///
 /// Threads: safe. Cost: O(1), some 20 instructions and no lock while the thread has free entries of
 /// the pool in its cache; a lock each some hundred calls to fill it, by a call that moves at most 64
-/// entries. Only a call that finds all of them in other threads' caches looks at each of those: at most 64,
-/// once per shortage. It waits for no thread but for one that is at the depot under the lock.
+/// entries. Only a call that finds all of them in other threads' caches looks at each of those: O(threads
+/// that used the pool), once per shortage. It waits for no thread but for one that is at the depot under the lock.
 ///
 /// # Safety
 /// `mp` is NULL or a live pool.
@@ -251,8 +251,8 @@ pub unsafe extern "C" fn mempool_total_capacity(mp: *const mempool) -> usize {
 ///
 /// Exact when no other thread is inside a call on the pool, and never above the capacity.
 ///
-/// Threads: safe. Cost: O(log pools), with the lock of the list of all pools, and O(caches), at most 64,
-/// with the pool's.
+/// Threads: safe. Cost: O(log pools), with the lock of the list of all pools, and O(threads that used the
+/// pool), with the pool's.
 ///
 /// # Safety
 /// `mp` is NULL or a live pool.
