@@ -205,6 +205,8 @@ impl Collection {
     ///
     /// # Safety
     /// Nobody else knows it.
+    #[cold]
+    #[inline(never)]
     unsafe fn provide(this: NonNull<Self>) -> Result<(), Error> {
         // SAFETY: by this function's contract.
         unsafe {
@@ -220,6 +222,8 @@ impl Collection {
 
     /// # Safety
     /// The region is unused and at least `request.layout.bytes()` long.
+    #[cold]
+    #[inline(never)]
     unsafe fn lay_out(region: Region, request: &Request<'_>) -> NonNull<Self> {
         const FITS: &str = "the layout's formula covers what is dealt out";
         let classes = request.layout.classes();

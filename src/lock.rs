@@ -60,8 +60,8 @@ impl<T: Tallied> Locked<T> {
     pub fn lock(&self) -> Guard<'_, T> {
         if !self.shared {
             self.begin();
-        } else if !self.try_take() {
-            self.wait();
+        } else if !try_take(&self.state) {
+            wait(&self.state);
         }
         Guard { of: self }
     }
@@ -118,7 +118,7 @@ impl<T: Tallied> Locked<T> {
     pub fn lock_unless_held(&self) -> Option<Guard<'_, T>> {
         if !self.shared {
             self.begin();
-        } else if !self.try_take() && !self.spin() {
+        } else if !try_take(&self.state) && !spin(&self.state) {
             return None;
         }
         Some(Guard { of: self })
@@ -132,39 +132,44 @@ impl<T: Tallied> Locked<T> {
     pub unsafe fn held(&self) -> Guard<'_, T> {
         Guard { of: self }
     }
+}
 
-    #[inline]
-    fn try_take(&self) -> bool {
-        // Acquire pairs with the Release in `Guard::drop`: what the last holder wrote is seen.
-        self.state.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).is_ok()
-    }
+// Not of the value's type: once for all locks.
 
-    fn spin(&self) -> bool {
-        for _ in 0..SPINS {
-            if self.state.load(Ordering::Relaxed) == FREE && self.try_take() {
-                return true;
-            }
-            core::hint::spin_loop();
+#[inline]
+fn try_take(state: &AtomicU32) -> bool {
+    // Acquire pairs with the Release in `Guard::drop`: what the last holder wrote is seen.
+    state.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).is_ok()
+}
+
+#[cold]
+fn spin(state: &AtomicU32) -> bool {
+    for _ in 0..SPINS {
+        if state.load(Ordering::Relaxed) == FREE && try_take(state) {
+            return true;
         }
-        false
+        core::hint::spin_loop();
     }
+    false
+}
 
-    #[cold]
-    fn wait(&self) {
-        if self.spin() {
-            return;
-        }
-        // From here on the lock is taken as CONTENDED, since other threads may sleep as well.
-        // Acquire as in `try_take`.
-        while self.state.swap(CONTENDED, Ordering::Acquire) != FREE {
-            futex(&self.state, libc::FUTEX_WAIT, CONTENDED);
-        }
+#[cold]
+#[inline(never)]
+fn wait(state: &AtomicU32) {
+    if spin(state) {
+        return;
     }
+    // From here on the lock is taken as CONTENDED, since other threads may sleep as well.
+    // Acquire as in `try_take`.
+    while state.swap(CONTENDED, Ordering::Acquire) != FREE {
+        futex(state, libc::FUTEX_WAIT, CONTENDED);
+    }
+}
 
-    #[cold]
-    fn wake_one(&self) {
-        futex(&self.state, libc::FUTEX_WAKE, 1);
-    }
+#[cold]
+#[inline(never)]
+fn wake_one(state: &AtomicU32) {
+    futex(state, libc::FUTEX_WAKE, 1);
 }
 
 /// The right to use the value, given back on drop.
@@ -196,7 +201,7 @@ impl<T: Tallied> Drop for Guard<'_, T> {
         if !self.of.shared {
             self.of.end(self.tally());
         } else if self.of.state.swap(FREE, Ordering::Release) == CONTENDED {
-            self.of.wake_one();
+            wake_one(&self.of.state);
         }
     }
 }

@@ -86,6 +86,8 @@ impl Region {
         }
     }
 
+    #[cold]
+    #[inline(never)]
     fn map_guarded(len: usize, wish: Wish) -> Result<Self, Error> {
         let page = page_size();
         let len = len.checked_next_multiple_of(page).ok_or(Error::NoMemory)?;
@@ -225,6 +227,8 @@ impl Region {
     }
 
     /// Of huge pages that the system keeps ready, and sets aside for this mapping.
+    #[cold]
+    #[inline(never)]
     fn map_huge(len: usize, wish: Wish) -> Result<Self, Error> {
         let len = len.checked_next_multiple_of(HUGE_PAGE).ok_or(Error::NoMemory)?;
         let base = map_pages(len, libc::MAP_HUGETLB | libc::MAP_HUGE_2MB)?;
@@ -282,6 +286,8 @@ impl Region {
         self.provide_part(part)
     }
 
+    #[cold]
+    #[inline(never)]
     fn provide_part(&self, part: Range<usize>) -> Result<(), Error> {
         match self.source {
             Source::Mapped | Source::Guarded => self.populate(part),

@@ -31,6 +31,8 @@ impl Pool {
     ///
     /// # Safety
     /// What the cursor deals out is unused, inside the collection's region; with `zeroed`, all of it is 0.
+    #[cold]
+    #[inline(never)]
     pub unsafe fn create(
         cursor: &mut Cursor,
         class: Class,
@@ -121,6 +123,8 @@ impl Pool {
     }
 
     /// Deals this pool its slots and tells it which pool is next. None if they don't fit.
+    #[cold]
+    #[inline(never)]
     pub fn finish(&mut self, cursor: &mut Cursor, larger: Option<NonNull<Pool>>) -> Option<()> {
         self.larger = larger;
         // A guarded pool's last slot has a word behind it, too.
