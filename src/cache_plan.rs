@@ -52,8 +52,9 @@ impl CachePlan {
 
     fn of(count: usize, capacity: usize) -> Self {
         let elements = elements(count, capacity);
-        // Of less than four small magazines, a single one makes more.
-        let unit = if elements < 4 * UNIT { elements.min(LARGEST_ALONE) } else { UNIT };
+        // Of a few small magazines, a single one makes more.
+        let single = count == 1 && elements < 8 * UNIT;
+        let unit = if single { elements.min(LARGEST_ALONE) } else { UNIT };
         if unit < SMALLEST_ROOM + BESIDE_ROOM {
             return Self::default();
         }
@@ -115,8 +116,7 @@ mod tests {
             (16, (1, 9, 1)),
             (32, (1, 21, 1)),
             (85, (1, 40, 1)),
-            (86, (1, 13, 4)),
-            (127, (1, 13, 5)),
+            (127, (1, 40, 1)),
             (128, (2, 13, 5)),
             (1000, (15, 13, 39)),
             (100_000, (1562, 13, 3906)),

@@ -89,7 +89,7 @@ impl Pool {
         } else if self.has_only_one() {
             shared.free() as usize + cache.len()
         } else {
-            (shared.free() / (4 * sharers)) as usize
+            (shared.free() / (2 * sharers)) as usize
         }
     }
 
@@ -286,12 +286,11 @@ impl Pool {
     }
 }
 
-/// The size of the magazines of a cache that may have so many entries.
+/// The size of the magazines of a cache that may have so many entries: the largest that it exchanges.
 fn suited_size(share: usize) -> usize {
-    let exchanged = |size| share >= 2 * ROOMS[size];
     match share {
-        _ if exchanged(2) => 2,
-        MOST_MOVED_BY_ONE.. => 1,
+        _ if share >= 2 * ROOMS[2] => 2,
+        _ if share * 2 >= ROOMS[1] * 3 => 1,
         _ => 0,
     }
 }
