@@ -216,7 +216,10 @@ impl Pool {
             self.take_back_from_caches(shared);
         }
         let entry = if shared.depot.has_recent() || shared.rack.entries() == 0 {
-            self.entry(shared.depot.take()?)
+            let entry = self.entry(shared.depot.take()?);
+            // It may go into a cache next.
+            expect(&[entry.payload()], self.address());
+            entry
         } else {
             let mut place = null_mut();
             shared.rack.take_some(core::slice::from_mut(&mut place));
