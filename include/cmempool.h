@@ -1681,7 +1681,7 @@ static inline void cmempool_free_1(void *entry)
                 struct cmempool_cache_1 *cache =
                     (struct cmempool_cache_1 *)(likely + CMEMPOOL_CACHES_1 + at);
                 intptr_t sp = cache->sp;
-                if (CMEMPOOL_LIKELY(sp != 0)) {
+                if (CMEMPOOL_LIKELY(sp > 0)) {
                     *CMEMPOOL_WORD_1(address) = word ^ CMEMPOOL_FREE_1;
                     __atomic_store_n((void **)sp, entry, __ATOMIC_RELAXED);
                     __atomic_store_n(&cache->sp, sp + (intptr_t)sizeof(void *), __ATOMIC_RELEASE);

@@ -15,7 +15,7 @@
 //!
 //! ```text
 //! owner, pop                   owner, push                    thief, with the lock
-//!                              Q0  sp == 0: no magazine
+//!                              Q0  sp <= 0: no magazine
 //! P1  store sp - 1             Q1  store the element at sp    T1  close the limits
 //!     light fence              Q2  store sp + 1               T2  heavy fence
 //! P2  sp - 1 < floor: settle       light fence                T3  load sp
@@ -55,7 +55,8 @@
 //!
 //! A line of zeros is a cache in order, one without a magazine: lines of threads that never come are never
 //! written. A pop there goes below 0 and is stopped, since addresses are compared as signed numbers; a push
-//! sees the 0 first (Q0), and does nothing.
+//! sees first that there is no address (Q0), and does nothing. The owner of a line may vanish in a fork, in the
+//! middle of its first pop: then it is below 0 for the next one, and that is as good.
 //!
 //! A floor above the bottom is how the pool learns of its high-water mark for nothing: the elements
 //! below it can't go out without the lock. See `Shared` in `pool/shared.rs`.
@@ -164,7 +165,7 @@ impl Cache {
     #[inline(always)]
     pub fn top(&self) -> Option<Top> {
         let sp = self.sp.load(Relaxed);
-        (sp != 0).then_some(Top(sp)) // Q0
+        (sp > 0).then_some(Top(sp)) // Q0
     }
 
     /// Puts an entry on top. A load, two stores, one predictable branch.

@@ -8,7 +8,7 @@
 //!                for each of four layouts
 //! process block  two words of the secret, and the table of likely owners
 //! pool           first, end, elem_size; its caches lie CACHES_AT bytes from its start
-//! cache          sp, floor, ceiling: addresses of elements, compared as signed numbers; sp 0: call
+//! cache          sp, floor, ceiling: addresses of elements, compared as signed numbers; sp not above 0: call
 //! ranged pool    its table of sizes lies SIZES_AT bytes from its start
 //! ```
 //!

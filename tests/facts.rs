@@ -149,3 +149,43 @@ fn instructions() {
         assert_eq!((counted / CALLS).to_string(), said, "instructions of {function}");
     }
 }
+
+/// The longest path of each call: `| \`function\` .. | N |` in docs/design.md.
+#[test]
+fn longest_paths() {
+    if !cfg!(target_arch = "x86_64") {
+        return skip("longest paths: they are those of x86-64");
+    }
+    let Some(prefix) = prefix() else {
+        return skip("longest paths: CMEMPOOL_PREFIX names no installed tree");
+    };
+    let scratch = Scratch::new();
+    let program = scratch.path().join("longest");
+    run(Command::new("cc")
+        .args(["-std=c11", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Werror"])
+        .arg(root().join("tests/longest/longest.c"))
+        .arg("-I")
+        .arg(prefix.join("include"))
+        .arg(prefix.join("lib/libcmempool.so"))
+        // What looks a function up at its first call is not the library's.
+        .args(["-pthread", "-Wl,-z,now", "-o"])
+        .arg(&program))
+    .expect_success();
+    let outcome = run(Command::new(&program).env("LD_LIBRARY_PATH", prefix.join("lib")));
+    let (text, mut found) = (file("docs/design.md"), 0);
+    for line in outcome.expect_success().stdout.lines() {
+        let (function, counted) = line.split_once(' ').expect("a name and a number");
+        let counted: usize = counted.parse().expect("a number");
+        let start = format!("| `{function}`");
+        let said = text
+            .lines()
+            .find_map(|line| line.strip_prefix(&start)?.split('|').nth(1)?.trim().parse().ok());
+        let said: usize = said.unwrap_or_else(|| panic!("docs/design.md has no row {function}"));
+        assert!(
+            counted <= said && said * 3 / 4 <= counted,
+            "docs/design.md says that {function} takes {said} instructions at most; it took {counted}"
+        );
+        found += 1;
+    }
+    assert_eq!(found, text.lines().filter(|line| line.starts_with("| `")).count());
+}

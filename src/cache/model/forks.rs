@@ -62,3 +62,20 @@ fn child_whose_owner_vanished_in_a_push() {
         _ = unsafe { own.push(own.top().unwrap(), entry, fence::light) }
     });
 }
+
+#[test]
+fn child_whose_owner_vanished_in_its_first_pop() {
+    check(|| {
+        let pool = Arc::new(Pool::untouched(3, 2, 0));
+        // It does not settle, and nobody looks at its line.
+        // SAFETY: the owner's one call.
+        let vanished = unsafe { pool.caches[0].pop(fence::light) };
+        assert_eq!(vanished, Err(Unsettled));
+        // Whoever has the index next.
+        let entry = pool.alloc_from_depot();
+        pool.free(0, entry);
+        pool.reopen(0);
+        pool.alloc_and_free(0);
+        pool.verify(0, 0);
+    });
+}
