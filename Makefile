@@ -185,9 +185,9 @@ crates-of-bench:
 	@[ ! -d vendor ] || { echo "the source tarball lacks the benchmark's crates:" \
 	    "run it from the repository" >&2; exit 1; }
 
-## bench: measure against other allocators; table, JSON and pictures in bench/results (3 minutes)
+## bench: measure against other allocators; table, JSON and pictures in bench/results (5 minutes); TO=16: scaling up to 16 threads
 bench: crates-of-bench build
-	@$(RUN_BENCH) $(BENCH_FLAGS)
+	@$(RUN_BENCH) $(if $(TO),--to $(TO)) $(BENCH_FLAGS)
 
 ## bench-quick: the same in under 40 seconds, and noisier
 bench-quick: crates-of-bench build

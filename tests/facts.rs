@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use common::{Scratch, is_there, prefix, root, run, skip};
@@ -188,4 +189,33 @@ fn longest_paths() {
         found += 1;
     }
     assert_eq!(found, text.lines().filter(|line| line.starts_with("| `")).count());
+}
+
+/// The README says what stands in the way of each row of its tables that is above its aim, and of no other:
+/// `- **title; title.** ...`
+#[test]
+fn rows_above_their_aims_have_a_sentence() {
+    let text = file("README.md");
+    let (table, rest) = text
+        .split_once("<!-- table of make bench -->")
+        .and_then(|(_, rest)| rest.split_once("<!-- end of the table -->"))
+        .expect("README.md has a table");
+    let above: BTreeSet<&str> = table
+        .lines()
+        .filter_map(|line| {
+            let cells: Vec<_> = line.split('|').map(str::trim).collect();
+            let [_, title, _, _, _, value, aim, _] = cells[..] else { return None };
+            let (value, aim): (f64, f64) = (value.parse().ok()?, aim.parse().ok()?);
+            (value > aim).then_some(title)
+        })
+        .collect();
+    let (list, _) = rest.split_once("\n`mempool_alloc_bulk`").expect("what follows the list");
+    let list = flowing(list);
+    let said: BTreeSet<&str> = list
+        .split("- **")
+        .skip(1)
+        .filter_map(|item| item.split_once(".**"))
+        .flat_map(|(titles, _)| titles.split("; "))
+        .collect();
+    assert_eq!(said, above, "what the README explains, and what is above its aim");
 }

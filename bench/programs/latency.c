@@ -1,6 +1,6 @@
 /* How long do single calls take, the slowest ones included?
  *
- * usage: latency WORKLOAD CALLS
+ * usage: latency WORKLOAD CALLS [THREADS]
  *
  * Times every take and every give on its own, with the processor's time stamp counter, and sorts the
  * times into buckets that are 1/32 of a power of two wide. Prints one line of JSON: for each kind of
@@ -9,6 +9,8 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include <pthread.h>
+
 #include "memory.h"
 #include "timing.h"
 
@@ -90,7 +92,18 @@ static void print_histogram(const char *name, const struct histogram *h)
     printf("]}");
 }
 
-static struct histogram takes, gives, nothing;
+/* Of each thread. */
+static __thread struct histogram takes, gives;
+static struct histogram nothing, all_takes, all_gives;
+static pthread_mutex_t adding = PTHREAD_MUTEX_INITIALIZER;
+
+static void add(struct histogram *sum, const struct histogram *h)
+{
+    for (size_t i = 0; i < BUCKETS; ++i) {
+        sum->count[i] += h->count[i];
+    }
+    sum->longest = h->longest > sum->longest ? h->longest : sum->longest;
+}
 
 static uint64_t median_of(const struct histogram *h)
 {
@@ -111,7 +124,7 @@ static uint64_t median_of(const struct histogram *h)
 /* ---- The workloads ------------------------------------------------------------------------------- */
 
 static source pool;
-static void *live[CHURN_LIVE];
+static __thread void *live[CHURN_LIVE];
 static uint32_t which[DRAWS];
 
 static inline void *timed_take(void)
@@ -152,15 +165,40 @@ static void bursts(uint64_t calls)
     }
 }
 
+static void (*workload)(uint64_t calls);
+static uint64_t calls;
+static size_t held;
+static pthread_barrier_t together;
+
+static void *work(void *unused)
+{
+    for (size_t i = 0; i < held; ++i) {
+        live[i] = must(take(&pool), "take");
+        memset(live[i], 1, ENTRY);
+    }
+    /* What the first calls of all do is another question. */
+    workload(calls / 20);
+    memset(&takes, 0, sizeof takes);
+    memset(&gives, 0, sizeof gives);
+    pthread_barrier_wait(&together);
+    workload(calls);
+    pthread_barrier_wait(&together);
+    pthread_mutex_lock(&adding);
+    add(&all_takes, &takes);
+    add(&all_gives, &gives);
+    pthread_mutex_unlock(&adding);
+    return unused;
+}
+
 int main(int argc, char **argv)
 {
-    if (argc != 3) {
-        fprintf(stderr, "usage: latency WORKLOAD CALLS\n");
+    enum { THREADS_MAX = 64 };
+    int threads = argc > 3 ? atoi(argv[3]) : 1;
+    if (argc < 3 || threads < 1 || threads > THREADS_MAX) {
+        fprintf(stderr, "usage: latency WORKLOAD CALLS [THREADS]\n");
         return 2;
     }
-    uint64_t calls = strtoull(argv[2], NULL, 10);
-    void (*workload)(uint64_t) = NULL;
-    size_t held = 0;
+    calls = strtoull(argv[2], NULL, 10) / (uint64_t)threads;
     if (strcmp(argv[1], "churn") == 0) {
         workload = churn;
         held = CHURN_LIVE;
@@ -173,23 +211,26 @@ int main(int argc, char **argv)
 
     uint64_t seed = RANDOM_SEED;
     pool = source_make(2 * CHURN_LIVE, ENTRY, false);
-    for (size_t i = 0; i < held; ++i) {
-        live[i] = must(take(&pool), "take");
-        memset(live[i], 1, ENTRY);
-    }
     for (size_t i = 0; i < DRAWS; ++i) {
         which[i] = random_below(&seed, CHURN_LIVE);
     }
-    /* What the first calls of all do is another question. */
-    workload(calls / 20);
-    memset(&takes, 0, sizeof takes);
-    memset(&gives, 0, sizeof gives);
-
+    pthread_t others[THREADS_MAX];
+    pthread_barrier_init(&together, NULL, (unsigned)threads + 1);
+    for (int i = 0; i < threads; ++i) {
+        if (pthread_create(&others[i], NULL, work, NULL) != 0) {
+            fprintf(stderr, "latency: can't start thread %d of %d\n", i + 1, threads);
+            return 1;
+        }
+    }
+    pthread_barrier_wait(&together);
     uint64_t ns = now_ns();
     uint64_t ticks = ticks_before();
-    workload(calls);
+    pthread_barrier_wait(&together);
     ticks = ticks_after() - ticks;
     ns = now_ns() - ns;
+    for (int i = 0; i < threads; ++i) {
+        pthread_join(others[i], NULL);
+    }
     uint64_t step = UINT64_MAX;
     uint64_t previous = 0;
     for (int i = 0; i < 100000; ++i) {
@@ -203,9 +244,9 @@ int main(int argc, char **argv)
     printf("{\"ticks_per_ns\": %.6f, \"timer_ticks\": %llu, \"step_ticks\": %llu, ",
            (double)ticks / (double)ns, (unsigned long long)median_of(&nothing),
            (unsigned long long)step);
-    print_histogram("take", &takes);
+    print_histogram("take", &all_takes);
     printf(", ");
-    print_histogram("give", &gives);
+    print_histogram("give", &all_gives);
     printf("}\n");
     return 0;
 }

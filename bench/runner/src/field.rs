@@ -76,7 +76,7 @@ impl Field {
         field.add(OURS, "this library, shared".to_owned(), "pool", None, Kind::Ours);
         let what = "the same with CMEMPOOL_NO_INLINE";
         field.add(CALLED, what.to_owned(), "called", None, Kind::Ours);
-        for program in ["workloads", "threads", "create", "latency"] {
+        for program in ["workloads", "threads", "create", "latency", "footprint"] {
             for build in ["pool", "called", "malloc"] {
                 building::program(places, program, build, &[])
                     .map_err(|why| anyhow!("bench/programs/{program}.c: {why}"))?;

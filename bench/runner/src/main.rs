@@ -42,6 +42,9 @@ struct Arguments {
     /// Measure only these rows (can be given more than once); nothing is written to the results.
     #[arg(long, value_name = "ROW")]
     only: Vec<String>,
+    /// Measure scaling with up to so many threads.
+    #[arg(long, value_name = "THREADS", default_value_t = 8)]
+    to: usize,
     /// List the rows and stop.
     #[arg(long)]
     list: bool,
@@ -119,7 +122,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     }
 
     let started = Instant::now();
-    let runner = Runner::new(&places, &machine, &field, effort);
+    let runner = Runner::new(&places, &machine, &field, effort, arguments.to);
     let mut results = Results::new(mode, &machine, &field);
     let whole = arguments.only.is_empty();
     println!("{}", runner.plan(&rows, whole));

@@ -13,10 +13,10 @@ use serde_json::Value;
 use wait_timeout::ChildExt;
 
 use crate::building::Places;
-use crate::field::{Field, Member, OURS};
+use crate::field::{CALLED, Field, Member, OURS};
 use crate::machine::Machine;
 use crate::results::{Curve, LatencyResult, Measured, Results, RowResult, ScalingResult};
-use crate::rows::{Placement, Row};
+use crate::rows::{Placement, Row, Unit};
 
 /// How much of everything.
 #[derive(Clone, Copy)]
@@ -29,17 +29,20 @@ pub struct Effort {
     scaling_runs: usize,
     latency_runs: usize,
     latency_calls: u32,
+    /// How many are taken to see how much memory they need.
+    entries: u32,
 }
 
 impl Effort {
     pub fn full() -> Effort {
         Effort {
             milliseconds: 60,
-            runs: 11,
-            long_runs: 7,
+            runs: 7,
+            long_runs: 5,
             scaling_runs: 5,
-            latency_runs: 5,
+            latency_runs: 3,
             latency_calls: 1_000_000,
+            entries: 1_000_000,
         }
     }
 
@@ -50,25 +53,30 @@ impl Effort {
             long_runs: 1,
             scaling_runs: 0,
             latency_runs: 1,
-            latency_calls: 200_000,
+            latency_calls: 100_000,
+            entries: 100_000,
         }
     }
 }
 
 /// A program that runs longer hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What calls are timed in.
-pub const LATENCY_WORKLOADS: [(&str, &str); 2] =
-    [("churn", "random churn, 10,000 live"), ("bursts", "bursts of 1000")];
-
-pub const SCALING_THREADS: [usize; 8] = [1, 2, 3, 4, 5, 6, 7, 8];
+pub const LATENCY_WORKLOADS: [(&str, usize, &str); 4] = [
+    ("churn", 1, "random churn, 10,000 live"),
+    ("bursts", 1, "bursts of 1000"),
+    ("bursts", 2, "bursts of 1000, 2 threads"),
+    ("bursts", 8, "bursts of 1000, 8 threads"),
+];
 
 pub struct Runner<'a> {
     places: &'a Places,
     machine: &'a Machine,
     field: &'a Field,
     effort: Effort,
+    /// The most threads in the picture of scaling.
+    to: usize,
 }
 
 impl<'a> Runner<'a> {
@@ -77,8 +85,9 @@ impl<'a> Runner<'a> {
         machine: &'a Machine,
         field: &'a Field,
         effort: Effort,
+        to: usize,
     ) -> Runner<'a> {
-        Runner { places, machine, field, effort }
+        Runner { places, machine, field, effort, to }
     }
 
     /// What will be done.
@@ -91,8 +100,10 @@ impl<'a> Runner<'a> {
             effort.milliseconds
         );
         if whole && effort.scaling_runs > 0 {
-            plan += "\nThen bursts with 1 to 8 threads";
-            plan += &format!(", {} runs each.", effort.scaling_runs);
+            plan += &format!(
+                "\nThen bursts with 1 to {} threads, {} runs each where no row has them.",
+                self.to, effort.scaling_runs
+            );
         }
         if whole && effort.latency_runs > 0 {
             plan += &format!(
@@ -125,14 +136,19 @@ impl<'a> Runner<'a> {
     }
 
     fn row(&self, row: &Row) -> Result<Vec<Measured>> {
-        let runs =
-            if row.arguments.contains(&"{ms}") { self.effort.runs } else { self.effort.long_runs };
+        let runs = match row.unit {
+            // The same each time.
+            Unit::Bytes => 1,
+            _ if row.arguments.contains(&"{ms}") => self.effort.runs,
+            _ => self.effort.long_runs,
+        };
         let arguments: Vec<String> = row
             .arguments
             .iter()
             .map(|&argument| match argument {
                 "{ms}" => self.effort.milliseconds.to_string(),
                 "{cpus}" => self.machine.cpu_list(),
+                "{entries}" => self.effort.entries.to_string(),
                 "{script}" => self.places.script().display().to_string(),
                 other => other.to_owned(),
             })
@@ -140,7 +156,7 @@ impl<'a> Runner<'a> {
         self.alternate(&self.field.members_of(row), runs, |member| {
             let said = self.run(member, row.program, &arguments, row.placement)?;
             let nanoseconds = said["median_ns"].as_f64().context("no median_ns in its output")?;
-            Ok(row.unit.of_nanoseconds(nanoseconds))
+            Ok(row.unit.of_said(nanoseconds))
         })
     }
 
@@ -206,12 +222,18 @@ impl<'a> Runner<'a> {
             .map_err(|_| anyhow!("{program}-{} wrote no line of JSON", member.build))
     }
 
-    /// Measures bursts with more and more threads.
+    /// Measures bursts with more and more threads, but for those that are rows.
     pub fn scaling(&self, results: &mut Results) -> Result<()> {
         if self.effort.scaling_runs == 0 {
             return Ok(());
         }
-        for threads in SCALING_THREADS {
+        for threads in 1..=self.to {
+            let row = format!("threads{threads}_bursts");
+            if let Some(row) = results.rows.iter().find(|result| result.id == row) {
+                let measured = row.measured.iter().filter(|m| m.name != CALLED).cloned().collect();
+                results.scaling.push(ScalingResult { threads, measured });
+                continue;
+            }
             self.say(&format!("{:<44}", format!("bursts of 200, threads: {threads}")));
             let milliseconds = self.effort.milliseconds.to_string();
             let mut arguments = vec!["bursts".to_owned(), threads.to_string(), milliseconds];
@@ -232,14 +254,16 @@ impl<'a> Runner<'a> {
 
     /// Measures single calls.
     pub fn latency(&self, results: &mut Results) -> Result<()> {
-        for (workload, title) in LATENCY_WORKLOADS {
+        for (workload, threads, title) in LATENCY_WORKLOADS {
             self.say(&format!("{:<44}", format!("single calls, {title}")));
-            let arguments = [workload.to_owned(), self.effort.latency_calls.to_string()];
+            let calls = self.effort.latency_calls.to_string();
+            let arguments = [workload.to_owned(), calls, threads.to_string()];
+            let placement = if threads == 1 { Placement::OneCpu } else { Placement::Anywhere };
             let members = self.field.mallocs_and_ours();
             let mut curves: Vec<Option<Curve>> = members.iter().map(|_| None).collect();
             for _ in 0..self.effort.latency_runs {
                 for (member, curve) in members.iter().zip(&mut curves) {
-                    match self.run(member, "latency", &arguments, Placement::OneCpu) {
+                    match self.run(member, "latency", &arguments, placement) {
                         Ok(said) => match curve {
                             None => *curve = Some(Curve::read(member.name, &said)?),
                             Some(curve) => curve.add(&Curve::read(member.name, &said)?),

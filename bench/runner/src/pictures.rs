@@ -205,6 +205,14 @@ fn scaling(results: &Results, path: &Path) -> Drawn {
         let fill = colour(results, name).filled();
         let size = if *name == OURS { 5 } else { 3 };
         chart.draw_series(points.into_iter().map(|point| Circle::new(point, size, fill)))?;
+        // The middle half of the runs.
+        let spreads = results.scaling.iter().filter_map(|point| {
+            let measured = point.measured.iter().find(|m| m.name == *name)?;
+            let (low, high) = measured.quartiles;
+            let at = |nanoseconds| (point.threads as f64, throughput(nanoseconds));
+            Some(PathElement::new([at(low), at(high)], style))
+        });
+        chart.draw_series(spreads)?;
     }
     root.present()?;
     Ok(())

@@ -44,7 +44,7 @@ pub struct Skipped {
 }
 
 /// What one member of the field needed: every run, and what they say together.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Measured {
     pub name: String,
     pub median: f64,
@@ -337,10 +337,54 @@ impl Results {
                 shown(best),
             );
         }
+        self.slowest_calls(&mut table);
         let MachineFacts { processor, cpus, kernel, .. } = &self.machine;
         let _ =
             writeln!(table, "\n{processor}, {cpus} CPUs, Linux {kernel}; `make bench` wrote this.");
         table
+    }
+
+    /// The slowest calls, and how far apart from the best of the others, in steps of the timer.
+    fn slowest_calls(&self, table: &mut String) {
+        let Some(timer) = self.latency.first().and_then(|latency| latency.members.first()) else {
+            return;
+        };
+        let _ = writeln!(
+            table,
+            "\nThe slowest calls, timed one by one: timing nothing takes {:.0} ns, included, in steps of {:.1} ns.\n\n\
+             | | cmempool | called | best of the others | steps apart | aim |\n\
+             |---|---:|---:|---:|---:|---:|",
+            timer.timer, timer.step,
+        );
+        for latency in &self.latency {
+            for (call, percentile) in
+                [("alloc", 99.9), ("alloc", 99.99), ("free", 99.9), ("free", 99.99)]
+            {
+                let time = |member: &LatencyOf| {
+                    let side = if call == "alloc" { &member.alloc } else { &member.free };
+                    side.at(percentile)
+                };
+                let of = |name| latency.members.iter().find(|member| member.name == name);
+                let best = latency
+                    .members
+                    .iter()
+                    .filter(|member| member.name != OURS && member.name != CALLED)
+                    .min_by(|a, b| time(a).total_cmp(&time(b)));
+                let (Some(ours), Some(called), Some(best)) = (of(OURS), of(CALLED), best) else {
+                    continue;
+                };
+                let _ = writeln!(
+                    table,
+                    "| {call}, p{percentile}: {} | {:.0} ns | {:.0} | {} {:.0} ns | {:.1} | 1 |",
+                    latency.title,
+                    time(ours),
+                    time(called),
+                    best.name,
+                    time(best),
+                    (time(ours) - time(best)) / timer.step,
+                );
+            }
+        }
     }
 
     /// The table of all rows, the best peer's time in each marked, and that of latencies.

@@ -33,6 +33,8 @@ pub enum Unit {
     NanosecondsPerPair,
     /// Milliseconds for the whole.
     Milliseconds,
+    /// Bytes that the process grows by for each entry.
+    Bytes,
 }
 
 impl Unit {
@@ -40,13 +42,15 @@ impl Unit {
         match self {
             Unit::NanosecondsPerPair => "ns",
             Unit::Milliseconds => "ms",
+            Unit::Bytes => "B",
         }
     }
 
-    pub fn of_nanoseconds(self, nanoseconds: f64) -> f64 {
+    /// Of what a program says: nanoseconds, or bytes.
+    pub fn of_said(self, said: f64) -> f64 {
         match self {
-            Unit::NanosecondsPerPair => nanoseconds,
-            Unit::Milliseconds => nanoseconds / 1e6,
+            Unit::NanosecondsPerPair | Unit::Bytes => said,
+            Unit::Milliseconds => said / 1e6,
         }
     }
 }
@@ -56,7 +60,8 @@ pub struct Row {
     pub id: &'static str,
     pub title: &'static str,
     pub program: &'static str,
-    /// The program's arguments; `{ms}` stands for how long it is to measure, `{cpus}` for its CPUs.
+    /// The program's arguments; `{ms}` stands for how long it is to measure, `{cpus}` for its CPUs,
+    /// `{entries}` for how many to take.
     pub arguments: &'static [&'static str],
     pub against: Against,
     pub placement: Placement,
@@ -96,6 +101,11 @@ impl Row {
 
     const fn placed(mut self, placement: Placement) -> Row {
         self.placement = placement;
+        self
+    }
+
+    const fn bytes(mut self) -> Row {
+        self.unit = Unit::Bytes;
         self
     }
 
@@ -220,6 +230,11 @@ pub fn rows() -> Vec<Row> {
             .aim(0.7)
             .against(Pages)
             .milliseconds(),
+        Row::new("memory16", "memory, 16 B", "footprint", &["16", "{entries}"]).bytes(),
+        Row::new("memory32", "memory, 32 B", "footprint", &["32", "{entries}"]).bytes(),
+        Row::new("memory64", "memory, 64 B", "footprint", &["64", "{entries}"]).bytes(),
+        Row::new("memory128", "memory, 128 B", "footprint", &["128", "{entries}"]).bytes(),
+        Row::new("memory1024", "memory, 1 KiB", "footprint", &["1024", "{entries}"]).bytes(),
         Row::new("sqlite", "SQLite: insert, update, query", "sqlite", &[]).aim(0.95).milliseconds(),
         Row::new("lua", "Lua: binary trees, strings", "lua", &["{script}"])
             .aim(0.95)
