@@ -19,7 +19,7 @@ use crate::line::cut;
 use crate::misuse::DESTROY;
 use crate::pool::{Pool, Traits};
 use crate::ranged::SizeTable;
-use crate::region::{Region, Wish};
+use crate::region::{COLOURS, Region, Wish};
 use crate::registry::{self, Link};
 use crate::secret::{draw, keyed};
 use crate::settings;
@@ -183,6 +183,8 @@ impl Collection {
                 unsafe { Region::of_caller(base, len, wish)? }
             }
             (None, Some(backing)) => Region::of_backing(&backing, bytes, wish)?,
+            // What has a page or more is mapped.
+            (None, None) if bytes >= COLOURS => Region::obtain(bytes + COLOURS, wish)?,
             (None, None) => Region::obtain(bytes, wish)?,
         };
         // Costs O(pools), so only watched pools ask.
@@ -228,7 +230,10 @@ impl Collection {
         const FITS: &str = "the layout's formula covers what is dealt out";
         let classes = request.layout.classes();
         // SAFETY: the region is that long.
-        let mut cursor = unsafe { Cursor::new(region.base(), request.layout.bytes()) };
+        let mut cursor = unsafe {
+            let bytes = request.layout.bytes();
+            Cursor::new(region.base().add(region.colour(bytes)), bytes)
+        };
         let ranged = request.policy != Policy::Ordinary;
         let table_bytes = if ranged { size_of::<SizeTable>() } else { 0 };
         let room = cursor.deal(LEAD + size_of::<Self>() + table_bytes, OWNER_ALIGN, 0).expect(FITS);

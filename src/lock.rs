@@ -33,17 +33,17 @@ const TRIES: usize = 1000;
 
 /// A value that one thread at a time may look at.
 ///
-/// Invariant: a [`Guard`] exists => `state != FREE`, or `shared` is false and one thread alone
-/// uses the value. Without `shared`, `state` counts how often a guard came or went: it is odd while
+/// Invariant: a [`Guard`] exists => `state != FREE`, or `alone` is set and one thread alone
+/// uses the value. With `alone`, `state` counts how often a guard came or went: it is odd while
 /// there is one, and `tally` is the value's whenever it is even.
 pub struct Locked<T: Tallied> {
     state: AtomicU32,
-    shared: bool,
+    alone: bool, // not shared, so that a static one that is takes no room in the file
     tally: AtomicU64, // both figures, so that they are always of one moment
     value: UnsafeCell<T>,
 }
 
-// SAFETY: `lock` hands out the value to one thread at a time. With `shared` false the creator
+// SAFETY: `lock` hands out the value to one thread at a time. With `alone` set the creator
 // promised that no two threads call at the same time.
 unsafe impl<T: Tallied> Sync for Locked<T> {}
 
@@ -52,13 +52,13 @@ impl<T: Tallied> Locked<T> {
     /// first.
     pub const fn new(value: T, shared: bool) -> Self {
         let (state, tally) = (AtomicU32::new(FREE), AtomicU64::new(0));
-        Self { state, shared, tally, value: UnsafeCell::new(value) }
+        Self { state, alone: !shared, tally, value: UnsafeCell::new(value) }
     }
 
     /// Waits for the value. One compare-and-swap when nobody holds it.
     #[inline]
     pub fn lock(&self) -> Guard<'_, T> {
-        if !self.shared {
+        if self.alone {
             self.begin();
         } else if !try_take(&self.state) {
             wait(&self.state);
@@ -70,7 +70,7 @@ impl<T: Tallied> Locked<T> {
     ///
     /// `beside` is called for what belongs to the same moment, and may be called again.
     pub fn tally<R>(&self, beside: impl Fn() -> R) -> (Tally, R) {
-        if self.shared {
+        if !self.alone {
             let value = self.lock();
             return (value.tally(), beside());
         }
@@ -116,7 +116,7 @@ impl<T: Tallied> Locked<T> {
     ///
     /// For the abort path, which must not sleep: the holder may be the caller itself.
     pub fn lock_unless_held(&self) -> Option<Guard<'_, T>> {
-        if !self.shared {
+        if self.alone {
             self.begin();
         } else if !try_take(&self.state) && !spin(&self.state) {
             return None;
@@ -198,7 +198,7 @@ impl<T: Tallied> Drop for Guard<'_, T> {
     #[inline]
     fn drop(&mut self) {
         // Release, of the swap, pairs with the Acquire of whoever takes the lock next.
-        if !self.of.shared {
+        if self.of.alone {
             self.of.end(self.tally());
         } else if self.of.state.swap(FREE, Ordering::Release) == CONTENDED {
             wake_one(&self.of.state);

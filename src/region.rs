@@ -14,6 +14,10 @@ use crate::watcher;
 const HUGE_PAGE: usize = 2 << 20;
 const SMALLEST_PAGE: usize = 4096;
 
+/// More bytes than a colour has.
+pub const COLOURS: usize = 32 * OWNER_ALIGN;
+static_assertions::const_assert_eq!(COLOURS, SMALLEST_PAGE);
+
 /// Huge pages are in use.
 pub const NOTE_HUGE_PAGES: u64 = 1;
 /// Huge pages were asked for and are not in use.
@@ -166,6 +170,20 @@ impl Region {
     /// Whether the memory becomes somebody else's as it is, so that what the pool wrote must be wiped.
     pub fn is_handed_on(&self) -> bool {
         !matches!(self.source, Source::Mapped | Source::Guarded)
+    }
+
+    /// At how many bytes from its start a collection of so many is to lie. Mappings begin at pages, and lines at the same
+    /// place in each of many pools' pages would be in the way of each other in the processor's caches.
+    pub fn colour(&self, bytes: usize) -> usize {
+        match self.source {
+            Source::Mapped => {
+                // By the address, so that a pool in the place of another is so to the byte.
+                let page = self.base.as_ptr() as u64 / SMALLEST_PAGE as u64;
+                let colour = page.wrapping_mul(0x9e37_79b9_7f4a_7c15) as usize >> (usize::BITS - 5);
+                if bytes + colour * OWNER_ALIGN <= self.len { colour * OWNER_ALIGN } else { 0 }
+            }
+            _ => 0,
+        }
     }
 
     /// Whether all of it is 0 at first.

@@ -25,10 +25,17 @@
 /* A lua_Alloc. `adapter` is a `cmempool_adapter *`. */
 static inline void *cmempool_lua_alloc(void *adapter, void *memory, size_t had, size_t size)
 {
-    (void)had; /* blocks know their size */
-    if (size > 0)
-        return cmempool_adapter_realloc((cmempool_adapter *)adapter, memory, size);
-    cmempool_adapter_free((cmempool_adapter *)adapter, memory);
+    cmempool_adapter *const known = (cmempool_adapter *)adapter;
+    if (size > 0) {
+        /* Without a block, `had` says what it is for. */
+        return memory ? cmempool_adapter_realloc(known, memory, size)
+                      : cmempool_adapter_malloc(known, size);
+    }
+    /* One of a size that the pool has is an entry, unless it was larger once. */
+    if (had <= known->largest && cmempool_adapter_larger_count(known) == 0)
+        r_mempool_free_entry(memory);
+    else
+        cmempool_adapter_free(known, memory);
     return NULL;
 }
 
