@@ -36,12 +36,12 @@ pub(super) struct Shared {
     pub(super) claimed: bool,  // those that were open are claimed for a promise
     pub(super) active: u32,    // how many are
     pub(super) visits: u16,    // since they were closed, or more
-    pub(super) run: u16,       // visits by others than who has the only cache, or who may get it
-    pub(super) promised: u32,  // slots that a call will take before it gives the lock back
+    pub(super) run: u16, // visits in a row: of who may get the only cache, or without who has it
+    pub(super) promised: u32, // slots that a call will take before it gives the lock back
     pub(super) held_back: u32, // slots in caches that can't go out without the lock
-    pub(super) falling: u32,   // that one's number, or NONE
-    pub(super) drained: u32,   // after a shortage: so many caches, the first, have nothing left
-    pub(super) peak: u32,      // the most that were out at once
+    pub(super) falling: u32, // that one's number, or NONE
+    pub(super) drained: u32, // after a shortage: so many caches, the first, have nothing left
+    pub(super) peak: u32, // the most that were out at once
     pub(super) damage: Damage,
 }
 

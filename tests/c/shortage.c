@@ -321,6 +321,8 @@ static void left_behind(size_t capacity)
 
 static pthread_key_t key_before, key_after; /* made before and after the first pool */
 static mempool *destructors_pool;
+/* What each thread may hold beside its two, with all of them there at once. */
+static size_t destructors_share;
 
 /* Ends with nothing held, after as many rounds as there are: frees what the thread left and takes
  * another, which it leaves for the next round. */
@@ -331,9 +333,10 @@ static void destroy_value(pthread_key_t key, void *value)
     mempool_free_entry(entry);
     CHECK(value != NULL);
     void *burst[20];
-    for (size_t i = 0; i < LENGTH(burst); i++)
+    size_t count = destructors_share < LENGTH(burst) ? destructors_share : LENGTH(burst);
+    for (size_t i = 0; i < count; i++)
         CHECK((burst[i] = mempool_alloc_entry(destructors_pool)) != NULL);
-    for (size_t i = 0; i < LENGTH(burst); i++)
+    for (size_t i = 0; i < count; i++)
         mempool_free_entry(burst[i]);
     if (rounds == 0)
         return;
@@ -369,7 +372,8 @@ static void *leave(void *argument)
         CHECK(pthread_setspecific(keys[i], entry) == 0);
     }
     void *entries[40];
-    size_t count = number % 2 == 0 ? LENGTH(entries) : 0;
+    size_t most = destructors_share < LENGTH(entries) ? destructors_share : LENGTH(entries);
+    size_t count = number % 2 == 0 ? most : 0;
     for (size_t i = 0; i < count; i++)
         CHECK((entries[i] = mempool_alloc_entry(destructors_pool)) != NULL);
     for (size_t i = 0; i < count; i++)
@@ -381,6 +385,7 @@ static void destructors(size_t capacity)
 {
     mempool *mp = destructors_pool = mempool_create(capacity, 2 * sizeof(void *), false);
     CHECK(mp != NULL);
+    destructors_share = capacity / THREADS - 2;
     struct holder self = holder_of(mp);
     for (size_t round = 0; round < scaled(40, 2); round++) {
         struct leaver leavers[THREADS];
