@@ -624,7 +624,7 @@ extern "C" {
  * @errno ENOMEM  the memory can't be had, or so many entries not be counted
  *
  * Threads: any number may use the pool at once. One for each 64 entries, and up to 4096, keep a cache of
- * free entries, up to 506; in a pool of 12 to 127 entries one thread does. The others take a lock at each
+ * free entries, up to 2042; in a pool of 12 to 127 entries one thread does. The others take a lock at each
  * call. Cost: grows with the memory, page by page.
  */
 struct mempool *mempool_create(size_t elem_count,

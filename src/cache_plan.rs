@@ -24,11 +24,8 @@ const BUDGET: usize = 6;
 /// in the pool's own budget.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct CachePlan {
-    count: u32,
+    count: u16,
     unit: u8, // elements of the smallest magazine, or of the only one
-    /// Whether the fast path finds them. If not, every call needs more than the fast path does, and
-    /// looks for its cache later.
-    pub fast: bool,
     /// Whether owners run light fences, so that who closes the caches of others needs a heavy one.
     pub light: bool,
 }
@@ -46,8 +43,7 @@ impl CachePlan {
         };
         // What needs no fence does not ask for one.
         let light = plan.count > 0 && !traits.single_thread && fence::available();
-        let fast = !traits.zero_on_free && (traits.single_thread || light);
-        Self { fast, light, ..plan }
+        Self { light, ..plan }
     }
 
     fn of(count: usize, capacity: usize) -> Self {
@@ -58,12 +54,12 @@ impl CachePlan {
         if unit < SMALLEST_ROOM + BESIDE_ROOM {
             return Self::default();
         }
-        Self { count: count as u32, unit: unit as u8, ..Self::default() }
+        Self { count: count as u16, unit: unit as u8, ..Self::default() }
     }
 
     /// How many threads have one: those with an index below, or whichever has the only one.
     pub fn count(&self) -> usize {
-        self.count as usize
+        self.count.into()
     }
 
     /// Entries of a smallest magazine, at most.
@@ -90,9 +86,11 @@ impl CachePlan {
         self.line_bytes() + self.units(capacity) * usize::from(self.unit) * size_of::<Element>()
     }
 
-    /// The distance behind the last cache that the fast path finds.
-    pub fn fast_end(&self) -> usize {
-        if self.fast { self.line_bytes() } else { 0 }
+    /// The distance behind the last cache that the fast path finds. Of a pool where every call needs more than
+    /// the fast path does, and looks for its cache later, 0.
+    pub fn fast_end(&self, traits: Traits) -> usize {
+        let fast = !traits.zero_on_free && (traits.single_thread || self.light);
+        if fast { self.line_bytes() } else { 0 }
     }
 }
 

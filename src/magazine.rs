@@ -11,7 +11,7 @@
 //!
 //! The one entry more is for a push that finds out afterwards that the magazine is full (`cache.rs`).
 //!
-//! There are three sizes, each four times the one below, with lists of their own: large ones for few threads
+//! There are four sizes, each four times the one below, with lists of their own: large ones for few threads
 //! that have much to themselves, small ones for many. An empty one can be cut into four, and is not put
 //! together again before a reset.
 
@@ -42,14 +42,14 @@ pub const BESIDE_ROOM: usize = 3;
 /// Elements of the smallest magazine: two lines of the processor's caches.
 pub const UNIT: usize = 16;
 /// How many sizes there are.
-pub const SIZES: usize = 3;
+pub const SIZES: usize = 4;
 /// How many entries a magazine of each size has room for.
-pub const ROOMS: [usize; SIZES] = [room_of(0), room_of(1), LARGEST_ROOM];
+pub const ROOMS: [usize; SIZES] = [room_of(0), room_of(1), room_of(2), LARGEST_ROOM];
 /// The last of them.
-pub const LARGEST_ROOM: usize = 253;
+pub const LARGEST_ROOM: usize = 1021;
 static_assertions::const_assert_eq!(LARGEST_ROOM, room_of(SIZES - 1));
 /// A cache has two of them.
-pub const MOST_CACHED: usize = 506;
+pub const MOST_CACHED: usize = 2042;
 static_assertions::const_assert_eq!(MOST_CACHED, 2 * LARGEST_ROOM);
 
 const fn room_of(size: usize) -> usize {
@@ -156,6 +156,7 @@ impl Rack {
     /// # Safety
     /// It is one of the pool's, of this size and the caller's alone until now; the entries are free slots in no
     /// other place.
+    #[inline(never)]
     pub unsafe fn put(&mut self, magazine: *mut Element, size: usize, len: usize) {
         let number = self.number(magazine);
         let list = if len > 0 { &mut self.filled } else { &mut self.empty };
@@ -169,6 +170,7 @@ impl Rack {
     }
 
     /// The filled magazine of this size that came last, and how many entries are in it.
+    #[inline(never)]
     pub fn take_filled(&mut self, size: usize) -> Option<(*mut Element, usize)> {
         let magazine = self.at(self.filled[size])?;
         // SAFETY: it is in the list.
@@ -181,6 +183,7 @@ impl Rack {
     }
 
     /// An empty magazine of this size, if need be cut out of a larger one.
+    #[inline(never)]
     pub fn take_empty(&mut self, size: usize) -> Option<*mut Element> {
         if let Some(magazine) = self.at(self.empty[size]) {
             // SAFETY: it is in the list.

@@ -21,7 +21,7 @@ mod shortage;
 mod trade;
 
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering};
 
 pub use self::bulk::Sources;
 pub use self::draw::begin_anew;
@@ -110,7 +110,7 @@ pub struct Pool {
     traits: Traits,
     align: u16, // of every entry
     caches: CachePlan,
-    seen: AtomicU32, // caches from this one on have no magazine, and zeros; written with the lock
+    seen: AtomicU16, // caches from this one on have no magazine, and zeros; written with the lock
     collection: NonNull<Collection>, // holds the name and the memory
     seal: usize,     // says that this is a live pool
     // Written by calls.
@@ -445,7 +445,7 @@ impl Pool {
         let in_caches: u32 = self.all_caches().flat_map(sizes).sum();
         let without = self.all_caches().filter(|cache| cache.room() == 0).count() as u32
             + self.caches.count() as u32
-            - self.seen.load(Ordering::Relaxed);
+            - u32::from(self.seen.load(Ordering::Relaxed));
         assert_eq!(in_caches + without + rack.lendable(), rack.units());
         rack.check(in_caches, |payload| {
             assert!(cached.insert(self.slot(Entry::new(NonNull::new(payload).unwrap()))));

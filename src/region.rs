@@ -14,7 +14,7 @@ use crate::watcher;
 const HUGE_PAGE: usize = 2 << 20;
 const SMALLEST_PAGE: usize = 4096;
 
-/// More bytes than a colour has.
+/// More bytes than a colour has: a region of a few pages does with what its last one has left over.
 pub const COLOURS: usize = 32 * OWNER_ALIGN;
 static_assertions::const_assert_eq!(COLOURS, SMALLEST_PAGE);
 
@@ -179,8 +179,10 @@ impl Region {
             Source::Mapped => {
                 // By the address, so that a pool in the place of another is so to the byte.
                 let page = self.base.as_ptr() as u64 / SMALLEST_PAGE as u64;
-                let colour = page.wrapping_mul(0x9e37_79b9_7f4a_7c15) as usize >> (usize::BITS - 5);
-                if bytes + colour * OWNER_ALIGN <= self.len { colour * OWNER_ALIGN } else { 0 }
+                let random =
+                    page.wrapping_mul(0x9e37_79b9_7f4a_7c15) as usize >> (usize::BITS - 16);
+                let places = ((self.len - bytes) / OWNER_ALIGN + 1).min(COLOURS / OWNER_ALIGN);
+                random % places * OWNER_ALIGN
             }
             _ => 0,
         }

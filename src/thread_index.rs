@@ -292,7 +292,7 @@ fn bit_of(index: usize) -> (&'static AtomicU64, u64) {
 }
 
 /// Runs `inside` as the owner of an index, unless a thread that lives has it.
-pub fn stand_in(index: usize, inside: impl FnOnce()) {
+pub fn stand_in(index: usize, inside: &mut dyn FnMut()) {
     let (word, bit) = bit_of(index);
     // Acquire, as in `take_bit`.
     if word.fetch_or(bit, Ordering::Acquire) & bit == 0 {

@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
+use core::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize};
 
 use super::draw::Generator;
 use super::guard::{Beside, Guarding};
@@ -92,7 +92,7 @@ impl Pool {
         };
         let pool = Self {
             first: AtomicUsize::new(if caches.count() == 1 { NO_CANDIDATE } else { 0 }),
-            fast_end: caches.fast_end(),
+            fast_end: caches.fast_end(traits),
             larger: None,
             slots: NonNull::dangling(),
             stride,
@@ -100,7 +100,7 @@ impl Pool {
             stride_shift: stride.trailing_zeros() as u8,
             capacity,
             caches,
-            seen: AtomicU32::new(0),
+            seen: AtomicU16::new(0),
             elem_size: class.elem_size,
             align: u16::try_from(align).ok()?,
             traits,

@@ -180,7 +180,7 @@ impl Pool {
                 // SAFETY: by this function's contract; the magazine is this call's.
                 unsafe { cache.load(magazine, room, 0) };
                 // Relaxed: the lock orders it for those who look at caches.
-                let seen = self.seen.load(Ordering::Relaxed).max(self.number_of(cache) + 1);
+                let seen = self.seen.load(Ordering::Relaxed).max(self.number_of(cache) as u16 + 1);
                 self.seen.store(seen, Ordering::Relaxed);
                 return true;
             }
@@ -252,7 +252,7 @@ impl Pool {
     }
 
     /// Runs `inside` as the owner of a cache, unless that is another thread that lives.
-    pub(super) fn stand_in(&self, cache: &Cache, inside: impl FnOnce()) {
+    pub(super) fn stand_in(&self, cache: &Cache, inside: &mut dyn FnMut()) {
         let first = self.first();
         if self.is_own(cache) || first & CANDIDATE != 0 {
             inside();
@@ -274,7 +274,9 @@ impl Pool {
         if first & CANDIDATE == 0 {
             if shared.run >= VISITS_WITHOUT_OWNER {
                 shared.run = 0;
-                thread_index::stand_in(first / CACHE_DISTANCE, || self.set_first(own | CANDIDATE));
+                thread_index::stand_in(first / CACHE_DISTANCE, &mut || {
+                    self.set_first(own | CANDIDATE);
+                });
             }
         } else if first != own | CANDIDATE {
             shared.run = 0;
@@ -289,6 +291,7 @@ impl Pool {
 /// The size of the magazines of a cache that may have so many entries: the largest that it exchanges.
 fn suited_size(share: usize) -> usize {
     match share {
+        _ if share >= 2 * ROOMS[3] => 3,
         _ if share >= 2 * ROOMS[2] => 2,
         _ if share * 2 >= ROOMS[1] * 3 => 1,
         _ => 0,

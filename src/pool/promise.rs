@@ -143,7 +143,7 @@ impl Pool {
                 // A shortage, as any other.
                 (shared.open, shared.visits) = (false, 0);
             }
-            (shared.active, shared.drained) = (0, self.seen.load(Ordering::Relaxed));
+            (shared.active, shared.drained) = (0, self.seen.load(Ordering::Relaxed).into());
         }
         // With an entry there twice, the depot has less than was promised, and the process is about to end.
         if shared.damage == Damage::None {

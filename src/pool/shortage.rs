@@ -29,7 +29,7 @@ impl Pool {
         }
         while !shared.given_up
             && shared.free() == 0
-            && shared.drained < self.seen.load(Ordering::Relaxed)
+            && shared.drained < self.seen.load(Ordering::Relaxed).into()
         {
             let cache = self.cache(shared.drained as usize);
             if self.drain_some(cache, shared) {
@@ -115,7 +115,7 @@ impl Pool {
             unsafe { self.return_spare(cache, shared) };
             // SAFETY: the cache is closed, and its owner is the calling thread, inside no other call on it, or
             // whoever stands in for it.
-            self.stand_in(cache, || unsafe {
+            self.stand_in(cache, &mut || unsafe {
                 cache.drain(most, |entry| self.give_drained(shared, entry))
             });
         }

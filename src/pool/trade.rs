@@ -43,7 +43,7 @@ impl Pool {
     /// Those that had entries since the pool began anew. With the lock they are all that can have some.
     pub(super) fn all_caches(&self) -> impl Iterator<Item = &Cache> {
         // Relaxed: it is written with the lock.
-        (0..self.seen.load(Ordering::Relaxed)).map(|number| self.cache(number as usize))
+        (0..self.seen.load(Ordering::Relaxed)).map(|number| self.cache(number.into()))
     }
 
     /// A cache's number.
@@ -66,7 +66,7 @@ impl Pool {
             return self.alloc_guarded();
         }
         let own = self.own_cache();
-        if !self.caches.fast
+        if self.fast_end == 0
             && let Some(cache) = own
         {
             // SAFETY: the cache is the thread's own.

@@ -351,8 +351,8 @@ impl Results {
         };
         let _ = writeln!(
             table,
-            "\nThe slowest calls, timed one by one: timing nothing takes {:.0} ns, included, in steps of {:.1} ns.\n\n\
-             | | cmempool | called | best of the others | steps apart | aim |\n\
+            "\n| the slowest calls, one by one: the timer's own {:.0} ns included, its steps {:.1} ns | cmempool | \
+             called | best of the others | steps apart | aim |\n\
              |---|---:|---:|---:|---:|---:|",
             timer.timer, timer.step,
         );
