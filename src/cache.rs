@@ -89,6 +89,7 @@ pub struct Cache {
     room: AtomicU16,           // of the loaded one
     spare_len: AtomicU16,
     held_back: AtomicU16, // entries that can't go out without the lock: see `Shared` in `pool/shared.rs`
+    visits: AtomicU16,    // to the depot, since the magazines are of this room
 }
 
 #[cfg(not(loom))]
@@ -140,6 +141,7 @@ impl Cache {
             room: AtomicU16::new(0),
             spare_len: AtomicU16::new(0),
             held_back: AtomicU16::new(0),
+            visits: AtomicU16::new(0),
         }
     }
 
@@ -260,6 +262,9 @@ impl Cache {
     pub unsafe fn load(&self, magazine: *mut Element, room: usize, len: usize) -> *mut Element {
         let before = self.loaded();
         let base = magazine.expose_provenance() as isize;
+        if room != self.room() {
+            self.visits.store(0, Relaxed);
+        }
         self.room.store(room as u16, Relaxed);
         self.base.store(base, Relaxed);
         self.bottom.store(base, Relaxed);
@@ -423,6 +428,16 @@ impl Cache {
         self.held_back.store(0, Relaxed);
         // SAFETY: by this function's contract.
         unsafe { self.abandon() };
+    }
+
+    /// Counts a visit to the depot, and says how many there were since the magazines are of this room.
+    ///
+    /// # Safety
+    /// The caller holds the lock.
+    pub unsafe fn count_visit(&self) -> u16 {
+        let visits = self.visits.load(Relaxed).saturating_add(1);
+        self.visits.store(visits, Relaxed);
+        visits
     }
 
     /// Room of the loaded magazine, 0 without one.

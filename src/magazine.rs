@@ -104,10 +104,9 @@ impl Rack {
         *self = unsafe { Self::new(self.first, self.units, caches) };
     }
 
-    /// An empty magazine of this size for a cache that has none, if it may have one.
-    pub fn take_first(&mut self, size: usize) -> Option<*mut Element> {
-        // One unit is kept for it.
-        self.lend(size, 1, |rack| rack.take_empty(size))
+    /// An empty smallest magazine for a cache that has none: one unit is kept for it.
+    pub fn take_first(&mut self) -> Option<*mut Element> {
+        self.take_empty(0)
     }
 
     /// The same for a cache that gives so many of size `given` back for it.

@@ -9,7 +9,7 @@ use std::process::Command;
 use common::{Scratch, is_there, prefix, root, run, skip};
 
 /// A constant of the source, and where a document quotes it, `{}` being its value.
-const QUOTES: [(&str, &str, &str, &str); 36] = [
+const QUOTES: [(&str, &str, &str, &str); 37] = [
     ("src/magazine.rs", "LARGEST_ROOM", "docs/design.md", "up to {} entries each"),
     ("src/magazine.rs", "LARGEST_ROOM", "docs/threads.svg", "valid, at most {}<"),
     ("src/magazine.rs", "MOST_CACHED", "docs/guide.md", "pool that it uses, up to {}, by"),
@@ -17,6 +17,12 @@ const QUOTES: [(&str, &str, &str, &str); 36] = [
     ("src/cache_plan.rs", "ENTRIES_PER_CACHE", "docs/design.md", "one for each {} slots"),
     ("src/cache_plan.rs", "ENTRIES_PER_CACHE", "docs/guide.md", "one for each {} entries"),
     ("src/cache_plan.rs", "ENTRIES_PER_CACHE", "include/cmempool.h", "One for each {} entries"),
+    (
+        "src/pool/opening.rs",
+        "VISITS_FOR_LARGER",
+        "docs/design.md",
+        "after {} visits to the depot, as far",
+    ),
     ("src/pool/opening.rs", "VISITS_FOR_THE_ONLY", "docs/design.md", "that came {} times in a row"),
     ("src/pool/making.rs", "THREADS_AT_FIRST", "docs/design.md", "beyond the first {} are left"),
     ("src/cache_plan.rs", "BUDGET", "docs/design.md", "the depot, {} for caches"),

@@ -394,6 +394,8 @@ fn a_push_to_a_cache_above_its_share_moves_no_more_than_promised() {
         let barrier = std::sync::Barrier::new(2);
         std::thread::scope(|scope| {
             scope.spawn(|| {
+                // Often enough for larger magazines.
+                (0..50).for_each(|_| free_all(take(150)));
                 let mut held = take(200);
                 let rest = held.split_off(60);
                 free_all(held);

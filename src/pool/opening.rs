@@ -19,6 +19,8 @@ const VISITS_AFTER_SHORTAGE: u16 = 4096;
 const PLENTY: u32 = 16;
 /// A cache of fewer entries is not worth the trouble. For the only one of a pool, half of them are.
 const SMALLEST_TARGET: usize = 8;
+/// A thread that visits the depot so often with magazines of one size gets larger ones, if its share allows.
+const VISITS_FOR_LARGER: u16 = 32;
 /// A thread that visits the depot so often while no other does gets the pool's only cache.
 const VISITS_FOR_THE_ONLY: u16 = 64;
 /// So many visits by others are a reason to see whether the owner of the only cache still lives.
@@ -98,17 +100,23 @@ impl Pool {
         target(cache, shared, self.share(cache, shared, shared.active))
     }
 
-    /// Has an open cache have a magazine of the size for its share, if there is one.
+    /// Has an open cache have magazines of a size that its share allows: smaller ones at once, and larger ones
+    /// step by step, if its thread comes to the depot often.
     ///
     /// # Safety
     /// The cache is the thread's own, open and settled, and `shared` is locked.
     #[inline]
     unsafe fn resize(&self, cache: &Cache, shared: &mut Shared, share: usize) {
         let (size, suited) = (size_of_room(cache.room()), suited_size(share));
-        // Who has a larger one keeps it for a while.
-        if suited > size || (suited < size && suited_size(share * 4 / 3) < size) {
-            // SAFETY: by this function's contract.
-            unsafe { self.change_size(cache, shared, share) };
+        // SAFETY: by this function's contract.
+        unsafe {
+            let often = cache.count_visit() >= VISITS_FOR_LARGER;
+            if suited > size && (often || self.traits.single_thread) {
+                self.change_size(cache, shared, share, size + 1);
+            // Who has a larger one keeps it for a while.
+            } else if suited < size && suited_size(share * 4 / 3) < size {
+                self.change_size(cache, shared, share, suited);
+            }
         }
     }
 
@@ -116,8 +124,7 @@ impl Pool {
     /// As [`resize`](Self::resize).
     #[cold]
     #[inline(never)]
-    unsafe fn change_size(&self, cache: &Cache, shared: &mut Shared, share: usize) {
-        let size = suited_size(share);
+    unsafe fn change_size(&self, cache: &Cache, shared: &mut Shared, share: usize, size: usize) {
         let (before, (spare, spare_len)) = (size_of_room(cache.room()), cache.spare());
         let back = if spare.is_null() { 1 } else { 2 };
         let Some(magazine) = shared.rack.take_instead(size, back, before) else { return };
@@ -158,7 +165,7 @@ impl Pool {
                 }
                 cache.abandon();
             }
-            if cache.room() == 0 && !self.load_first(cache, shared, suited_size(share)) {
+            if cache.room() == 0 && !self.load_first(cache, shared) {
                 return;
             }
             shared.active += 1;
@@ -167,23 +174,20 @@ impl Pool {
         }
     }
 
-    /// Loads a magazine into a cache that has none, of this size or a smaller one. False if there is none.
+    /// Loads a smallest magazine into a cache that has none. False if there is none.
     ///
     /// # Safety
     /// As [`open_own`](Self::open_own).
     #[cold]
     #[inline(never)]
-    unsafe fn load_first(&self, cache: &Cache, shared: &mut Shared, most: usize) -> bool {
-        for size in (0..=most).rev() {
-            if let Some(magazine) = shared.rack.take_first(size) {
-                let room = if size == 0 { self.caches.smallest_room() } else { ROOMS[size] };
-                // SAFETY: by this function's contract; the magazine is this call's.
-                unsafe { cache.load(magazine, room, 0) };
-                // Relaxed: the lock orders it for those who look at caches.
-                let seen = self.seen.load(Ordering::Relaxed).max(self.number_of(cache) as u16 + 1);
-                self.seen.store(seen, Ordering::Relaxed);
-                return true;
-            }
+    unsafe fn load_first(&self, cache: &Cache, shared: &mut Shared) -> bool {
+        if let Some(magazine) = shared.rack.take_first() {
+            // SAFETY: by this function's contract; the magazine is this call's.
+            unsafe { cache.load(magazine, self.caches.smallest_room(), 0) };
+            // Relaxed: the lock orders it for those who look at caches.
+            let seen = self.seen.load(Ordering::Relaxed).max(self.number_of(cache) as u16 + 1);
+            self.seen.store(seen, Ordering::Relaxed);
+            return true;
         }
         // All are filled, with what threads gave back that need it no more.
         let mut entries = [null_mut(); AT_ONCE];

@@ -40,7 +40,7 @@ impl Effort {
             runs: 7,
             long_runs: 5,
             scaling_runs: 5,
-            latency_runs: 3,
+            latency_runs: 5,
             latency_calls: 1_000_000,
             entries: 1_000_000,
         }

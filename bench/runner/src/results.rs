@@ -193,43 +193,48 @@ pub struct Curve {
     free: Histogram,
 }
 
+/// Of each run, how many calls took how many ticks, and the longest.
 struct Histogram {
-    buckets: BTreeMap<u64, u64>,
-    /// Of each run.
-    longest: Vec<f64>,
+    runs: Vec<(BTreeMap<u64, u64>, f64)>,
 }
 
 impl Histogram {
     fn read(said: &Value) -> Result<Histogram> {
         let buckets: Vec<(u64, u64)> = serde_json::from_value(said["buckets"].clone())?;
         let longest = said["longest"].as_f64().context("no longest time")?;
-        Ok(Histogram { buckets: buckets.into_iter().collect(), longest: vec![longest] })
+        Ok(Histogram { runs: vec![(buckets.into_iter().collect(), longest)] })
     }
 
     fn add(&mut self, other: &Histogram) {
-        for (&ticks, &count) in &other.buckets {
-            *self.buckets.entry(ticks).or_default() += count;
-        }
-        self.longest.extend_from_slice(&other.longest);
+        self.runs.extend_from_slice(&other.runs);
     }
 
+    /// The median of the runs, of each percentile.
     fn settle(&self, ticks_per_ns: f64) -> Percentiles {
-        let calls: u64 = self.buckets.values().sum();
-        let mut curve = Vec::new();
-        let mut wanted = PERCENTILES.iter().peekable();
-        let mut seen = 0;
-        for (&ticks, &count) in &self.buckets {
-            seen += count;
-            while let Some(&percentile) =
-                wanted.next_if(|&&p| seen as f64 >= p / 100.0 * calls as f64)
-            {
-                curve.push((percentile, ticks as f64 / ticks_per_ns));
-            }
+        let median = |mut values: Vec<f64>| {
+            values.sort_by(f64::total_cmp);
+            between(&values, 0.5) / ticks_per_ns
+        };
+        let of_runs = |percentile: f64| {
+            self.runs.iter().map(|(buckets, _)| ticks_at(buckets, percentile)).collect()
+        };
+        Percentiles {
+            calls: self.runs.iter().flat_map(|(buckets, _)| buckets.values()).sum(),
+            curve: PERCENTILES.iter().map(|&p| (p, median(of_runs(p)))).collect(),
+            longest: median(self.runs.iter().map(|(_, longest)| *longest).collect()),
         }
-        let mut longest = self.longest.clone();
-        longest.sort_by(f64::total_cmp);
-        Percentiles { calls, curve, longest: between(&longest, 0.5) / ticks_per_ns }
     }
+}
+
+/// The ticks that so many percent of the calls took at most.
+fn ticks_at(buckets: &BTreeMap<u64, u64>, percentile: f64) -> f64 {
+    let calls: u64 = buckets.values().sum();
+    let mut seen = 0;
+    let at = buckets.iter().find(|&(_, &count)| {
+        seen += count;
+        seen as f64 >= percentile / 100.0 * calls as f64
+    });
+    at.map_or(f64::NAN, |(&ticks, _)| ticks as f64)
 }
 
 impl Curve {
