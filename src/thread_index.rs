@@ -36,7 +36,9 @@ static TAKEN: [AtomicU64; MAX_THREADS / BITS] = [const { AtomicU64::new(0) }; MA
 /// not. A child of fork adds one, and need not look at each index.
 static GENERATION: AtomicU32 = AtomicU32::new(1);
 
-/// So many indices are looked at, whether their threads are dead, for each that is taken.
+/// So many indices are looked at, whether their threads are dead, for each that is taken: the lowest,
+const LOWEST: usize = 64;
+/// and so many of the others.
 const LOOKS: usize = 16;
 
 /// The key whose destructor gives an index back, plus one; 0 while there is none.
@@ -113,17 +115,19 @@ fn comes_back(index: usize) -> bool {
 
 /// An index of a thread that died without giving it back, if that is lower than the lowest free one.
 ///
-/// Looks at a few for each new thread, in turn. While none is free, at one for each call: then many threads
-/// may ask all the time.
+/// Looks at the lowest ones, which have a cache in smaller pools, too, and at a few of the others, in turn: once
+/// for each thread. While no index is free, at one for each call: then many threads may ask all the time.
 fn inherit() -> Option<usize> {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
+    // Relaxed, in `lowest_free`, too: what an owner left is seen through its mutex.
     let end = lowest_free();
-    let looks = if end == MAX_THREADS { 1 } else { end.min(LOOKS) };
+    let lowest = if end < MAX_THREADS { end.min(LOWEST) } else { 0 };
+    let in_turn = if end < MAX_THREADS { (end - lowest).min(LOOKS) } else { 1 };
     // Relaxed: which ones are looked at matters to nobody.
     let next = NEXT.load(Ordering::Relaxed);
-    NEXT.store(next.wrapping_add(looks), Ordering::Relaxed);
-    // Relaxed as well, in `lowest_free`: what an owner left is seen through its mutex.
-    (next..next.wrapping_add(looks)).map(|at| at % end).find(|&index| LIVES[index].inherit())
+    NEXT.store(next.wrapping_add(in_turn), Ordering::Relaxed);
+    let others = (next..next.wrapping_add(in_turn)).map(|at| lowest + at % (end - lowest));
+    (0..lowest).chain(others).find(|&index| LIVES[index].inherit())
 }
 
 fn lowest_free() -> usize {

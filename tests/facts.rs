@@ -9,7 +9,7 @@ use std::process::Command;
 use common::{Scratch, is_there, prefix, root, run, skip};
 
 /// A constant of the source, and where a document quotes it, `{}` being its value.
-const QUOTES: [(&str, &str, &str, &str); 37] = [
+const QUOTES: [(&str, &str, &str, &str); 38] = [
     ("src/magazine.rs", "LARGEST_ROOM", "docs/design.md", "up to {} entries each"),
     ("src/magazine.rs", "LARGEST_ROOM", "docs/threads.svg", "valid, at most {}<"),
     ("src/magazine.rs", "MOST_CACHED", "docs/guide.md", "pool that it uses, up to {}, by"),
@@ -66,7 +66,8 @@ const QUOTES: [(&str, &str, &str, &str); 37] = [
     ("src/thread_index.rs", "CACHE_DISTANCE", "docs/memory.svg", "{} B each"),
     ("src/thread_index.rs", "MAX_THREADS", "docs/design.md", "has an index, of {},"),
     ("src/thread_index.rs", "MAX_THREADS", "docs/guide.md", "Up to {} threads"),
-    ("src/thread_index.rs", "LOOKS", "docs/design.md", "looks at {} others"),
+    ("src/thread_index.rs", "LOWEST", "docs/design.md", "looks at the {} lowest"),
+    ("src/thread_index.rs", "LOOKS", "docs/design.md", "and at {} others, in turn"),
 ];
 
 fn file(name: &str) -> String {

@@ -8,7 +8,6 @@ use core::sync::atomic::Ordering;
 use super::Pool;
 use super::shared::{Damage, NONE, Shared};
 use crate::cache::Cache;
-use crate::likely_owner::expect;
 
 impl Pool {
     /// Whether the thread's cache, if it is open, and the depot have that many slots.
@@ -50,11 +49,7 @@ impl Pool {
             }
         }
         let from_depot = &mut places[filled..];
-        let (slots, stride) = (self.slots, self.stride);
-        let falling = shared.depot.take_many(from_depot, |slot| {
-            // SAFETY: a slot of the depot's is below the capacity.
-            unsafe { slots.add(slot as usize * stride) }.as_ptr()
-        });
+        let falling = self.take_from_depot(shared, from_depot);
         match own {
             // SAFETY: as above.
             Some(cache) => unsafe {
@@ -63,7 +58,6 @@ impl Pool {
             },
             None => shared.note_peak(),
         }
-        expect(&from_depot[..falling], self.address());
         // As a program goes through them: the next is the next in memory.
         from_depot[..falling].reverse();
     }

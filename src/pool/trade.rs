@@ -191,9 +191,16 @@ impl Pool {
             used => used,
         };
         let count = count.min(places.len());
-        let places = &mut places[..count];
-        let (slots, stride, fresh) = (self.slots, self.stride, depot.fresh());
-        let falling = depot.take_many(places, |slot| {
+        self.take_from_depot(shared, &mut places[..count]);
+        count
+    }
+
+    /// Fills all of `places` with slots of the depot's, of which there are enough, what came back last in the
+    /// last of them. Says how many did not come back lately: they are the first places', and fall.
+    #[inline(never)]
+    pub(super) fn take_from_depot(&self, shared: &mut Shared, places: &mut [*mut u8]) -> usize {
+        let (slots, stride, fresh) = (self.slots, self.stride, shared.depot.fresh());
+        let falling = shared.depot.take_many(places, |slot| {
             // SAFETY: a slot of the depot's is below the capacity, and this call's.
             unsafe {
                 let payload = slots.add(slot as usize * stride);
@@ -207,7 +214,7 @@ impl Pool {
         });
         // Of the others it is known since they went out before.
         expect(&places[..falling], self.address());
-        count
+        falling
     }
 
     /// Takes one slot, if need be out of other threads' caches.
