@@ -31,6 +31,8 @@ pub struct Effort {
     latency_calls: u32,
     /// How many are taken to see how much memory they need.
     entries: u32,
+    /// A program that runs longer hangs.
+    patience: Duration,
 }
 
 impl Effort {
@@ -43,24 +45,23 @@ impl Effort {
             latency_runs: 5,
             latency_calls: 1_000_000,
             entries: 1_000_000,
+            patience: Duration::from_secs(15),
         }
     }
 
     pub fn quick() -> Effort {
         Effort {
-            milliseconds: 20,
+            milliseconds: 15,
             runs: 3,
             long_runs: 1,
             scaling_runs: 0,
             latency_runs: 1,
-            latency_calls: 100_000,
+            latency_calls: 50_000,
             entries: 100_000,
+            patience: Duration::from_secs(4),
         }
     }
 }
-
-/// A program that runs longer hangs.
-const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What calls are timed in.
 pub const LATENCY_WORKLOADS: [(&str, usize, &str); 4] = [
@@ -208,10 +209,11 @@ impl<'a> Runner<'a> {
             Placement::ACpuEach | Placement::Anywhere => command.spawn(),
         };
         let mut child = child.with_context(|| format!("can't run {program}-{}", member.build))?;
-        let Some(status) = child.wait_timeout(PATIENCE)? else {
+        let Some(status) = child.wait_timeout(self.effort.patience)? else {
             let _ = child.kill();
             let _ = child.wait();
-            bail!("{program}-{} did not end within {} s", member.build, PATIENCE.as_secs());
+            let seconds = self.effort.patience.as_secs();
+            bail!("{program}-{} did not end within {seconds} s", member.build);
         };
         if !status.success() {
             bail!("{program}-{} {} ended with {status}", member.build, arguments.join(" "));
