@@ -183,7 +183,9 @@ impl Collection {
                 unsafe { Region::of_caller(base, len, wish)? }
             }
             (None, Some(backing)) => Region::of_backing(&backing, bytes, wish)?,
-            (None, None) if bytes >= 16 * COLOURS => Region::obtain(bytes + COLOURS, wish)?,
+            (None, None) if bytes >= 16 * COLOURS && !wish.locked => {
+                Region::obtain(bytes + COLOURS, wish)?
+            }
             (None, None) => Region::obtain(bytes, wish)?,
         };
         // Costs O(pools), so only watched pools ask.

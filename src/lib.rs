@@ -23,7 +23,7 @@
 //! | `work.rs`       | how much does a call do?                                             |
 //! | `magazine.rs`   | what changes hands whole between caches and the depot?               |
 //! | `cache.rs`      | what does a thread keep, and how do others get it back?              |
-//! | `cache_plan.rs` | how many caches and magazines does a pool have, and how large?       |
+//! | `cache_plan.rs` | how many threads have a cache, and what memory is there for it?       |
 //! | `watcher.rs`    | who watches the memory, and how is it told which bytes are whose?    |
 //! | `zero.rs`       | how is an entry made all zero?                                       |
 //! | `canary.rs`     | what lies behind the end of a hardened pool's entry?                 |
