@@ -169,6 +169,10 @@ impl Collection {
         let idle = traits.bypass;
         let wish = Wish {
             prefault: request.prefault && !idle,
+            // Who watches is not to see a look at slots that nobody has; others' buffers are written anyhow.
+            at_once: request.prefault
+                && !idle
+                && (traits.guarded() || request.buffer.is_some() || request.backing.is_some()),
             locked: request.locked && !idle,
             huge_pages: request.huge_pages,
             idle,
@@ -195,7 +199,7 @@ impl Collection {
         let request = &Request { traits: Traits { nested, ..traits }, ..*request };
         // SAFETY: the region is new and has the bytes that the layout asks for.
         let collection = unsafe { Self::lay_out(region, request) };
-        if wish.prefault {
+        if wish.prefault && !wish.at_once {
             // SAFETY: nobody else knows it yet.
             unsafe { Self::provide(collection)? };
         }

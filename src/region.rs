@@ -30,6 +30,8 @@ pub const NOTE_LOCKED: u64 = 4;
 pub struct Wish {
     /// Of huge pages, make sure that they are really there. Of others, [`Region::provide`] does.
     pub prefault: bool,
+    /// Make sure that all of the memory is really there, before anybody else looks at it.
+    pub at_once: bool,
     /// Have the memory stay there, which provides it, too.
     pub locked: bool,
     /// Try those that the system keeps ready. Not with `guarded`, which begins and ends at small ones,
@@ -279,15 +281,20 @@ impl Region {
         if self.is_mapped() {
             watcher::mapped(self.base.as_ptr(), self.len);
         }
-        // First, since it fails at once where it is not allowed.
-        if wish.locked
-            && let Err(error) = self.lock()
-        {
+        if let Err(error) = self.lock_and_provide(wish) {
             // SAFETY: nobody has seen the region yet.
             unsafe { self.release(backing) };
             return Err(error);
         }
         Ok(self)
+    }
+
+    fn lock_and_provide(&mut self, wish: Wish) -> Result<(), Error> {
+        if wish.locked {
+            // First, since it fails at once where it is not allowed.
+            self.lock()?;
+        }
+        if wish.at_once { self.provide_part(self.range()) } else { Ok(()) }
     }
 
     /// Makes sure that the memory is really there, but for pages that are idle: these ascend.
@@ -432,8 +439,14 @@ fn map_for_huge_pages(len: usize) -> Result<NonNull<u8>, Error> {
 mod tests {
     use super::*;
 
-    const ORDINARY: Wish =
-        Wish { prefault: false, locked: false, huge_pages: false, idle: false, guarded: false };
+    const ORDINARY: Wish = Wish {
+        prefault: false,
+        at_once: false,
+        locked: false,
+        huge_pages: false,
+        idle: false,
+        guarded: false,
+    };
     const GUARDED: Wish = Wish { guarded: true, ..ORDINARY };
 
     #[test]
