@@ -34,6 +34,7 @@ fn it_goes_well_with_every_entry_from_the_heap() {
 
 /// The functions of `watch.rs` have the names of AddressSanitizer's, so that somebody seems to watch.
 #[test]
+#[cfg_attr(instrumented, ignore = "a sanitizer watches in its place")]
 fn exactly_what_is_out_is_open_to_who_watches() {
     let target = |bytes: &[u8]| {
         calls(bytes);

@@ -4,6 +4,8 @@
 //! them go the way of watched pools, and the model can say whether exactly the entries that are out are
 //! open. The fuzzer asks AddressSanitizer itself.
 
+#![cfg_attr(instrumented, allow(dead_code))]
+
 use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -29,7 +31,8 @@ fn last_before(closed: &Ranges, end: usize) -> Option<(usize, usize)> {
     closed.range(..end).next_back().map(|(&start, &end)| (start, end))
 }
 
-#[unsafe(no_mangle)]
+// With AddressSanitizer there are its own.
+#[cfg_attr(not(instrumented), unsafe(no_mangle))]
 extern "C" fn __asan_poison_memory_region(bytes: *const c_void, len: usize) {
     if len == 0 {
         return;
@@ -43,7 +46,7 @@ extern "C" fn __asan_poison_memory_region(bytes: *const c_void, len: usize) {
     closed.insert(start, end);
 }
 
-#[unsafe(no_mangle)]
+#[cfg_attr(not(instrumented), unsafe(no_mangle))]
 extern "C" fn __asan_unpoison_memory_region(bytes: *const c_void, len: usize) {
     let (start, end) = (bytes as usize, bytes as usize + len);
     let closed = &mut *ranges();
