@@ -60,10 +60,11 @@ static void *work(void *argument)
     return NULL;
 }
 
+/* Of this thread alone: others want the processor, too. */
 static double microseconds(void)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
     return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
 }
 
