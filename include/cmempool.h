@@ -652,8 +652,8 @@ CMEMPOOL_MUST_USE;
  * @errno ENOMEM  all entries are out (and the heap, where the pool may use it, has none)
  *
  * Threads: safe. Cost: O(1), some 20 instructions and no lock while the thread has free entries of
- * the pool in its cache; a lock each some hundred calls to fill it, by a call that moves at most 64
- * entries. Only a call that finds all of them in other threads' caches looks at each of those: O(threads
+ * the pool in its cache. To fill that takes a lock, each ten to a thousand calls by the thread's share of the
+ * pool, and moves at most 64 entries. Only a call that finds all of them in other threads' caches looks at each of those: O(threads
  * that used the pool), once per shortage. It waits for no thread but for one that is at the depot under the lock.
  */
 void *mempool_alloc_entry(struct mempool *mp)
@@ -689,8 +689,8 @@ void *mempool_calloc_entry(struct mempool *mp) CMEMPOOL_ENTRY;
  * need a live entry report one that was freed as `MEMPOOL_MISUSE_USE_AFTER_FREE`.
  *
  * Threads: safe, on any thread, also when the one that took the entry has ended. Cost: O(1), some 30
- * instructions and no lock while the thread's cache has room; a lock each some hundred calls, by one that
- * moves at most 64 entries.
+ * instructions and no lock while the thread's cache has room. To empty that takes a lock, each ten to a
+ * thousand calls by the thread's share of the pool, and moves at most 64 entries.
  */
 void mempool_free_entry(void *entry);
 

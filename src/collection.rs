@@ -167,12 +167,13 @@ impl Collection {
         let bytes = layout.bytes();
         // A bypassed pool's slots are never used.
         let idle = traits.bypass;
+        let prefault = request.prefault && !idle;
+        let others_memory = request.buffer.is_some() || request.backing.is_some();
         let wish = Wish {
-            prefault: request.prefault && !idle,
-            // Who watches is not to see a look at slots that nobody has; others' buffers are written anyhow.
-            at_once: request.prefault
-                && !idle
-                && (traits.guarded() || request.buffer.is_some() || request.backing.is_some()),
+            prefault,
+            // Later, who watches would see a look at slots that nobody holds. In others' memory the lines of
+            // caches are written in any case.
+            at_once: prefault && (traits.guarded() || others_memory),
             locked: request.locked && !idle,
             huge_pages: request.huge_pages,
             idle,
@@ -199,7 +200,7 @@ impl Collection {
         let request = &Request { traits: Traits { nested, ..traits }, ..*request };
         // SAFETY: the region is new and has the bytes that the layout asks for.
         let collection = unsafe { Self::lay_out(region, request) };
-        if wish.prefault && !wish.at_once {
+        if prefault && !wish.at_once {
             // SAFETY: nobody else knows it yet.
             unsafe { Self::provide(collection)? };
         }

@@ -12,6 +12,7 @@
 //! | `cancellation.rs` | how does a call keep its thread from being cancelled inside of it? |
 //! | `secret.rs`     | what does this process know that nobody can guess?                   |
 //! | `region.rs`     | where does a pool's memory come from?                                |
+//! | `region/presence.rs` | is a region's memory really there, and does it stay?            |
 //! | `backing.rs`    | who gives a block of memory: the heap, or the caller's functions?    |
 //! | `layout.rs`     | what lies where in that memory, and how much of it is needed?        |
 //! | `slot.rs`       | what does the word in front of an entry say?                         |
@@ -23,7 +24,8 @@
 //! | `work.rs`       | how much does a call do?                                             |
 //! | `magazine.rs`   | what changes hands whole between caches and the depot?               |
 //! | `cache.rs`      | what does a thread keep, and how do others get it back?              |
-//! | `cache_plan.rs` | how many threads have a cache, and what memory is there for it?       |
+//! | `cache/claim.rs` | how does a thief count what is in all caches before it takes any?   |
+//! | `cache_plan.rs` | how many threads have a cache, and what memory is there for it?      |
 //! | `watcher.rs`    | who watches the memory, and how is it told which bytes are whose?    |
 //! | `zero.rs`       | how is an entry made all zero?                                       |
 //! | `canary.rs`     | what lies behind the end of a hardened pool's entry?                 |

@@ -1,8 +1,8 @@
 //! How does a pool of equal slots hand out and take back?
 //!
 //! The fast paths, what a pool is made of, and what it says of itself. `making.rs` makes it and ends it,
-//! `trade.rs` has the slow paths, `shared.rs` what is behind its lock, `refuse.rs` the end of what may not be freed, `leaks.rs` what was never
-//! freed.
+//! `trade.rs` has the slow paths, `shared.rs` what is behind its lock, `refuse.rs` the end of what may not be
+//! freed, `leaks.rs` what was never freed.
 
 mod bulk;
 mod draw;
@@ -97,7 +97,7 @@ pub struct Pool {
     // Read by calls, written by create alone. The first line is all that the fast paths need.
     #[cfg(cmempool_other_layout)]
     fast_end: usize,
-    first: AtomicUsize, // distance of the thread that has the first cache: 0, but of an only one
+    first: AtomicUsize, // distance whose cache is the first: 0, or that of who has the only one
     #[cfg(not(cmempool_other_layout))]
     fast_end: usize, // how far behind that the caches end that are for the fast path
     elem_size: usize,   // usable bytes of an entry

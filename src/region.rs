@@ -3,6 +3,8 @@
 //! From one mapping, from the heap when it is less than a page, from the caller's buffer or by the
 //! caller's functions. All a pool needs is in that one region.
 
+mod presence;
+
 use core::ops::Range;
 use core::ptr::{self, NonNull};
 
@@ -28,9 +30,9 @@ pub const NOTE_LOCKED: u64 = 4;
 /// What a region is to be.
 #[derive(Clone, Copy, Default)]
 pub struct Wish {
-    /// Of huge pages, make sure that they are really there. Of others, [`Region::provide`] does.
+    /// Make sure that the memory is really there: of huge pages at once, of others by [`Region::provide`].
     pub prefault: bool,
-    /// Make sure that all of the memory is really there, before anybody else looks at it.
+    /// Make sure of all of it at once, before anything lies there.
     pub at_once: bool,
     /// Have the memory stay there, which provides it, too.
     pub locked: bool,
@@ -174,8 +176,8 @@ impl Region {
         !matches!(self.source, Source::Mapped | Source::Guarded)
     }
 
-    /// At how many bytes from its start a collection of so many is to lie. Mappings begin at pages, and lines at the same
-    /// place in each of many pools' pages would be in the way of each other in the processor's caches.
+    /// At how many bytes from its start a collection of so many is to lie. Mappings begin at pages, and the lines
+    /// of many pools at the same place of their pages would crowd each other out of the processor's caches.
     pub fn colour(&self, bytes: usize) -> usize {
         match self.source {
             Source::Mapped => {
@@ -265,15 +267,7 @@ impl Region {
         }
         let mut region = Self::new(base, len, Source::Mapped);
         region.note(NOTE_HUGE_PAGES);
-        let region = region.begin(wish, None)?;
-        if wish.prefault
-            && let Err(error) = region.populate(region.range())
-        {
-            // SAFETY: nobody has seen the region yet.
-            unsafe { region.release(None) };
-            return Err(error);
-        }
-        Ok(region)
+        region.begin(Wish { at_once: wish.prefault, ..wish }, None)
     }
 
     /// What is done first with new memory. If that fails, gives it back.
@@ -296,99 +290,11 @@ impl Region {
         }
         if wish.at_once { self.provide_part(self.range()) } else { Ok(()) }
     }
-
-    /// Makes sure that the memory is really there, but for pages that are idle: these ascend.
-    pub fn provide(&self, idle: impl Iterator<Item = Range<usize>>) -> Result<(), Error> {
-        if self.notes() & NOTE_HUGE_PAGES != 0 {
-            return Ok(());
-        }
-        let (page, mut part) = (page_size(), self.range());
-        for idle in idle {
-            let (from, to) = (idle.start.next_multiple_of(page), idle.end / page * page);
-            if from < to {
-                self.provide_part(part.start..from)?;
-                part.start = to;
-            }
-        }
-        self.provide_part(part)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn provide_part(&self, part: Range<usize>) -> Result<(), Error> {
-        match self.source {
-            Source::Mapped | Source::Guarded => self.populate(part),
-            Source::Caller | Source::Backed => {
-                self.touch(part);
-                Ok(())
-            }
-            // Written when it was obtained.
-            Source::Heap => Ok(()),
-        }
-    }
-
-    fn lock(&mut self) -> Result<(), Error> {
-        // SAFETY: the range is this region's own; locking changes no content.
-        if unsafe { libc::mlock(self.base.as_ptr().cast(), self.len) } != 0 {
-            let error = match errno() {
-                libc::EPERM => Error::NotPermitted,
-                libc::EAGAIN => Error::NotNow,
-                _ => Error::NoMemory,
-            };
-            // What a call that failed has locked stays so.
-            self.unlock();
-            return Err(error);
-        }
-        self.note(NOTE_LOCKED);
-        Ok(())
-    }
-
-    fn unlock(&self) {
-        // SAFETY: the range is this region's own. A failure leaves nothing to do.
-        unsafe { libc::munlock(self.base.as_ptr().cast(), self.len) };
-    }
-
-    /// Has the kernel provide every page now. One call, and no page fault each.
-    fn populate(&self, part: Range<usize>) -> Result<(), Error> {
-        let start = self.at(part.start).cast();
-        // SAFETY: a part of this region's own mapping; populating changes no content.
-        let result = unsafe { libc::madvise(start, part.len(), libc::MADV_POPULATE_WRITE) };
-        match if result == 0 { 0 } else { errno() } {
-            0 => Ok(()),
-            // A kernel before 5.14, or an emulator, does not know the advice.
-            libc::EINVAL | libc::ENOSYS => {
-                self.touch(part);
-                Ok(())
-            }
-            _ => Err(Error::NoMemory),
-        }
-    }
-
-    /// Writes to each page and leaves the content as it is.
-    fn touch(&self, part: Range<usize>) {
-        let page = page_size();
-        let last = part.end.saturating_sub(1);
-        // A caller's buffer may start and end anywhere in a page.
-        for address in (part.start..last).step_by(page).chain([last]) {
-            let byte = self.at(address);
-            // SAFETY: inside the region. Volatile, since the writes are for their side effect.
-            unsafe { byte.write_volatile(byte.read_volatile()) };
-        }
-    }
-
-    fn at(&self, address: usize) -> *mut u8 {
-        self.base.as_ptr().wrapping_add(address - self.base.as_ptr() as usize)
-    }
 }
 
 /// Whether a word can hold every address of these bytes: no tag, and no end above [`ADDRESS_END`].
 fn is_addressable(base: NonNull<u8>, len: usize) -> bool {
     (base.as_ptr() as usize).checked_add(len).is_some_and(|end| end <= ADDRESS_END)
-}
-
-fn errno() -> i32 {
-    // SAFETY: it is the calling thread's own.
-    unsafe { *libc::__errno_location() }
 }
 
 fn page_size() -> usize {
@@ -471,25 +377,6 @@ mod tests {
                 }
             }
         }
-    }
-
-    #[test]
-    fn idle_pages_are_not_provided() {
-        let (page, pages) = (page_size(), 40);
-        let region = Region::obtain(pages * page, ORDINARY).unwrap();
-        let start = region.range().start;
-        let idle = start + 3 * page + 1..start + 30 * page - 1;
-        region.provide([idle].into_iter()).unwrap();
-        let mut there = [0u8; 40];
-        // SAFETY: a byte for each page of the mapping.
-        let asked =
-            unsafe { libc::mincore(region.base.as_ptr().cast(), pages * page, there.as_mut_ptr()) };
-        assert_eq!(asked, 0);
-        for (number, there) in there.iter().enumerate() {
-            assert_eq!(there & 1 == 0, (4..29).contains(&number), "page {number}");
-        }
-        // SAFETY: nobody uses it.
-        unsafe { region.release(None) };
     }
 
     #[test]

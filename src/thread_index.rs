@@ -32,13 +32,13 @@ const BITS: usize = u64::BITS as usize;
 /// Bit `i`, counted through all words, is set while a thread has index `i`, also when that thread is dead.
 static TAKEN: [AtomicU64; MAX_THREADS / BITS] = [const { AtomicU64::new(0) }; MAX_THREADS / BITS];
 
-/// How many forks lie between the first process and this one, and one more: what another has made ready is
-/// not. A child of fork adds one, and need not look at each index.
+/// A child of fork has its parent's number plus one. A mutex that another process made does not count here: so
+/// the child has no need to go through all of them.
 static GENERATION: AtomicU32 = AtomicU32::new(1);
 
-/// So many indices are looked at, whether their threads are dead, for each that is taken: the lowest,
+/// A thread that takes an index first looks at so many, the lowest, for one whose thread is dead.
 const LOWEST: usize = 64;
-/// and so many of the others.
+/// Then it looks at so many of the others, in turn.
 const LOOKS: usize = 16;
 
 /// The key whose destructor gives an index back, plus one; 0 while there is none.
@@ -152,9 +152,9 @@ fn give_back(index: usize) {
 
 /// Says whether the owner of an index lives.
 ///
-/// Invariant: `ready` is this GENERATION => the mutex is one, robust. A thread has the index => it holds the mutex; and
-/// whoever finds that the holder is dead holds it from then on, and has the index: to one thread alone
-/// does the mutex say so.
+/// Invariant: `ready` is this process's [`GENERATION`] => the mutex is one, robust. A thread has the index => it
+/// holds the mutex; and whoever finds that the holder is dead holds it from then on, and has the index: to one
+/// thread alone does the mutex say so.
 struct Life {
     ready: AtomicU32,
     mutex: UnsafeCell<libc::pthread_mutex_t>,

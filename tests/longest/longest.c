@@ -19,43 +19,26 @@
 #include <unistd.h>
 #include <x86intrin.h>
 
-enum function {
-    NOTHING,
-    ALLOC,
-    FREE,
-    CALLOC,
-    R_ALLOC,
-    R_FREE,
-    REALLOC,
-    USABLE_SIZE,
-    OWNER,
-    OWNS,
-    USED_COUNT,
-    TOTAL_CAPACITY,
-    GET_STATS,
-    RESET_PEAK,
-    ALLOC_BULK,
-    FREE_BULK,
-    FUNCTIONS
-};
+/* All public functions but the dumps, whose instructions are mostly the C library's. */
+#define MEASURED(X) \
+    X(mempool_alloc_entry) X(mempool_free_entry) X(mempool_calloc_entry) X(mempool_alloc_bulk) \
+    X(mempool_free_bulk) X(mempool_usable_size) X(mempool_owner) X(mempool_owns) X(mempool_used_count) \
+    X(mempool_total_capacity) X(mempool_dynamic_allocs_count) X(mempool_get_stats) \
+    X(mempool_reset_peak) X(mempool_create) X(mempool_create_with) \
+    X(mempool_create_from_preallocated_buffer) X(mempool_buffer_size) X(mempool_reset) \
+    X(mempool_for_each_live) X(mempool_destroy) X(mempool_set_misuse_handler) \
+    X(r_mempool_alloc_entry) X(r_mempool_free_entry) X(r_mempool_calloc_entry) \
+    X(r_mempool_realloc_entry) X(r_mempool_alloc_bulk) X(r_mempool_owns) X(r_mempool_used_count) \
+    X(r_mempool_total_capacity) X(r_mempool_dynamic_allocs_count) X(r_mempool_class_count) \
+    X(r_mempool_get_stats) X(r_mempool_reset_peak) X(r_mempool_create) X(r_mempool_create_with) \
+    X(r_mempool_create_from_preallocated_buffer) X(r_mempool_buffer_size) X(r_mempool_reset) \
+    X(r_mempool_for_each_live) X(r_mempool_destroy)
+#define NUMBER(name) NUMBER_##name,
+#define NAME(name) [NUMBER_##name] = #name,
 
-static const char *const names[FUNCTIONS] = {
-    [ALLOC] = "mempool_alloc_entry",
-    [FREE] = "mempool_free_entry",
-    [CALLOC] = "mempool_calloc_entry",
-    [R_ALLOC] = "r_mempool_alloc_entry",
-    [R_FREE] = "r_mempool_free_entry",
-    [REALLOC] = "r_mempool_realloc_entry",
-    [USABLE_SIZE] = "mempool_usable_size",
-    [OWNER] = "mempool_owner",
-    [OWNS] = "mempool_owns",
-    [USED_COUNT] = "mempool_used_count",
-    [TOTAL_CAPACITY] = "mempool_total_capacity",
-    [GET_STATS] = "mempool_get_stats",
-    [RESET_PEAK] = "mempool_reset_peak",
-    [ALLOC_BULK] = "mempool_alloc_bulk",
-    [FREE_BULK] = "mempool_free_bulk",
-};
+enum function { NUMBER_nothing, MEASURED(NUMBER) FUNCTIONS };
+
+static const char *const names[FUNCTIONS] = {MEASURED(NAME)};
 
 enum { SIZE = 64, BULK = 32, OTHERS = 3, MOST_ENTRIES = 20000 };
 
@@ -139,11 +122,11 @@ static void find_thresholds(void)
     }
 }
 
-#define STEP(function, call) \
+#define STEP(name, call) \
     do { \
-        begin(function); \
+        begin(NUMBER_##name); \
         call; \
-        end(function); \
+        end(NUMBER_##name); \
     } while (0)
 
 /* ---- Other threads, with something in their caches ---- */
@@ -184,12 +167,12 @@ static void *entries[MOST_ENTRIES];
 static void go(mempool *mp, size_t *out, size_t to)
 {
     for (void *entry; *out < to; entries[(*out)++] = entry) {
-        STEP(ALLOC, entry = mempool_alloc_entry(mp));
+        STEP(mempool_alloc_entry, entry = mempool_alloc_entry(mp));
         must(entry != NULL, "less than there are");
     }
     while (*out > to) {
         --*out;
-        STEP(FREE, mempool_free_entry(entries[*out]));
+        STEP(mempool_free_entry, mempool_free_entry(entries[*out]));
     }
 }
 
@@ -207,7 +190,7 @@ static void one_pool(size_t count, bool with_others, uint64_t flags)
             let_others(mp, count / (OTHERS + 2));
         go(mp, &out, count); /* a shortage, if others have some */
         void *none;
-        STEP(ALLOC, none = mempool_alloc_entry(mp));
+        STEP(mempool_alloc_entry, none = mempool_alloc_entry(mp));
         must(none == NULL, "more than there are");
         go(mp, &out, 0);
         if (with_others)
@@ -216,27 +199,27 @@ static void one_pool(size_t count, bool with_others, uint64_t flags)
         /* The caches open again. */
         for (int i = 0; i < 5000; i++)
             (mempool_free_entry)(mempool_alloc_entry(mp));
-        STEP(ALLOC, entries[out] = mempool_alloc_entry(mp));
+        STEP(mempool_alloc_entry, entries[out] = mempool_alloc_entry(mp));
         out += entries[out] != NULL;
         void *bulk[BULK];
         bool got;
-        STEP(ALLOC_BULK, got = mempool_alloc_bulk(mp, bulk, BULK));
+        STEP(mempool_alloc_bulk, got = mempool_alloc_bulk(mp, bulk, BULK));
         if (got)
-            STEP(FREE_BULK, mempool_free_bulk(bulk, BULK));
+            STEP(mempool_free_bulk, mempool_free_bulk(bulk, BULK));
         go(mp, &out, 0);
-        STEP(RESET_PEAK, mempool_reset_peak(mp));
+        STEP(mempool_reset_peak, mempool_reset_peak(mp));
         mempool_stats stats = MEMPOOL_STATS_INIT;
-        STEP(GET_STATS, mempool_get_stats(mp, &stats));
-        STEP(USED_COUNT, mempool_used_count(mp));
-        STEP(TOTAL_CAPACITY, mempool_total_capacity(mp));
+        STEP(mempool_get_stats, mempool_get_stats(mp, &stats));
+        STEP(mempool_used_count, mempool_used_count(mp));
+        STEP(mempool_total_capacity, mempool_total_capacity(mp));
     }
     void *entry = mempool_alloc_entry(mp);
-    STEP(USABLE_SIZE, mempool_usable_size(entry));
-    STEP(OWNER, mempool_owner(entry));
-    STEP(OWNS, mempool_owns(mp, entry));
+    STEP(mempool_usable_size, mempool_usable_size(entry));
+    STEP(mempool_owner, mempool_owner(entry));
+    STEP(mempool_owns, mempool_owns(mp, entry));
     mempool_free_entry(entry);
     for (int i = 0; i < 100; i++) {
-        STEP(CALLOC, entries[i] = mempool_calloc_entry(mp));
+        STEP(mempool_calloc_entry, entries[i] = mempool_calloc_entry(mp));
         if (entries[i] != NULL)
             out++;
     }
@@ -254,24 +237,96 @@ static void ranged_pool(void)
     for (int round = 0; round < 2; round++) {
         /* Each class runs empty, and larger ones serve in its place. */
         for (void *entry; out < MOST_ENTRIES; out++) {
-            STEP(R_ALLOC, entry = r_mempool_alloc_entry(rmp, 16));
+            STEP(r_mempool_alloc_entry, entry = r_mempool_alloc_entry(rmp, 16));
             if (entry == NULL)
                 break;
             entries[out] = entry;
         }
         while (out > 0) {
             out--;
-            STEP(R_FREE, r_mempool_free_entry(entries[out]));
+            STEP(r_mempool_free_entry, r_mempool_free_entry(entries[out]));
         }
     }
     void *entry = r_mempool_alloc_entry(rmp, 16);
     for (size_t size = 16; size <= 16 << (CLASSES - 1); size += 24) {
-        STEP(REALLOC, entry = r_mempool_realloc_entry(rmp, entry, size));
+        STEP(r_mempool_realloc_entry, entry = r_mempool_realloc_entry(rmp, entry, size));
         must(entry != NULL, "no larger entry");
     }
-    STEP(REALLOC, entry = r_mempool_realloc_entry(rmp, entry, 16));
+    STEP(r_mempool_realloc_entry, entry = r_mempool_realloc_entry(rmp, entry, 16));
     r_mempool_free_entry(entry);
     r_mempool_destroy(rmp);
+}
+
+static bool see(void *entry, size_t size, void *seen)
+{
+    (void)entry, (void)size;
+    ++*(size_t *)seen;
+    return true;
+}
+
+static char buffer[1 << 20] __attribute__((aligned(16)));
+
+/* What goes over a whole pool: one of 1,000 entries of which 100 are out, a ranged one of 7 classes and as
+ * many. */
+static void whole_pools(void)
+{
+    enum { COUNT = 1000, OUT = 100 };
+    mempool_options options = MEMPOOL_OPTIONS_INIT;
+    options.elem_count = COUNT;
+    options.elem_size = SIZE;
+    mempool *mp;
+    STEP(mempool_buffer_size, mempool_buffer_size(&options));
+    STEP(mempool_create, mp = (mempool_create)(COUNT, SIZE, false));
+    STEP(mempool_destroy, (mempool_destroy)(mp));
+    STEP(mempool_create_from_preallocated_buffer,
+         mp = (mempool_create_from_preallocated_buffer)(buffer, sizeof buffer, SIZE, false, false));
+    (mempool_destroy)(mp);
+    STEP(mempool_create_with, mp = mempool_create_with(&options));
+    must(mp != NULL, "no pool");
+    for (int i = 0; i < OUT; i++)
+        entries[i] = mempool_alloc_entry(mp);
+    size_t seen = 0;
+    STEP(mempool_for_each_live, mempool_for_each_live(mp, see, &seen));
+    must(seen == OUT, "not all of those that are out");
+    STEP(mempool_dynamic_allocs_count, mempool_dynamic_allocs_count(mp));
+    STEP(mempool_reset, mempool_reset(mp));
+    (mempool_destroy)(mp);
+    STEP(mempool_set_misuse_handler, mempool_set_misuse_handler(NULL, NULL));
+
+    r_mempool_options ranged = R_MEMPOOL_OPTIONS_INIT;
+    ranged.smallest_size = 16;
+    ranged.largest_size = 1024;
+    ranged.smallest_count = COUNT;
+    ranged.policy = fallback_disabled;
+    r_mempool *rmp;
+    STEP(r_mempool_buffer_size, r_mempool_buffer_size(&ranged));
+    STEP(r_mempool_create, rmp = (r_mempool_create)(16, 1024, COUNT, fallback_disabled));
+    STEP(r_mempool_destroy, (r_mempool_destroy)(rmp));
+    STEP(r_mempool_create_from_preallocated_buffer,
+         rmp = (r_mempool_create_from_preallocated_buffer)(buffer, sizeof buffer, 4, 10, 10,
+                                                           fallback_disabled, false));
+    must(rmp != NULL, "no ranged pool in the buffer");
+    (r_mempool_destroy)(rmp);
+    STEP(r_mempool_create_with, rmp = r_mempool_create_with(&ranged));
+    must(rmp != NULL, "no ranged pool");
+    for (int i = 0; i < OUT; i++)
+        entries[i] = r_mempool_alloc_entry(rmp, 16);
+    void *entry, *bulk[BULK];
+    STEP(r_mempool_calloc_entry, entry = r_mempool_calloc_entry(rmp, SIZE));
+    STEP(r_mempool_owns, r_mempool_owns(rmp, entry));
+    STEP(r_mempool_alloc_bulk, r_mempool_alloc_bulk(rmp, SIZE, bulk, BULK));
+    STEP(r_mempool_used_count, r_mempool_used_count(rmp, SIZE));
+    STEP(r_mempool_total_capacity, r_mempool_total_capacity(rmp, SIZE));
+    STEP(r_mempool_dynamic_allocs_count, r_mempool_dynamic_allocs_count(rmp, SIZE));
+    STEP(r_mempool_class_count, r_mempool_class_count(rmp));
+    mempool_stats stats = MEMPOOL_STATS_INIT;
+    STEP(r_mempool_get_stats, r_mempool_get_stats(rmp, 2, &stats));
+    STEP(r_mempool_reset_peak, r_mempool_reset_peak(rmp));
+    seen = 0;
+    STEP(r_mempool_for_each_live, r_mempool_for_each_live(rmp, see, &seen));
+    must(seen == OUT + 1 + BULK, "not all of those that are out of the ranged pool");
+    STEP(r_mempool_reset, r_mempool_reset(rmp));
+    (r_mempool_destroy)(rmp);
 }
 
 static void make_calls(void)
@@ -281,7 +336,7 @@ static void make_calls(void)
     for (int i = 0; i < OTHERS; i++)
         must(pthread_create(&others[i], NULL, other, NULL) == 0, "no thread");
     for (int i = 0; i < 10; i++)
-        STEP(NOTHING, (void)0);
+        STEP(nothing, (void)0);
     static const size_t counts[] = {16, 150, 700, 2600, MOST_ENTRIES};
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
         one_pool(counts[i], false, 0);
@@ -289,6 +344,7 @@ static void make_calls(void)
         one_pool(counts[i], false, MEMPOOL_SINGLE_THREAD);
     }
     ranged_pool();
+    whole_pools();
     let_others(NULL, 0);
     for (int i = 0; i < OTHERS; i++)
         pthread_join(others[i], NULL);
@@ -312,8 +368,8 @@ int main(int argc, char **argv)
     calls = 0;
     stepping = true;
     make_calls();
-    for (int function = NOTHING + 1; function < FUNCTIONS; function++)
-        printf("%s %ld\n", names[function], (long)(most[function] - most[NOTHING]));
+    for (int function = NUMBER_nothing + 1; function < FUNCTIONS; function++)
+        printf("%s %ld\n", names[function], (long)(most[function] - most[NUMBER_nothing]));
     fprintf(stderr, "%zu calls, %ld instructions stepped through\n", calls, all_steps);
     return 0;
 }
