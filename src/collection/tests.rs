@@ -418,3 +418,47 @@ fn a_push_to_a_cache_above_its_share_moves_no_more_than_promised() {
         });
     });
 }
+
+/// Whether the calling thread takes from a cache.
+fn takes_from_a_cache(pool: &Pool) -> bool {
+    let before = pool.figures().cached;
+    let held = take_from(pool, 1);
+    let after = pool.figures().cached;
+    free_all(held);
+    after < before
+}
+
+/// A pool of few entries has a cache for the thread that comes alone, which keeps it until it ends.
+#[test]
+fn the_only_cache_goes_to_who_comes_alone() {
+    for count in [12, 16, 127] {
+        with(&request(Classes::One(class(8, count)), 0, Policy::Ordinary), |collection| {
+            let pool = &collection.pools()[0];
+            let come = |times| (0..times).for_each(|_| free_all(take_from(pool, 1)));
+            let barrier = std::sync::Barrier::new(2);
+            let seen = std::thread::scope(|scope| {
+                let owner = scope.spawn(|| {
+                    let before = takes_from_a_cache(pool);
+                    come(100);
+                    let after = takes_from_a_cache(pool);
+                    barrier.wait();
+                    barrier.wait();
+                    (before, after, takes_from_a_cache(pool))
+                });
+                barrier.wait();
+                come(3000);
+                let beside = takes_from_a_cache(pool);
+                barrier.wait();
+                (owner.join().unwrap(), beside)
+            });
+            assert_eq!(seen, ((false, true, true), false), "{count}");
+            // Another test's thread may have the former owner's index for a while.
+            let gets_it = (0..1000).any(|_| {
+                come(1100);
+                std::thread::sleep(std::time::Duration::from_millis(5));
+                takes_from_a_cache(pool)
+            });
+            assert!(gets_it, "{count}: the owner is no more");
+        });
+    }
+}
