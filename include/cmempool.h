@@ -653,8 +653,9 @@ CMEMPOOL_MUST_USE;
  *
  * Threads: safe. Cost: O(1), some 20 instructions and no lock while the thread has free entries of
  * the pool in its cache. To fill that takes a lock, each ten to a thousand calls by the thread's share of the
- * pool, and moves at most 64 entries. Only a call that finds all of them in other threads' caches looks at each of those: O(threads
- * that used the pool), once per shortage. It waits for no thread but for one that is at the depot under the lock.
+ * pool, and moves at most 64 entries. Only a call that finds all free entries in other threads' caches looks
+ * at each of those: O(threads that used the pool), once per shortage. It waits for no thread but for one that
+ * is at the depot under the lock.
  */
 void *mempool_alloc_entry(struct mempool *mp)
 CMEMPOOL_ENTRY;

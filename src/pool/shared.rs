@@ -125,8 +125,8 @@ impl Pool {
     /// a new pool don't wait for each other at every entry. `takes`: the call takes entries out.
     ///
     /// # Safety
-    /// The cache is the thread's own and settled, has a magazine, and what is in that begins at its start. No slot came or went
-    /// since somebody looked at a falling cache.
+    /// The cache is the thread's own and settled, has a magazine, and what is in that begins at its start. No
+    /// slot came or went since somebody looked at a falling cache.
     #[inline(never)]
     pub(super) unsafe fn set_limits(
         &self,
