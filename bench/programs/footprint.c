@@ -48,7 +48,7 @@ int main(int argc, char **argv)
         entries[i] = must(take(&pool), "take");
         memset(entries[i], 1, size);
     }
-    printf("{\"median_ns\": %.4f}\n", (resident() - before) / (double)count);
+    printf("{\"bytes\": %.4f}\n", (resident() - before) / (double)count);
     for (size_t i = 0; i < count; ++i) {
         give(&pool, entries[i]);
     }

@@ -156,8 +156,9 @@ impl<'a> Runner<'a> {
             .collect();
         self.alternate(&self.field.members_of(row), runs, |member| {
             let said = self.run(member, row.program, &arguments, row.placement)?;
-            let nanoseconds = said["median_ns"].as_f64().context("no median_ns in its output")?;
-            Ok(row.unit.of_said(nanoseconds))
+            let name = row.unit.said_as();
+            let said = said[name].as_f64().with_context(|| format!("no {name} in its output"))?;
+            Ok(row.unit.of_said(said))
         })
     }
 

@@ -46,6 +46,14 @@ impl Unit {
         }
     }
 
+    /// The name under which a program says it.
+    pub fn said_as(self) -> &'static str {
+        match self {
+            Unit::NanosecondsPerPair | Unit::Milliseconds => "median_ns",
+            Unit::Bytes => "bytes",
+        }
+    }
+
     /// Of what a program says: nanoseconds, or bytes.
     pub fn of_said(self, said: f64) -> f64 {
         match self {
