@@ -11,12 +11,13 @@ mod man;
 const FACE: &[&str] = &[
     "src/capi/ordinary.rs",
     "src/capi/ranged.rs",
-    "src/backing.rs",
+    "src/memory/backing.rs",
+    "src/capi/flags.rs",
     "src/capi/options.rs",
     "src/capi/bulk.rs",
-    "src/stats.rs",
+    "src/pool/stats.rs",
     "src/capi/inspect.rs",
-    "src/report.rs",
+    "src/report/handler.rs",
     "src/capi/misuse.rs",
     "src/capi/newer.rs",
 ];
@@ -27,9 +28,9 @@ fn main() {
     println!("cargo::rerun-if-changed=man/generate.rs");
     println!("cargo::rerun-if-changed=man/reading.rs");
     println!("cargo::rerun-if-changed=CHANGELOG.md");
-    println!("cargo::rerun-if-changed=src/backing.rs");
-    println!("cargo::rerun-if-changed=src/report.rs");
-    println!("cargo::rerun-if-changed=src/stats.rs");
+    println!("cargo::rerun-if-changed=src/memory/backing.rs");
+    println!("cargo::rerun-if-changed=src/report/handler.rs");
+    println!("cargo::rerun-if-changed=src/pool/stats.rs");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let header = header();
     fs::write(out.join("cmempool.h"), &header).expect("the build directory is writable");
@@ -44,14 +45,14 @@ fn main() {
         write_pages(Path::new("man"), &pages);
     }
 
-    // Built with a sanitizer, the library is watched itself: see `src/watcher.rs`.
+    // Built with a sanitizer, the library is watched itself: see `src/os/watcher.rs`.
     println!("cargo::rustc-check-cfg=cfg(instrumented)");
     let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
     if flags.contains("sanitizer=") {
         println!("cargo::rustc-cfg=instrumented");
     }
 
-    // A library of another layout than the header's, for tests: see `src/inlined.rs`.
+    // A library of another layout than the header's, for tests: see `src/slots/inlined.rs`.
     println!("cargo::rustc-check-cfg=cfg(cmempool_other_layout)");
 
     // Rust exports functions and its own data; the thread block is neither.

@@ -2,10 +2,15 @@
 
 use core::ffi::c_void;
 
-use super::{mempool, r_mempool};
-use crate::collection::Collection;
-use crate::error::Error;
-use crate::pool::{Pool, Sources};
+use super::ordinary::{self, mempool};
+use super::ranged::{self, r_mempool};
+use crate::collection::body::Collection;
+use crate::collection::handle::expect_live;
+use crate::collection::refuse::refuse;
+use crate::os::error::Error;
+use crate::os::set_errno;
+use crate::pool::body::Pool;
+use crate::pool::bulk::Sources;
 
 /// Fills an array with entries by means of `alloc`, or with NULL.
 ///
@@ -30,7 +35,7 @@ unsafe fn fill(
         }
         result
     };
-    result.map_err(Error::set_errno).is_ok()
+    result.map_err(set_errno).is_ok()
 }
 
 /// # Take and give back many entries
@@ -71,12 +76,12 @@ pub unsafe extern "C" fn mempool_alloc_bulk(
     n: usize,
 ) -> bool {
     // SAFETY: by this function's contract.
-    let pool = unsafe { super::ordinary::pool(mp) };
+    let pool = unsafe { ordinary::pool(mp) };
     // SAFETY: as above.
     unsafe {
         fill(entries, n, |places| {
             let pool = pool.ok_or(Error::Invalid)?;
-            pool.expect_live(b"mempool_alloc_bulk");
+            expect_live(pool, b"mempool_alloc_bulk");
             let sources = Sources { class: pool, larger_too: false, heap_too: pool.falls_back() };
             sources.fill(places).then_some(()).ok_or(Error::NoMemory)
         })
@@ -104,7 +109,7 @@ pub unsafe extern "C" fn r_mempool_alloc_bulk(
     n: usize,
 ) -> bool {
     // SAFETY: by this function's contract.
-    let collection = unsafe { super::ranged::collection(rmp) };
+    let collection = unsafe { ranged::collection(rmp) };
     // SAFETY: as above.
     unsafe {
         fill(entries, n, |places| {
@@ -114,7 +119,7 @@ pub unsafe extern "C" fn r_mempool_alloc_bulk(
             if !collection.sources(class).fill(places) {
                 return Err(Error::NoMemory);
             }
-            class.fit_many(places, size);
+            class.fit_many(places, size).unwrap_or_else(|entry| refuse(entry));
             Ok(())
         })
     }
@@ -140,7 +145,10 @@ pub unsafe extern "C" fn mempool_free_bulk(entries: *const *mut c_void, n: usize
         return;
     }
     // SAFETY: by this function's contract; what is not a live entry can be read at least.
-    unsafe { Pool::free_bulk(core::slice::from_raw_parts(entries.cast(), n)) };
+    unsafe {
+        let entries = core::slice::from_raw_parts(entries.cast(), n);
+        Pool::free_bulk(entries).unwrap_or_else(|entry| refuse(entry));
+    }
 }
 
 /// Takes all entries of a pool back at once, those from the heap included: what was out is free, as if
@@ -162,7 +170,7 @@ pub unsafe extern "C" fn mempool_free_bulk(entries: *const *mut c_void, n: usize
 pub unsafe extern "C" fn mempool_reset(mp: *mut mempool) {
     // SAFETY: by this function's contract.
     unsafe {
-        if let Some(pool) = super::ordinary::live(b"mempool_reset", mp) {
+        if let Some(pool) = ordinary::live(b"mempool_reset", mp) {
             pool.reset();
         }
     }
@@ -176,7 +184,7 @@ pub unsafe extern "C" fn mempool_reset(mp: *mut mempool) {
 pub unsafe extern "C" fn r_mempool_reset(rmp: *mut r_mempool) {
     // SAFETY: by this function's contract.
     unsafe {
-        let collection = super::ranged::live(b"r_mempool_reset", rmp);
+        let collection = ranged::live(b"r_mempool_reset", rmp);
         let pools = collection.map_or(&[][..], Collection::pools);
         pools.iter().for_each(|pool| pool.reset());
     }

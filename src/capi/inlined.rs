@@ -3,11 +3,12 @@
 
 use core::ffi::c_void;
 
+use super::answer::refuse;
 use super::ordinary::{alloc_stopped, mempool, pool};
 use super::ranged::{alloc_missed as sized_missed, collection, r_mempool};
-use super::refuse;
-use crate::error::Error;
-use crate::pool::{Missed, Pool};
+use crate::os::error::Error;
+use crate::pool::body::Pool;
+use crate::pool::fast::Missed;
 
 /// What `mempool_alloc_entry` does when a pop was stopped.
 ///

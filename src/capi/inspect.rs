@@ -3,15 +3,19 @@
 use core::ffi::c_void;
 use core::ptr::NonNull;
 
-use libc::FILE;
-
-use super::{mempool, r_mempool};
-use crate::collection::Collection;
+use super::ordinary::{self, mempool};
+use super::ranged::{self, r_mempool};
+use crate::collection::body::Collection;
+use crate::collection::refuse::refuse_in;
 use crate::dump::{self, Form, Stream};
-use crate::error::Error;
-use crate::pool::Pool;
-use crate::slot::Entry;
-pub use crate::stats::mempool_stats;
+use crate::os::File as FILE;
+use crate::os::error::Error;
+use crate::os::set_errno;
+use crate::pool::body::Pool;
+use crate::pool::heap::NotOut;
+pub use crate::pool::stats::mempool_stats;
+use crate::report::misuse::Call;
+use crate::slots::word::Entry;
 
 /// Fills in the struct, if its size is that of a version known here: there is one.
 ///
@@ -24,7 +28,7 @@ unsafe fn fill(stats: *mut mempool_stats, figures: impl FnOnce() -> Option<mempo
         _ => 0,
     };
     let Some(figures) = (size == size_of::<mempool_stats>()).then(figures).flatten() else {
-        Error::Invalid.set_errno();
+        set_errno(Error::Invalid);
         return false;
     };
     // SAFETY: the struct has that many bytes.
@@ -58,8 +62,8 @@ unsafe fn fill(stats: *mut mempool_stats, figures: impl FnOnce() -> Option<mempo
 pub unsafe extern "C" fn mempool_get_stats(mp: *const mempool, stats: *mut mempool_stats) -> bool {
     // SAFETY: by this function's contract.
     unsafe {
-        let pool = super::ordinary::live(b"mempool_get_stats", mp);
-        fill(stats, || pool?.collection().as_ref().class_figures(0))
+        let pool = ordinary::live(b"mempool_get_stats", mp);
+        fill(stats, || Collection::of_pool(pool?).class_figures(0))
     }
 }
 
@@ -71,8 +75,7 @@ pub unsafe extern "C" fn mempool_get_stats(mp: *const mempool, stats: *mut mempo
 /// `rmp` is NULL or a live ranged pool.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn r_mempool_class_count(rmp: *const r_mempool) -> usize {
-    super::ranged::live(b"r_mempool_class_count", rmp)
-        .map_or(0, |collection| collection.pools().len())
+    ranged::live(b"r_mempool_class_count", rmp).map_or(0, |collection| collection.pools().len())
 }
 
 /// As `mempool_get_stats`, of one class of a ranged pool.
@@ -99,7 +102,7 @@ pub unsafe extern "C" fn r_mempool_get_stats(
 ) -> bool {
     // SAFETY: by this function's contract.
     unsafe {
-        let collection = super::ranged::live(b"r_mempool_get_stats", rmp);
+        let collection = ranged::live(b"r_mempool_get_stats", rmp);
         fill(stats, || collection?.class_figures(index))
     }
 }
@@ -115,7 +118,7 @@ pub unsafe extern "C" fn r_mempool_get_stats(
 /// `mp` is NULL or a live pool.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mempool_reset_peak(mp: *mut mempool) {
-    if let Some(pool) = super::ordinary::live(b"mempool_reset_peak", mp) {
+    if let Some(pool) = ordinary::live(b"mempool_reset_peak", mp) {
         pool.reset_peak();
     }
 }
@@ -126,7 +129,7 @@ pub unsafe extern "C" fn mempool_reset_peak(mp: *mut mempool) {
 /// `rmp` is NULL or a live ranged pool.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn r_mempool_reset_peak(rmp: *mut r_mempool) {
-    if let Some(collection) = super::ranged::live(b"r_mempool_reset_peak", rmp) {
+    if let Some(collection) = ranged::live(b"r_mempool_reset_peak", rmp) {
         collection.pools().iter().for_each(|pool| pool.reset_peak());
     }
 }
@@ -156,8 +159,8 @@ pub unsafe extern "C" fn r_mempool_reset_peak(rmp: *mut r_mempool) {
 /// `entry` is NULL or a live entry.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mempool_usable_size(entry: *const c_void) -> usize {
-    // SAFETY: by this function's contract; what is not a live entry can be read at least.
-    entry_of(entry).map_or(0, |entry| unsafe { Pool::of_entry(b"mempool_usable_size", entry) }.1)
+    // SAFETY: by this function's contract.
+    unsafe { out(b"mempool_usable_size", entry) }.map_or(0, |(_, size)| size)
 }
 
 /// The pool that an entry is of: a `mempool`, or an `r_mempool` if it came from a ranged pool.
@@ -171,18 +174,19 @@ pub unsafe extern "C" fn mempool_usable_size(entry: *const c_void) -> usize {
 /// `entry` is NULL or a live entry.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mempool_owner(entry: *const c_void) -> *mut c_void {
-    match entry_of(entry) {
-        Some(entry) => {
-            // SAFETY: by this function's contract; what is not a live entry can be read at least.
-            let (pool, _) = unsafe { Pool::of_entry(b"mempool_owner", entry) };
-            pool.handle().as_ptr().cast()
-        }
-        None => core::ptr::null_mut(),
-    }
+    // SAFETY: by this function's contract.
+    let found = unsafe { out(b"mempool_owner", entry) };
+    found.map_or(core::ptr::null_mut(), |(pool, _)| pool.handle().as_ptr().cast())
 }
 
-fn entry_of(entry: *const c_void) -> Option<Entry> {
-    NonNull::new(entry.cast_mut().cast()).map(Entry::new)
+/// The pool of an entry that is out, and how many bytes it has; none for NULL. Aborts if it is not out.
+///
+/// # Safety
+/// NULL, or the 8 bytes before the entry can be read.
+unsafe fn out<'a>(call: Call, entry: *const c_void) -> Option<(&'a Pool, usize)> {
+    let entry = Entry::new(NonNull::new(entry.cast_mut().cast())?);
+    // SAFETY: by this function's contract.
+    Some(unsafe { Pool::of_entry(call, entry).unwrap_or_else(|NotOut| refuse_in(call, entry)) })
 }
 
 /// Whether a pointer is an entry of this pool that is out. Any pointer will do: it is not followed.
@@ -197,10 +201,8 @@ fn entry_of(entry: *const c_void) -> Option<Entry> {
 /// `mp` is NULL or a live pool.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mempool_owns(mp: *const mempool, pointer: *const c_void) -> bool {
-    super::ordinary::live(b"mempool_owns", mp).is_some_and(|pool| {
-        // SAFETY: a pool's collection lives as long as it does.
-        unsafe { pool.collection().as_ref() }.owns(pointer as usize)
-    })
+    ordinary::live(b"mempool_owns", mp)
+        .is_some_and(|pool| Collection::of_pool(pool).owns(pointer as usize))
 }
 
 /// As `mempool_owns`, for a ranged pool: in its memory O(classes), elsewhere with a lock for each class.
@@ -209,8 +211,7 @@ pub unsafe extern "C" fn mempool_owns(mp: *const mempool, pointer: *const c_void
 /// `rmp` is NULL or a live ranged pool.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn r_mempool_owns(rmp: *const r_mempool, pointer: *const c_void) -> bool {
-    super::ranged::live(b"r_mempool_owns", rmp)
-        .is_some_and(|collection| collection.owns(pointer as usize))
+    ranged::live(b"r_mempool_owns", rmp).is_some_and(|collection| collection.owns(pointer as usize))
 }
 
 /// Called with a live entry, its `mempool_usable_size`, and the context. To go on, it returns true. In a
@@ -244,7 +245,7 @@ pub unsafe extern "C" fn mempool_for_each_live(
 ) -> usize {
     // SAFETY: by this function's contract.
     unsafe {
-        let pool = super::ordinary::live(b"mempool_for_each_live", mp);
+        let pool = ordinary::live(b"mempool_for_each_live", mp);
         visit_all(pool.as_slice(), visit, context)
     }
 }
@@ -261,7 +262,7 @@ pub unsafe extern "C" fn r_mempool_for_each_live(
 ) -> usize {
     // SAFETY: by this function's contract.
     unsafe {
-        let collection = super::ranged::live(b"r_mempool_for_each_live", rmp);
+        let collection = ranged::live(b"r_mempool_for_each_live", rmp);
         let pools = collection.map_or(&[][..], Collection::pools);
         visit_all(pools, visit, context)
     }
@@ -314,7 +315,7 @@ unsafe fn visit_all(pools: &[&Pool], visit: mempool_visitor, context: *mut c_voi
 pub unsafe extern "C" fn mempool_dump(mp: *const mempool, out: *mut FILE) {
     // SAFETY: by this function's contract.
     unsafe {
-        dump_of(super::ordinary::live(b"mempool_dump", mp).map(Pool::collection), out, Form::Text)
+        dump_of(ordinary::live(b"mempool_dump", mp).map(Collection::of_pool), out, Form::Text)
     }
 }
 
@@ -325,9 +326,7 @@ pub unsafe extern "C" fn mempool_dump(mp: *const mempool, out: *mut FILE) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn r_mempool_dump(rmp: *const r_mempool, out: *mut FILE) {
     // SAFETY: by this function's contract.
-    unsafe {
-        dump_of(super::ranged::live(b"r_mempool_dump", rmp).map(NonNull::from), out, Form::Text)
-    }
+    unsafe { dump_of(ranged::live(b"r_mempool_dump", rmp), out, Form::Text) }
 }
 
 /// As `mempool_dump` and `r_mempool_dump`, for all pools of the process.
@@ -357,11 +356,7 @@ pub unsafe extern "C" fn mempool_dump_all(out: *mut FILE) {
 pub unsafe extern "C" fn mempool_dump_json(mp: *const mempool, out: *mut FILE) {
     // SAFETY: by this function's contract.
     unsafe {
-        dump_of(
-            super::ordinary::live(b"mempool_dump_json", mp).map(Pool::collection),
-            out,
-            Form::Json,
-        )
+        dump_of(ordinary::live(b"mempool_dump_json", mp).map(Collection::of_pool), out, Form::Json)
     }
 }
 
@@ -372,13 +367,7 @@ pub unsafe extern "C" fn mempool_dump_json(mp: *const mempool, out: *mut FILE) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn r_mempool_dump_json(rmp: *const r_mempool, out: *mut FILE) {
     // SAFETY: by this function's contract.
-    unsafe {
-        dump_of(
-            super::ranged::live(b"r_mempool_dump_json", rmp).map(NonNull::from),
-            out,
-            Form::Json,
-        )
-    }
+    unsafe { dump_of(ranged::live(b"r_mempool_dump_json", rmp), out, Form::Json) }
 }
 
 /// As `mempool_dump_all`, a line of JSON for each pool.
@@ -392,18 +381,19 @@ pub unsafe extern "C" fn mempool_dump_all_json(out: *mut FILE) {
 }
 
 /// # Safety
-/// The collection is live, `out` a stream or NULL.
-unsafe fn dump_of(collection: Option<NonNull<Collection>>, out: *mut FILE, form: Form) {
-    if let (Some(collection), Some(out)) = (collection, Stream::new(out)) {
-        // SAFETY: by this function's contract.
-        dump::one(unsafe { collection.as_ref() }, out, form);
+/// `out` is a stream or NULL.
+unsafe fn dump_of(collection: Option<&Collection>, out: *mut FILE, form: Form) {
+    // SAFETY: by this function's contract.
+    if let (Some(collection), Some(out)) = (collection, unsafe { Stream::new(out) }) {
+        dump::one(collection, out, form);
     }
 }
 
 /// # Safety
 /// `out` is a stream or NULL.
 unsafe fn dump_all(out: *mut FILE, form: Form) {
-    if let Some(out) = Stream::new(out) {
+    // SAFETY: by this function's contract.
+    if let Some(out) = unsafe { Stream::new(out) } {
         dump::all(out, form);
     }
 }

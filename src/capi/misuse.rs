@@ -2,8 +2,8 @@
 
 use core::ffi::c_void;
 
-use crate::report;
-pub use crate::report::{mempool_misuse, mempool_misuse_handler, mempool_misuse_kind};
+use crate::report::handler::set_handler;
+pub use crate::report::handler::{mempool_misuse, mempool_misuse_handler, mempool_misuse_kind};
 
 /// Sets the function that is called when the library finds a misuse. Without one, a line is written to
 /// stderr.
@@ -55,5 +55,5 @@ pub unsafe extern "C" fn mempool_set_misuse_handler(
     handler: mempool_misuse_handler,
     context: *mut c_void,
 ) {
-    report::set_handler(handler, context);
+    set_handler(handler, context);
 }

@@ -12,9 +12,12 @@
 
 #![allow(non_camel_case_types)]
 
+mod answer;
 mod bulk;
+mod flags;
 mod inlined;
 mod inspect;
+mod load;
 mod misuse;
 mod newer;
 mod options;
@@ -22,6 +25,7 @@ mod ordinary;
 mod ranged;
 
 pub use bulk::*;
+pub use flags::*;
 pub use inlined::*;
 pub use inspect::*;
 pub use misuse::*;
@@ -29,53 +33,3 @@ pub use newer::*;
 pub use options::*;
 pub use ordinary::*;
 pub use ranged::*;
-
-use core::ffi::c_void;
-use core::ptr::NonNull;
-
-use crate::error::Error;
-use crate::pool::Pool;
-use crate::slot::Entry;
-
-/// NULL with `errno` set, or the pointer.
-#[inline(always)]
-fn answer<T>(result: Result<NonNull<T>, Error>) -> *mut T {
-    match result {
-        Ok(pointer) => pointer.as_ptr(),
-        Err(error) => {
-            error.set_errno();
-            core::ptr::null_mut()
-        }
-    }
-}
-
-/// As [`answer`], for entries. Cold: the fast paths have theirs in hand.
-#[cold]
-fn answer_entry(result: Result<Entry, Error>) -> *mut c_void {
-    match result {
-        Ok(entry) => entry.payload().cast(),
-        Err(error) => refuse(error),
-    }
-}
-
-/// NULL with `errno` set.
-#[cold]
-#[inline(never)]
-fn refuse(error: Error) -> *mut c_void {
-    error.set_errno();
-    // The optimiser is not to know that this is NULL: with the result at hand it would have its
-    // callers come back from here, and save registers for that on their fast path.
-    core::hint::black_box(core::ptr::null_mut())
-}
-
-/// What the names for freeing an entry do.
-///
-/// # Safety
-/// `entry` is NULL or a live entry.
-#[inline(always)]
-unsafe fn free_entry(entry: *mut c_void) {
-    if let Some(entry) = NonNull::new(entry.cast()) {
-        // SAFETY: by this function's contract; what is not a live entry can be read at least.
-        unsafe { Pool::free(Entry::new(entry)) };
-    }
-}

@@ -3,13 +3,14 @@
 use core::ffi::c_void;
 use core::ptr::NonNull;
 
-use super::{
-    MEMPOOL_FALL_BACK, MEMPOOL_SINGLE_THREAD, RawPolicy, answer, mempool, mempool_options,
-    ordinary, r_mempool, r_mempool_options,
-};
-use crate::collection::Collection;
-use crate::error::Error;
-use crate::layout::{SMALLEST_CLASS, largest_count};
+use super::answer::answer;
+use super::flags::{MEMPOOL_FALL_BACK, MEMPOOL_SINGLE_THREAD};
+use super::options::{mempool_options, r_mempool_options};
+use super::ordinary::{self, mempool};
+use super::ranged::{RawPolicy, r_mempool};
+use crate::collection::body::Collection;
+use crate::memory::layout::{SMALLEST_CLASS, largest_count};
+use crate::os::error::Error;
 
 fn flag(value: u64, set: bool) -> u64 {
     if set { value } else { 0 }

@@ -3,13 +3,17 @@
 use core::ffi::c_void;
 use core::ptr::NonNull;
 
-use super::{answer, answer_entry, free_entry, refuse};
-use crate::collection::{Collection, Policy, Request};
-use crate::error::Error;
-use crate::layout::{Class, Classes, Layout};
-use crate::misuse::Call;
-use crate::pool::{Missed, Pool, Traits};
-use crate::zero::zero;
+use super::answer::{answer, answer_entry, free_entry, refuse};
+use crate::collection::body::{Collection, Policy};
+use crate::collection::handle::expect_live;
+use crate::collection::making::Request;
+use crate::memory::layout::{Class, Classes, Layout};
+use crate::memory::zero::zero;
+use crate::os::error::Error;
+use crate::pool::body::Pool;
+use crate::pool::fast::Missed;
+use crate::pool::traits::Traits;
+use crate::report::misuse::{ALLOC, Call};
 
 /// # Make a pool
 ///
@@ -84,6 +88,7 @@ pub extern "C" fn mempool_create(
 /// The thread's cache had none.
 #[inline(never)]
 pub(super) fn alloc_missed(pool: &Pool, missed: Missed) -> *mut c_void {
+    expect_live(pool, ALLOC);
     match pool.alloc_slow(missed) {
         Some(entry) => entry.payload().cast(),
         None => alloc_exhausted(pool),

@@ -3,14 +3,17 @@
 use core::ffi::{c_uint, c_void};
 use core::ptr::NonNull;
 
-use super::{answer, answer_entry, free_entry, refuse};
-use crate::collection::{Collection, Policy, Request};
-use crate::error::Error;
-use crate::layout::{Classes, Layout};
-use crate::misuse::Call;
-use crate::pool::{Missed, Pool, Traits};
-use crate::slot::Entry;
-use crate::zero::zero;
+use super::answer::{answer, answer_entry, free_entry, refuse};
+use crate::collection::body::{Collection, Policy};
+use crate::collection::making::Request;
+use crate::memory::layout::{Classes, Layout};
+use crate::memory::zero::zero;
+use crate::os::error::Error;
+use crate::pool::body::Pool;
+use crate::pool::fast::Missed;
+use crate::pool::traits::Traits;
+use crate::report::misuse::Call;
+use crate::slots::word::Entry;
 
 /// A collection of pools, called classes, each with entries of one size. Only the library looks
 /// inside.

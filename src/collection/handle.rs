@@ -5,9 +5,10 @@
 
 use core::ptr::NonNull;
 
-use super::{Collection, Policy, seal_of};
-use crate::misuse::{Call, DESTROY, Kind, Misuse};
-use crate::registry;
+use super::body::{Collection, seal_of};
+use super::registry;
+use crate::pool::body::Pool;
+use crate::report::misuse::{Call, DESTROY, Kind, Misuse};
 
 impl Collection {
     /// The live ordinary collection, or ranged one, with this handle. Aborts if there is none, without
@@ -50,14 +51,18 @@ impl Collection {
         misuse.stop()
     }
 
-    fn is_ranged(&self) -> bool {
-        self.policy != Policy::Ordinary
-    }
-
     /// Aborts if it was destroyed and its memory still says so.
     pub fn expect_live(&self, call: Call) {
         if self.seal != seal_of(NonNull::from(self)) {
             Self::stop_not_a_pool(call, &raw const *self as usize)
         }
+    }
+}
+
+/// Aborts if a pool was destroyed and its memory still says so.
+#[inline]
+pub fn expect_live(pool: &Pool, call: Call) {
+    if let Some(handle) = pool.former_handle() {
+        Collection::stop_not_a_pool(call, handle)
     }
 }

@@ -1,11 +1,11 @@
 //! Which slot does a hardened pool hand out next?
 //!
-//! One that is drawn. Each pool has a generator of its own, seeded from the kernel when the pool is made
+//! One that is drawn. Each pool has a generator of its own, seeded from the system when the pool is made
 //! and again in a child of fork: no two hand out in the same order.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use crate::secret::{keyed, random};
+use crate::slots::secret::{keyed, random};
 
 /// How many forks lie between this process and the first one that loaded the library.
 static GENERATION: AtomicU32 = AtomicU32::new(0);
@@ -18,12 +18,12 @@ pub fn begin_anew() {
 
 /// Numbers that nobody can foresee who has not seen the process's secrets. No cryptography.
 pub struct Generator {
-    state: usize,
+    state: u64,
     generation: u32,
 }
 
 /// From a state to the next: odd, so that none comes twice in 2^64 draws.
-const STEP: usize = 0x9E37_79B9_7F4A_7C15;
+const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
 
 impl Generator {
     /// One that was not seeded; pools that draw nothing never are.
@@ -31,7 +31,7 @@ impl Generator {
         Self { state: 0, generation: 0 }
     }
 
-    /// Seeded with words from the kernel.
+    /// Seeded with words from the system.
     pub fn seeded() -> Self {
         let generation = GENERATION.load(Ordering::Relaxed);
         Self { state: random(), generation }
@@ -43,7 +43,7 @@ impl Generator {
             *self = Self::seeded();
         }
         self.state = self.state.wrapping_add(STEP);
-        keyed(self.state) as u64
+        keyed(self.state)
     }
 }
 
@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn no_two_draw_the_same() {
-        crate::secret::draw();
+        crate::slots::secret::draw();
         let mut both = [Generator::seeded(), Generator::seeded()];
         let numbers: std::collections::HashSet<_> =
             (0..1000).flat_map(|_| both.each_mut().map(Generator::next)).collect();
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn draws_evenly() {
-        crate::secret::draw();
+        crate::slots::secret::draw();
         let mut generator = Generator::seeded();
         let mut counts = [0; 16];
         (0..16_000).for_each(|_| counts[(generator.next() >> 60) as usize] += 1);

@@ -6,9 +6,9 @@
 
 use core::mem::{ManuallyDrop, forget};
 
-use super::Pool;
+use super::body::Pool;
 use super::shared::NONE;
-use crate::cache::Cache;
+use crate::caches::cache::Cache;
 
 impl Pool {
     /// Whether a fork has anything to do here. A pool for a single thread has no locks: it is in

@@ -9,33 +9,18 @@
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use super::draw::Generator;
-use super::quarantine::Quarantine;
+use super::body::Pool;
+use super::dynamic::{self, Care, tail_of};
+use super::guarding::{Beside, GUARD_GAP};
+use super::heap::NotOut;
 use super::shared::Shared;
-use super::{Pool, Traits, refuse_in};
-use crate::collection::GUARD_GAP;
-use crate::dynamic::{self, Care, tail_of};
-use crate::lock::Guard;
-use crate::misuse::{ALLOC, Call, Kind};
-use crate::slot::{Entry, State, WORD};
-use crate::thread_index::CACHE_DISTANCE;
-use crate::watcher;
-use crate::zero::zero;
-
-/// What a guarded pool has in place of caches, behind the same lock.
-pub(super) struct Guarding {
-    pub(super) quarantine: Quarantine,
-    pub(super) generator: Generator, // of a hardened pool, which slot is next
-}
-
-/// What a guarded pool has behind it. Calls write `guarding` alone.
-pub(super) struct Beside {
-    pub(super) tails: NonNull<u32>, // of each slot, if they are guarded: bytes that were not asked for
-    pub(super) guarding: Guarding,
-}
-
-// In place of an only cache's line: this, and the word behind the last slot.
-static_assertions::const_assert!(size_of::<Beside>() + WORD <= CACHE_DISTANCE);
+use super::traits::Traits;
+use crate::memory::layout::WORD;
+use crate::memory::zero::zero;
+use crate::os::lock::Guard;
+use crate::os::watcher;
+use crate::report::misuse::{ALLOC, Call, Kind};
+use crate::slots::word::{Entry, State};
 
 impl Pool {
     /// As `alloc_slow`, of a guarded pool. O(size of an entry).
@@ -216,7 +201,7 @@ impl Pool {
     /// The entry is live, and the caller its holder.
     #[cold]
     #[inline(never)]
-    pub unsafe fn fit(call: Call, entry: Entry, size: usize) {
+    pub unsafe fn fit(call: Call, entry: Entry, size: usize) -> Result<(), NotOut> {
         // SAFETY: by this function's contract; a word of ours names a live pool.
         unsafe {
             match entry.decode().owner_and_state() {
@@ -226,19 +211,22 @@ impl Pool {
                     dynamic::fit(&pool.dynamic, entry, size, pool.care())
                         .unwrap_or_else(|fault| pool.stop_in(call, fault));
                 }
-                _ => refuse_in(call, entry),
+                _ => return Err(NotOut),
             }
         }
+        Ok(())
     }
 
     /// As [`fit`](Self::fit), of many new entries, whether the pool is guarded or not.
-    pub fn fit_many(&self, places: &[*mut u8], size: usize) {
+    pub fn fit_many(&self, places: &[*mut u8], size: usize) -> Result<(), Entry> {
         if self.is_guarded() {
             for payload in places.iter().filter_map(|&payload| NonNull::new(payload)) {
+                let entry = Entry::new(payload);
                 // SAFETY: the entries are new, and the caller's.
-                unsafe { Self::fit(ALLOC, Entry::new(payload), size) };
+                unsafe { Self::fit(ALLOC, entry, size) }.map_err(|NotOut| entry)?;
             }
         }
+        Ok(())
     }
 
     /// # Safety

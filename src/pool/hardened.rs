@@ -13,11 +13,12 @@
 //! It looks where a slot's state changes, where an entry's size does, and at all slots when the pool
 //! ends. Behind the last slot lies one more word.
 
-use super::Pool;
-use crate::canary;
-use crate::misuse::{Call, Kind};
-use crate::slot::{Entry, State, WORD};
-use crate::watcher;
+use super::body::Pool;
+use crate::memory::layout::WORD;
+use crate::os::watcher;
+use crate::report::misuse::{Call, Kind};
+use crate::slots::canary;
+use crate::slots::word::{Entry, State};
 
 /// What the bytes of a freed entry are: odd, and far from any address.
 const FREED: u8 = 0xDF;

@@ -3,12 +3,13 @@
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering;
 
-use super::{Pool, refuse_in};
-use crate::cache::Cache;
-use crate::depot::Depot;
-use crate::misuse::Call;
-use crate::slot::{Entry, State};
-use crate::stats::mempool_stats;
+use super::body::Pool;
+use super::heap::NotOut;
+use super::stats::mempool_stats;
+use crate::caches::cache::Cache;
+use crate::report::misuse::Call;
+use crate::slots::depot::Depot;
+use crate::slots::word::{Entry, State};
 
 impl Pool {
     /// How many of its slots' entries are with callers, the most that were, and how many slots are in
@@ -121,24 +122,24 @@ impl Pool {
         true
     }
 
-    /// The pool that an entry is of, and how many bytes it has, for `call`. Aborts when it is no live
+    /// The pool that an entry is of, and how many bytes it has, for `call`. Fails if it is no live
     /// entry.
     ///
     /// # Safety
     /// The 8 bytes before the entry can be read.
-    pub unsafe fn of_entry<'a>(call: Call, entry: Entry) -> (&'a Self, usize) {
+    pub unsafe fn of_entry<'a>(call: Call, entry: Entry) -> Result<(&'a Self, usize), NotOut> {
         // SAFETY: by this function's contract; a word of ours names a live pool.
         unsafe {
             match entry.decode().owner_and_state() {
                 Some((owner, State::Out)) => {
                     let pool = Self::at(owner);
-                    (pool, pool.elem_size)
+                    Ok((pool, pool.elem_size))
                 }
                 Some((owner, State::Dynamic)) => {
                     let pool = Self::at(owner);
-                    (pool, pool.dynamic_size(call, entry))
+                    Ok((pool, pool.dynamic_size(call, entry)))
                 }
-                _ => refuse_in(call, entry),
+                _ => Err(NotOut),
             }
         }
     }

@@ -4,23 +4,24 @@ use core::ops::Range;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize};
 
+use super::body::{Pool, seal_of};
+use super::common::Common;
 use super::draw::Generator;
-use super::guard::{Beside, Guarding};
+use super::guarding::{Beside, Guarding};
 use super::opening::NO_CANDIDATE;
+use super::plan::CachePlan;
 use super::quarantine::Quarantine;
 use super::shared::{Damage, NONE, Shared};
-use super::{Pool, Traits, seal_of};
-use crate::cache::Cache;
-use crate::cache_plan::CachePlan;
-use crate::collection::Collection;
-use crate::depot::Depot;
-use crate::dynamic::{self, DynamicEntries};
-use crate::layout::{Class, Cursor, stride};
-use crate::lock::Locked;
-use crate::magazine::Rack;
-use crate::misuse::DESTROY;
-use crate::slot::{OWNER_ALIGN, WORD};
-use crate::thread_index::CACHE_DISTANCE;
+use super::traits::Traits;
+use crate::caches::cache::Cache;
+use crate::caches::magazine::Rack;
+use crate::caches::thread_index::CACHE_DISTANCE;
+use crate::memory::layout::{Class, Cursor, stride};
+use crate::memory::layout::{OWNER_ALIGN, WORD};
+use crate::os::lock::Locked;
+use crate::pool::dynamic::{self, DynamicEntries};
+use crate::report::misuse::DESTROY;
+use crate::slots::depot::Depot;
 
 /// The caches of so many threads are provided at once, if the pool's memory is.
 const THREADS_AT_FIRST: usize = 64;
@@ -38,7 +39,7 @@ impl Pool {
         class: Class,
         (align, gap): (usize, usize),
         traits: Traits,
-        (collection, zeroed): (NonNull<Collection>, bool),
+        (common, zeroed): (NonNull<Common>, bool),
     ) -> Option<NonNull<Self>> {
         let stride = stride(class.elem_size, gap, align)?;
         let capacity = u32::try_from(class.elem_count).ok()?;
@@ -104,7 +105,7 @@ impl Pool {
             elem_size: class.elem_size,
             align: u16::try_from(align).ok()?,
             traits,
-            collection,
+            common,
             seal: seal_of(place),
             shared: Locked::new(shared, !traits.single_thread),
             dynamic: Locked::new(DynamicEntries::new(), !traits.single_thread),

@@ -6,11 +6,11 @@
 use core::ptr::null_mut;
 use core::sync::atomic::Ordering;
 
-use super::Pool;
+use super::body::Pool;
 use super::shared::{NONE, Shared};
-use crate::cache::Cache;
-use crate::magazine::{AT_ONCE, MOST_MOVED_BY_ONE, ROOMS, size_of_room};
-use crate::thread_index::{self, CACHE_DISTANCE};
+use crate::caches::cache::Cache;
+use crate::caches::magazine::{AT_ONCE, MOST_MOVED_BY_ONE, ROOMS, size_of_room};
+use crate::caches::thread_index::{self, CACHE_DISTANCE};
 
 /// The caches open again after a shortage once the depot was visited this often and has
 /// [`PLENTY`] of the pool's slots: closing them costs as much as some hundred visits.

@@ -5,9 +5,9 @@
 
 use core::sync::atomic::Ordering;
 
-use super::Pool;
+use super::body::Pool;
 use super::shared::{Damage, NONE, Shared};
-use crate::cache::Cache;
+use crate::caches::cache::Cache;
 
 impl Pool {
     /// Whether the thread's cache, if it is open, and the depot have that many slots.

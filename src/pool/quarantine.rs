@@ -5,7 +5,7 @@
 
 use core::ptr::NonNull;
 
-use super::Traits;
+use super::traits::Traits;
 
 /// No more slots are kept back, in a pool that is large enough.
 const LARGEST_QUARANTINE: u32 = 1024;

@@ -8,11 +8,11 @@
 
 use core::sync::atomic::Ordering;
 
-use super::Pool;
+use super::body::Pool;
 use super::shared::{NONE, Shared};
-use crate::cache::Cache;
-use crate::fence;
-use crate::magazine::{AT_ONCE, LARGEST_ROOM};
+use crate::caches::cache::Cache;
+use crate::caches::magazine::{AT_ONCE, LARGEST_ROOM};
+use crate::os::fence;
 
 impl Pool {
     /// The depot is empty: closes every cache, if they are open, and takes some of what is in them. O(caches),

@@ -1,0 +1,14 @@
+//! What can a caller's request be refused for?
+
+/// Why a call returned NULL. The C face turns it into `errno`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Error {
+    /// The arguments make no sense, whatever the state of the machine: `EINVAL`.
+    Invalid,
+    /// The arguments make sense, but the memory is not available: `ENOMEM`.
+    NoMemory,
+    /// The memory may not be locked: `EPERM`.
+    NotPermitted,
+    /// Not all of the memory could be locked just now: `EAGAIN`.
+    NotNow,
+}

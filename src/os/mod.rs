@@ -1,0 +1,59 @@
+//! What do the machine and the system give?
+//!
+//! The only room with `libc`, assembly and questions about the target. All rooms above call the few
+//! functions below; each system has its own file of them.
+//!
+//! # What a new system has to provide
+//!
+//! One file beside this one, and a line for it below. `posix.rs` has what POSIX systems share: take from
+//! it what holds. Where a system has no such thing, the answer in the last column keeps all promises.
+//!
+//! | function                       | what it does                                   | where there is none  |
+//! |--------------------------------|------------------------------------------------|----------------------|
+//! | `page_size`                    | bytes of a page                                | any power of two     |
+//! | `map`, `unmap`                 | whole pages of zeros, and back                 | `None`               |
+//! | `map_for_huge_pages`           | the same, where the system may use huge pages  | `map`                |
+//! | `map_huge_pages`               | of huge pages that it keeps ready              | `None`               |
+//! | `forbid`                       | pages that nobody may touch                    | `false`              |
+//! | `populate`                     | has pages there before they are touched        | `Ok(false)`          |
+//! | `lock_pages`, `unlock_pages`   | has pages stay in memory                       | `Err(NotPermitted)`  |
+//! | `heap_take`, `heap_give`       | blocks of the program's heap                   | `None`               |
+//! | `set_errno`, `keep_errno`      | the calling thread's `errno`                   | nothing              |
+//! | `sleep_while`, `wake_one`      | a thread waits for a word to change            | returns at once      |
+//! | `begin_barriers`, `barrier_everywhere` | a full barrier on all threads' cores   | `false`              |
+//! | `thread_number`                | tells threads apart, never 0, in a child of fork the same | 1                    |
+//! | `make_end_key`, `tell_when_ends` | a function runs when a thread ends           | `None`, `false`      |
+//! | `OwnerLock`                    | a lock that says whether its owner is dead     | `make` says `false`  |
+//! | `thread_block`                 | two words of the calling thread's              | none: see `keyed.rs` |
+//! | `at_fork`                      | functions run around a fork                    | `true`               |
+//! | `without_cancellation`         | runs a function that no cancellation ends      | runs it              |
+//! | `random`, `random_at_start`, `moment`    | words that nobody can foresee                  | `None`; an address   |
+//! | `variable`                     | of the environment, unless the program has more rights than its user | `None` |
+//! | `write_stderr`                 | writes bytes, and is no point of cancellation  | `Written::Not`       |
+//! | `abort`                        | ends the process                               | stops                |
+//! | `File`, `write_file`           | a C stream                                     | none                 |
+//! | `at_load`, `stay_loaded`       | a function runs when the library is loaded; it is not unloaded | neither |
+
+pub mod cpu;
+#[cfg(unix)]
+mod elf;
+pub mod error;
+pub mod fence;
+#[cfg(target_os = "linux")]
+mod linux;
+pub mod lock;
+mod outcome;
+#[cfg(unix)]
+mod owner_lock;
+#[cfg(unix)]
+mod posix;
+pub mod sync;
+mod system;
+pub mod watcher;
+#[cfg(unix)]
+mod weak;
+
+#[cfg(unix)]
+pub(crate) use self::elf::at_load;
+pub use self::outcome::{Taken, Written};
+pub use self::system::*;

@@ -1,0 +1,22 @@
+//! What became of what the system was asked for?
+
+/// Of bytes that were to be written.
+pub enum Written {
+    /// So many of them were.
+    Part(usize),
+    /// None yet: try again.
+    Again,
+    /// None, and none will be.
+    Not,
+}
+
+/// Of a lock that was to be taken.
+#[derive(PartialEq, Eq)]
+pub enum Taken {
+    /// Nobody had it.
+    Free,
+    /// A thread that is dead had it.
+    FromDead,
+    /// Another thread has it.
+    No,
+}

@@ -1,0 +1,25 @@
+//! What about entries that came from the heap, or from the pool's backing?
+//!
+//! ```text
+//! [ next | previous | size | where | guard | word | payload .. | gap ]
+//!                                                   ^ the entry
+//! ```
+//!
+//! Each knows its size, so realloc knows how much to copy, and its place in its pool's list, so
+//! destroy releases what the caller never freed. O(1) beside the heap's own cost. Nothing is locked
+//! while the heap or the backing is at work.
+//!
+//! In hardened pools a canary lies from the size asked for to the end of the gap. Who watches is told that
+//! nobody may touch that, nor what lies in front of the entry.
+
+mod block;
+mod border;
+mod exchange;
+mod list;
+
+pub use self::block::{Care, Fault, tail_of};
+pub use self::border::{border, close_start, fit, look_at_all, open_start};
+pub use self::exchange::{
+    close_around, enter, enter_below, forgo, free, next, obtain, release_all, set_next,
+};
+pub use self::list::{DynamicEntries, size};

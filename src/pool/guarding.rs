@@ -1,0 +1,26 @@
+//! What does a guarded pool have in place of caches?
+
+use core::ptr::NonNull;
+
+use super::draw::Generator;
+use super::quarantine::Quarantine;
+use crate::caches::thread_index::CACHE_DISTANCE;
+use crate::memory::layout::WORD;
+
+/// Bytes behind each entry of a guarded pool in which a write past the end is seen.
+pub const GUARD_GAP: usize = 16;
+
+/// Behind the same lock.
+pub(super) struct Guarding {
+    pub(super) quarantine: Quarantine,
+    pub(super) generator: Generator, // of a hardened pool, which slot is next
+}
+
+/// What a guarded pool has behind it. Calls write `guarding` alone.
+pub(super) struct Beside {
+    pub(super) tails: NonNull<u32>, // of each slot, if they are guarded: bytes that were not asked for
+    pub(super) guarding: Guarding,
+}
+
+// In place of an only cache's line: this, and the word behind the last slot.
+static_assertions::const_assert!(size_of::<Beside>() + WORD <= CACHE_DISTANCE);

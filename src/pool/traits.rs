@@ -1,0 +1,34 @@
+//! What is a pool to do beside handing out and taking back?
+
+/// What a caller chose beside sizes and counts.
+#[derive(Clone, Copy, Default)]
+pub struct Traits {
+    /// Calls on the pool never overlap: take no lock.
+    pub single_thread: bool,
+    /// Overwrite an entry with zeros when it is freed.
+    pub zero_on_free: bool,
+    /// An ordinary pool that is empty takes from the heap.
+    pub fall_back: bool,
+    /// Look for writes where nobody may write.
+    pub hardened: bool,
+    /// Take every entry from the heap.
+    pub bypass: bool,
+    /// A sanitizer or Valgrind is to know of every entry.
+    pub watched: bool,
+    /// Its memory is in another pool's.
+    pub nested: bool,
+}
+
+impl Traits {
+    /// Whether `pool/guard.rs` has its calls.
+    #[inline]
+    pub fn guarded(&self) -> bool {
+        self.hardened || self.bypass || self.watched
+    }
+
+    /// Whether what lies between its entries, and in those that are free, is looked after.
+    #[inline]
+    pub fn guards_slots(&self) -> bool {
+        (self.hardened || self.watched) && !self.bypass
+    }
+}

@@ -1,6 +1,0 @@
-//! The atomics of the thread protocol: the machine's, or those of loom, which tries every order.
-
-#[cfg(not(loom))]
-pub use core::sync::atomic::{AtomicIsize, AtomicPtr, AtomicU16, fence};
-#[cfg(loom)]
-pub use loom::sync::atomic::{AtomicIsize, AtomicPtr, AtomicU16, fence};
