@@ -20,10 +20,44 @@ SHELL := bash
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 MAJOR   := $(firstword $(subst ., ,$(VERSION)))
 
+# For another machine than this one: its name in Rust, and its tools.
+#   make RUST_TARGET=riscv64gc-unknown-linux-gnu CC=riscv64-linux-gnu-gcc AR=riscv64-linux-gnu-ar \
+#       OBJCOPY=riscv64-linux-gnu-objcopy
+RUST_TARGET ?=
+OBJCOPY     ?= objcopy
+NM          ?= nm
+# More words for rustc, and whether the archive alone is wanted.
+RUSTC_FLAGS ?=
+STATIC_ONLY ?=
+
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 LIB    := $(TARGET)/lib
 STAGE  := $(abspath $(TARGET))/stage
-SHARED := libcmempool.so.$(VERSION)
+# Where cargo puts what it builds.
+BUILT   = $(abspath $(TARGET))/$(if $(RUST_TARGET),$(RUST_TARGET)/)release
+
+# How a shared library is linked, and which names it has. The last of them is the one that programs are
+# linked with.
+SYSTEM := $(if $(RUST_TARGET),$(RUST_TARGET),$(shell uname -s))
+ifneq ($(findstring windows,$(SYSTEM)),)
+SHARED       := libcmempool-$(MAJOR).dll
+SHARED_NAMES := libcmempool.dll.a
+LINK_SHARED   = -Wl,--out-implib,$(LIB)/libcmempool.dll.a $(LIB)/cmempool.def
+else ifneq ($(filter %-darwin Darwin,$(SYSTEM)),)
+SHARED       := libcmempool.$(VERSION).dylib
+SHARED_NAMES := libcmempool.$(MAJOR).dylib libcmempool.dylib
+LINK_SHARED   = -install_name @rpath/libcmempool.$(MAJOR).dylib
+else ifneq ($(findstring -none,$(SYSTEM)),)
+SHARED       :=
+SHARED_NAMES :=
+STATIC_ONLY  := 1
+else
+SHARED       := libcmempool.so.$(VERSION)
+SHARED_NAMES := libcmempool.so.$(MAJOR) libcmempool.so
+# Functions that threads and fork have yet to call must not be unloaded.
+LINK_SHARED   = -Wl,-soname,libcmempool.so.$(MAJOR),--version-script=cmempool.map,-z,nodelete,-z,relro \
+    -Wl,-z,now,-z,noexecstack,-z,noseparate-code,--gc-sections,--build-id,-O1,--strip-all
+endif
 
 WARNINGS := -std=c11 -Wall -Wextra -Wpedantic
 CXX_WARNINGS := -std=c++17 -Wall -Wextra -Wpedantic
@@ -36,22 +70,34 @@ ADAPTERS := $(notdir $(wildcard adapters/cmempool/*.h))
 all: build
 
 ## build: the shared and the static library, in target/lib (the default)
-# One object of the archive is ours; the rest, Rust's own support code, ends up unused after link-time
-# optimisation and would only add its symbols to other people's programs. What is hidden in the shared
-# library is made local here.
+# One object of cargo's archive is ours; the rest, Rust's own support code, ends up unused after link-time
+# optimisation and would only add its symbols to other people's programs. Both libraries are made of it. What
+# is hidden in the shared one is made local in the archive.
 build: tools
-	$(CARGO) rustc --locked --quiet --lib --release --crate-type cdylib,staticlib
-	@mkdir -p $(LIB)
-	@install -m 755 $(TARGET)/release/libcmempool.so $(LIB)/$(SHARED)
-	@ln -sf $(SHARED) $(LIB)/libcmempool.so.$(MAJOR)
-	@ln -sf libcmempool.so.$(MAJOR) $(LIB)/libcmempool.so
-	@rm -rf $(LIB)/members $(LIB)/libcmempool.a
-	@mkdir $(LIB)/members
-	@archive=$(abspath $(TARGET))/release/libcmempool.a; cd $(LIB)/members; \
-	    ar x "$$archive" $$(ar t "$$archive" | grep '^cmempool\.')
-	@objcopy --localize-hidden $(LIB)/members/*.o
-	@ar rcs $(LIB)/libcmempool.a $(LIB)/members/*.o
+	$(CARGO) rustc --locked --quiet --lib --release --crate-type staticlib --target-dir $(TARGET) \
+	    $(if $(RUST_TARGET),--target $(RUST_TARGET)) $(if $(RUSTC_FLAGS),-- $(RUSTC_FLAGS))
+	@rm -rf $(LIB)/members $(LIB)/libcmempool*
+	@mkdir -p $(LIB)/members
+	@archive=$(BUILT)/libcmempool.a; cd $(LIB)/members; \
+	    $(AR) x "$$archive" $$($(AR) t "$$archive" | grep '^cmempool[-.]')
+	@$(if $(STATIC_ONLY),,$(LINK))
+	@$(OBJCOPY) --localize-hidden $(LIB)/members/*.o
+	@$(AR) rcs $(LIB)/libcmempool.a $(LIB)/members/*.o
 	@rm -r $(LIB)/members
+
+# The shared library, and its other names.
+define LINK
+$(if $(findstring .dll,$(SHARED)),$(DEFINE)) \
+$(CC) -shared $(LIB)/members/*.o -o $(LIB)/$(SHARED) $(LINK_SHARED); \
+previous=$(SHARED); for name in $(filter-out %.dll.a,$(SHARED_NAMES)); do \
+    ln -sf $$previous $(LIB)/$$name; previous=$$name; \
+done
+endef
+
+# What a DLL shows.
+define DEFINE
+{ echo EXPORTS; $(NM) $(LIB)/members/*.o | sed -n 's/.* T \(_*\(r_\)*mempool_.*\)/\1/p'; } > $(LIB)/cmempool.def;
+endef
 
 ## run: build and run the example programs
 run: build
@@ -209,9 +255,9 @@ install: ready
 	    $(DESTDIR)$(MANDIR)/man3
 	install -m 644 include/cmempool.h include/cmempool.hpp $(DESTDIR)$(INCLUDEDIR)
 	install -m 644 $(addprefix adapters/cmempool/,$(ADAPTERS)) $(DESTDIR)$(INCLUDEDIR)/cmempool
-	install -m 755 $(LIB)/$(SHARED) $(DESTDIR)$(LIBDIR)/$(SHARED)
-	ln -sf $(SHARED) $(DESTDIR)$(LIBDIR)/libcmempool.so.$(MAJOR)
-	ln -sf libcmempool.so.$(MAJOR) $(DESTDIR)$(LIBDIR)/libcmempool.so
+	for name in $(SHARED) $(SHARED_NAMES); do \
+	    cp -P --remove-destination $(LIB)/$$name $(DESTDIR)$(LIBDIR)/$$name; \
+	done
 	install -m 644 $(LIB)/libcmempool.a $(DESTDIR)$(LIBDIR)/libcmempool.a
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(call BELOW_PREFIX,$(LIBDIR))|' \
 	    -e 's|@INCLUDEDIR@|$(call BELOW_PREFIX,$(INCLUDEDIR))|' -e 's|@VERSION@|$(VERSION)|' \
@@ -232,7 +278,7 @@ ready:
 	    [ "$${dir#/}" != "$$dir" ] || { \
 	        echo "cannot install into '$$dir': give the path from the root on" >&2; exit 1; }; \
 	done
-	@if command -v $(firstword $(CARGO)) >/dev/null || [ ! -e $(LIB)/$(SHARED) ]; then \
+	@if command -v $(firstword $(CARGO)) >/dev/null || [ ! -e $(LIB)/libcmempool.a ]; then \
 	    $(MAKE) --no-print-directory build; \
 	fi
 
@@ -240,7 +286,7 @@ ready:
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/,cmempool.h cmempool.hpp) \
 	    $(addprefix $(DESTDIR)$(INCLUDEDIR)/cmempool/,$(ADAPTERS)) \
-	    $(addprefix $(DESTDIR)$(LIBDIR)/,libcmempool.so libcmempool.so.$(MAJOR) $(SHARED)) \
+	    $(addprefix $(DESTDIR)$(LIBDIR)/,$(SHARED) $(SHARED_NAMES)) \
 	    $(addprefix $(DESTDIR)$(LIBDIR)/,libcmempool.a pkgconfig/cmempool.pc) \
 	    $(addprefix $(DESTDIR)$(MANDIR)/man3/,$(MAN_PAGES))
 	rm -f $(DESTDIR)$(CMAKEDIR)/cmempoolConfig.cmake $(DESTDIR)$(CMAKEDIR)/cmempoolConfigVersion.cmake
@@ -303,7 +349,7 @@ help:
 	@sed -n 's/^## /  make /p' Makefile
 
 tools:
-	@for tool in $(firstword $(CARGO)) $(firstword $(CC)) ar objcopy; do \
+	@for tool in $(firstword $(CARGO)) $(firstword $(CC)) $(firstword $(AR)) $(firstword $(OBJCOPY)); do \
 	    command -v "$$tool" >/dev/null || { \
 	        echo "cmempool needs '$$tool' to build, and it is not on the PATH" >&2; exit 1; }; \
 	done

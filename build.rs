@@ -55,16 +55,23 @@ fn main() {
     // A library of another layout than the header's, for tests: see `src/slots/inlined.rs`.
     println!("cargo::rustc-check-cfg=cfg(cmempool_other_layout)");
 
-    // Rust exports functions and its own data; the thread block is neither.
+    // Of a shared library that cargo links itself; `make` links its own, by `cmempool.map`.
+    if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|system| system == "linux") {
+        shared_library_by_cargo(&out);
+    }
+}
+
+fn shared_library_by_cargo(out: &Path) {
+    // Rust exports functions and its own data; the thread block is neither. Not all linkers take a second
+    // script: LLVM's does, which cargo uses on x86-64.
     let exported = out.join("exported.map");
     fs::write(&exported, "{ global: cmempool_thread; };\n")
         .expect("the build directory is writable");
     println!("cargo::rustc-cdylib-link-arg=-Wl,--version-script={}", exported.display());
-
     let major = env::var("CARGO_PKG_VERSION_MAJOR").expect("cargo sets the version");
     for argument in [
         format!("-soname,libcmempool.so.{major}"),
-        // Thread-exit and fork handlers must not be unloaded under those who call them.
+        // Functions that threads and fork have yet to call must not be unloaded.
         "-z,nodelete".into(),
         "-z,relro,-z,now,-z,noexecstack".into(),
     ] {

@@ -29,10 +29,10 @@ expect() {
 # ---- A library of another layout, and a header for it -------------------------------------------
 
 target=$(cd "$here/.." && pwd)/target/other-layout
-(cd "$here/.." && CARGO_TARGET_DIR=$target $cargo rustc --locked --quiet --lib --release \
-    --crate-type cdylib -- --cfg cmempool_other_layout)
+CARGO_TARGET_DIR=$target make --no-print-directory --silent -C "$here/.." build CARGO="$cargo" \
+    RUSTC_FLAGS="--cfg cmempool_other_layout"
 mkdir -p "$scratch/other/lib" "$scratch/other/include"
-cp "$target/release/libcmempool.so" "$scratch/other/lib/libcmempool.so.1"
+cp "$target/lib/libcmempool.so" "$scratch/other/lib/libcmempool.so.1"
 ln -s libcmempool.so.1 "$scratch/other/lib/libcmempool.so"
 sed -e 's/cmempool_thread\.distance/cmempool_thread.other_layouts[0]/' \
     -e 's/thread->distance/thread->other_layouts[0]/' \

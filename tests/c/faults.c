@@ -64,8 +64,7 @@ static const struct {
 /* What can't fail, or not in a way that anyone could tell. (A dump's errors stay with the caller's
  * FILE.) */
 static const char *const infallible[] = {
-    "fprintf", "fputc", "fwrite",
-    "__cxa_finalize", "__errno_location", "abort", "free", "memcpy", "memmove", "memset", "strlen",
+    "__cxa_finalize", "clock_gettime", "__errno_location", "abort", "free", "memcpy", "memmove", "memset", "strlen",
     "pthread_key_delete", "pthread_mutex_consistent", "pthread_mutex_init",
     "pthread_mutex_trylock", "pthread_mutex_unlock", "pthread_mutexattr_init",
     "pthread_mutexattr_setrobust", "pthread_self", "pthread_setcancelstate", "secure_getenv",
@@ -75,7 +74,7 @@ static const char *const infallible[] = {
     /* At load: if they fail, all is well until a module that holds the library is closed. */
     "dladdr1", "dlsym",
     /* Of reports: a stream that fails is its owner's to find. */
-    "fprintf", "fputc", "fputs", "fwrite",
+    "fwrite",
 };
 
 /* Refuses call `nth` of a kind, and those after it if `onwards`. */
