@@ -52,11 +52,18 @@ fn main() {
         println!("cargo::rustc-cfg=instrumented");
     }
 
+    // What Linux and FreeBSD have in common: thread-local words, weak names and sections of ELF.
+    println!("cargo::rustc-check-cfg=cfg(elf)");
+    let system = env::var("CARGO_CFG_TARGET_OS").expect("cargo says for which system");
+    if ["linux", "freebsd"].contains(&system.as_str()) {
+        println!("cargo::rustc-cfg=elf");
+    }
+
     // A library of another layout than the header's, for tests: see `src/slots/inlined.rs`.
     println!("cargo::rustc-check-cfg=cfg(cmempool_other_layout)");
 
     // Of a shared library that cargo links itself; `make` links its own, by `cmempool.map`.
-    if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|system| system == "linux") {
+    if system == "linux" {
         shared_library_by_cargo(&out);
     }
 }

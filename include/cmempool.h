@@ -1459,7 +1459,7 @@ CMEMPOOL_MUST_USE;
 
 /* The smallest b, up to 47, with x <= 2^b; at least 4 for a class. */
 #define CMEMPOOL_CLASS_BITS(x) (CMEMPOOL_BITS(x) < 4 ? 4 : CMEMPOOL_BITS(x))
-#define CMEMPOOL_ABOVE(x, b) (((size_t)(x) > (size_t)1 << (b)) ? 1 : 0)
+#define CMEMPOOL_ABOVE(x, b) (((unsigned long long)(x) > 1ull << (b)) ? 1 : 0)
 #define CMEMPOOL_ABOVE_4(x, b) \
     (CMEMPOOL_ABOVE(x, b) + CMEMPOOL_ABOVE(x, b + 1) + CMEMPOOL_ABOVE(x, b + 2) + \
      CMEMPOOL_ABOVE(x, b + 3))

@@ -95,8 +95,9 @@ const _: () = {
     use core::mem::offset_of;
     assert!(size_of::<Cache>() == crate::caches::thread_index::CACHE_DISTANCE);
     // What inlined code reads: see `slots/inlined.rs`.
-    assert!(offset_of!(Cache, sp) == 0 && offset_of!(Cache, floor) == 8);
-    assert!(offset_of!(Cache, ceiling) == 16);
+    let word = size_of::<usize>();
+    assert!(offset_of!(Cache, sp) == 0 && offset_of!(Cache, floor) == word);
+    assert!(offset_of!(Cache, ceiling) == 2 * word);
 };
 
 /// A pop or a push was stopped by the limits. The owner settles it before its next call.

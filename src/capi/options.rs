@@ -13,6 +13,7 @@ use crate::collection::making::Request;
 use crate::memory::backing::Backing;
 pub use crate::memory::backing::mempool_backing;
 use crate::memory::layout::{self, Class, Classes, Layout};
+use crate::os::cpu::by_width;
 use crate::os::error::Error;
 use crate::os::set_errno;
 use crate::pool::traits::Traits;
@@ -105,11 +106,20 @@ pub struct r_mempool_options {
     pub backing: *const mempool_backing,
 }
 
-static_assertions::const_assert_eq!(size_of::<mempool_options>(), 72);
-static_assertions::const_assert_eq!(core::mem::offset_of!(mempool_options, flags), 56);
-static_assertions::const_assert_eq!(size_of::<r_mempool_options>(), 104);
-static_assertions::const_assert_eq!(core::mem::offset_of!(r_mempool_options, flags), 80);
-static_assertions::const_assert_eq!(core::mem::offset_of!(r_mempool_options, policy), 88);
+static_assertions::const_assert_eq!(size_of::<mempool_options>(), by_width(72, 48, 40));
+static_assertions::const_assert_eq!(
+    core::mem::offset_of!(mempool_options, flags),
+    by_width(56, 32, 28)
+);
+static_assertions::const_assert_eq!(size_of::<r_mempool_options>(), by_width(104, 64, 60));
+static_assertions::const_assert_eq!(
+    core::mem::offset_of!(r_mempool_options, flags),
+    by_width(80, 40, 40)
+);
+static_assertions::const_assert_eq!(
+    core::mem::offset_of!(r_mempool_options, policy),
+    by_width(88, 48, 48)
+);
 // The caller's list of classes is read as the core's.
 static_assertions::assert_eq_size!(r_mempool_class, Class);
 static_assertions::assert_eq_align!(r_mempool_class, Class);
@@ -133,8 +143,8 @@ unsafe impl Options for r_mempool_options {
     const OLDER: usize = core::mem::offset_of!(Self, backing);
 }
 
-static_assertions::const_assert_eq!(<mempool_options as Options>::OLDER, 64);
-static_assertions::const_assert_eq!(<r_mempool_options as Options>::OLDER, 96);
+static_assertions::const_assert_eq!(<mempool_options as Options>::OLDER, by_width(64, 40, 36));
+static_assertions::const_assert_eq!(<r_mempool_options as Options>::OLDER, by_width(96, 56, 56));
 
 /// What both kinds of options say in the same way.
 struct Common {

@@ -12,6 +12,7 @@ use crate::memory::layout::{
     CLASS_RESERVE, MIN_ALIGN, OWNER_ALIGN, REGION_RESERVE, SLOT_RESERVE, WORD,
 };
 use crate::memory::region::Region;
+use crate::os::cpu::by_width;
 use crate::pool::body::Pool;
 use crate::pool::common::Common;
 use crate::pool::stats::mempool_stats;
@@ -82,7 +83,7 @@ static_assertions::const_assert!(size_of::<u32>() + size_of::<u32>() / 4 + 2 <= 
 static_assertions::const_assert!(WORD <= CACHE_DISTANCE);
 
 // What inlined code reads: see `slots/inlined.rs`.
-static_assertions::const_assert_eq!(size_of::<Collection>(), SIZES_AT);
+static_assertions::const_assert_eq!(size_of::<Collection>(), by_width(SIZES_AT, 128, 128));
 
 // SAFETY: constant after create.
 unsafe impl Sync for Collection {}

@@ -8,6 +8,7 @@
 use core::ffi::c_void;
 use core::ptr::NonNull;
 
+use crate::os::cpu::by_width;
 use crate::os::{self, error::Error};
 
 /// # Make a pool with options
@@ -44,8 +45,11 @@ pub struct mempool_backing {
     pub context: *mut c_void,
 }
 
-static_assertions::const_assert_eq!(size_of::<mempool_backing>(), 32);
-static_assertions::const_assert_eq!(core::mem::offset_of!(mempool_backing, context), 24);
+static_assertions::const_assert_eq!(size_of::<mempool_backing>(), by_width(32, 16, 16));
+static_assertions::const_assert_eq!(
+    core::mem::offset_of!(mempool_backing, context),
+    by_width(24, 12, 12)
+);
 
 /// A caller's functions that give memory and take it back.
 #[derive(Clone, Copy)]

@@ -35,7 +35,7 @@
 //! | `at_load`, `stay_loaded`       | a function runs when the library is loaded; it is not unloaded | neither |
 
 pub mod cpu;
-#[cfg(unix)]
+#[cfg(elf)]
 mod elf;
 pub mod error;
 pub mod fence;
@@ -43,17 +43,17 @@ pub mod fence;
 mod linux;
 pub mod lock;
 mod outcome;
-#[cfg(unix)]
+#[cfg(elf)]
 mod owner_lock;
 #[cfg(unix)]
 mod posix;
 pub mod sync;
 mod system;
 pub mod watcher;
-#[cfg(unix)]
+#[cfg(elf)]
 mod weak;
 
-#[cfg(unix)]
+#[cfg(elf)]
 pub(crate) use self::elf::at_load;
 pub use self::outcome::{Taken, Written};
 pub use self::system::*;

@@ -15,7 +15,7 @@ use crate::os::cpu;
 use crate::os::lock::Locked;
 use crate::os::sync::AtomicU64;
 use crate::report::misuse::{self, Call, FREE, Subject};
-#[cfg(not(cmempool_other_layout))]
+#[cfg(all(target_pointer_width = "64", not(cmempool_other_layout)))]
 use crate::slots::inlined;
 use crate::slots::secret::keyed;
 use crate::slots::word::Entry;
@@ -58,12 +58,14 @@ pub struct Pool {
 static_assertions::const_assert_eq!(align_of::<Pool>(), CACHE_DISTANCE);
 static_assertions::const_assert!(core::mem::offset_of!(Pool, slots) <= 64);
 // What inlined code reads: see `slots/inlined.rs`.
-#[cfg(not(cmempool_other_layout))]
+#[cfg(all(target_pointer_width = "64", not(cmempool_other_layout)))]
 const _: () = {
     use core::mem::offset_of;
     assert!(offset_of!(Pool, first) == 0 && offset_of!(Pool, fast_end) == 8);
     assert!(offset_of!(Pool, elem_size) == 16 && size_of::<Pool>() == inlined::CACHES_AT);
 };
+// What calls write lies behind what they all read.
+#[cfg(target_pointer_width = "64")]
 static_assertions::const_assert!(core::mem::offset_of!(Pool, shared) >= 64);
 
 // SAFETY: what calls write is behind `Locked` or in caches; the rest is constant. The slots are

@@ -26,7 +26,7 @@ const VISITS_FOR_THE_ONLY: u16 = 64;
 /// So many visits by others are a reason to see whether the owner of the only cache still lives.
 const VISITS_WITHOUT_OWNER: u16 = 1024;
 /// Added to the distance of the thread that may get the only cache: no thread has such a distance.
-const CANDIDATE: usize = 1 << 62;
+const CANDIDATE: usize = 1 << (usize::BITS - 2);
 /// No thread is that yet.
 pub(super) const NO_CANDIDATE: usize = CANDIDATE | 1;
 

@@ -9,6 +9,7 @@ use core::ffi::{c_char, c_void};
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use crate::os;
+use crate::os::cpu::by_width;
 use crate::os::lock::{Locked, Tallied};
 
 /// What kind of misuse a report is about. The numbers stay as they are; more kinds may come.
@@ -70,8 +71,11 @@ pub struct mempool_misuse {
     pub text: *const c_char,
 }
 
-static_assertions::const_assert_eq!(size_of::<mempool_misuse>(), 56);
-static_assertions::const_assert_eq!(core::mem::offset_of!(mempool_misuse, text), 48);
+static_assertions::const_assert_eq!(size_of::<mempool_misuse>(), by_width(56, 32, 32));
+static_assertions::const_assert_eq!(
+    core::mem::offset_of!(mempool_misuse, text),
+    by_width(48, 28, 28)
+);
 
 /// Gets a report of misuse, and the context that was given to `mempool_set_misuse_handler`.
 pub type mempool_misuse_handler =

@@ -2,43 +2,24 @@
 
 use core::arch::asm;
 
-/// The calling thread's words.
-pub mod thread_block {
-    use core::arch::asm;
-
-    #[inline(always)]
-    fn place<const AT: usize>() -> *mut usize {
-        let offset: usize;
-        let thread: usize;
-        // SAFETY: reads the thread register and a constant of the loader's.
-        unsafe {
-            asm!(
-                "mrs {1}, tpidr_el0",
-                "adrp {0}, :gottprel:cmempool_thread",
-                "ldr {0}, [{0}, :gottprel_lo12:cmempool_thread]",
-                out(reg) offset,
-                out(reg) thread,
-                options(pure, readonly, nostack, preserves_flags)
-            );
-        }
-        core::ptr::with_exposed_provenance_mut(thread.wrapping_add(offset).wrapping_add(AT))
+/// Where the calling thread's block is.
+#[cfg(elf)]
+#[inline(always)]
+pub fn place() -> *mut usize {
+    let offset: usize;
+    let thread: usize;
+    // SAFETY: reads the thread register and a constant of the loader's.
+    unsafe {
+        asm!(
+            "mrs {1}, tpidr_el0",
+            "adrp {0}, :gottprel:cmempool_thread",
+            "ldr {0}, [{0}, :gottprel_lo12:cmempool_thread]",
+            out(reg) offset,
+            out(reg) thread,
+            options(pure, readonly, nostack, preserves_flags)
+        );
     }
-
-    /// The word `AT` bytes into the block.
-    #[inline(always)]
-    pub fn get<const AT: usize>() -> usize {
-        // SAFETY: the calling thread's own block.
-        unsafe { place::<AT>().read() }
-    }
-
-    /// Writes that word, and the one behind it first.
-    pub fn set<const AT: usize>(value: usize, behind: usize) {
-        // SAFETY: as above.
-        unsafe {
-            place::<AT>().add(1).write(behind);
-            place::<AT>().write(value);
-        }
-    }
+    core::ptr::with_exposed_provenance_mut(thread.wrapping_add(offset))
 }
 
 /// Asks Valgrind for something; 0 where there is none.

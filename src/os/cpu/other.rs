@@ -14,3 +14,9 @@ pub fn subtract(number: usize, place: &AtomicUsize) -> usize {
 pub fn sum<const AT: usize>(a: usize, b: usize) -> usize {
     a + b + AT
 }
+
+/// Asks Valgrind for something. It is not there, or has no sign that is known here.
+#[cfg(not(any(target_arch = "aarch64", target_arch = "x86")))]
+pub fn ask_valgrind(_request: [usize; 6]) -> usize {
+    0
+}

@@ -37,6 +37,7 @@ pub fn sum<const AT: usize>(a: usize, b: usize) -> usize {
 }
 
 /// The calling thread's words.
+#[cfg(elf)]
 pub mod thread_block {
     use core::arch::asm;
 
