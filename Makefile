@@ -130,19 +130,19 @@ loom: tools
 ## stress: hunt duplicates and losses: TIME=60 seconds
 TIME ?= 60
 stress: stage
-	$(CC) $(WARNINGS) $(CFLAGS) -g tests/c/stress.c -o $(TARGET)/stress -I$(STAGE)/include \
+	$(CC) $(WARNINGS) $(CFLAGS) -g tests/c/portable/stress.c -o $(TARGET)/stress -I$(STAGE)/include \
 	    -L$(STAGE)/lib -lcmempool -Wl,-rpath,$(STAGE)/lib -pthread
 	CMEMPOOL_STRESS_SECONDS=$(TIME) $(TARGET)/stress
 
 ## matrix: every kind of misuse in every kind of pool, and whether it is caught
 matrix: stage
-	@$(CC) $(WARNINGS) $(CFLAGS) -g tests/c/misuse.c -o $(TARGET)/misuse -I$(STAGE)/include \
+	@$(CC) $(WARNINGS) $(CFLAGS) -g tests/c/linux/misuse.c -o $(TARGET)/misuse -I$(STAGE)/include \
 	    -L$(STAGE)/lib -lcmempool -Wl,-rpath,$(STAGE)/lib -pthread
 	@$(TARGET)/misuse
 
 ## soak: threads, pools and sizes that come and go: TIME=60 seconds
 soak: stage
-	$(CC) $(WARNINGS) $(CFLAGS) -g tests/c/soak.c -o $(TARGET)/soak -I$(STAGE)/include \
+	$(CC) $(WARNINGS) $(CFLAGS) -g tests/c/posix/soak.c -o $(TARGET)/soak -I$(STAGE)/include \
 	    -L$(STAGE)/lib -lcmempool -Wl,-rpath,$(STAGE)/lib -pthread
 	CMEMPOOL_SOAK_SECONDS=$(TIME) $(TARGET)/soak
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Do the C programs beside this script pass against an installed cmempool?
+# Do the C programs in the folders beside this script pass against an installed cmempool?
 #
 # usage: tests/c/run.sh PREFIX
 #
@@ -56,7 +56,7 @@ build_and_run() { # program compiler linkage flags,with,commas [standard, unless
     # The flags are words of their own.
     # shellcheck disable=SC2086
     {
-        "$2" "-std=${5:-c11}" -Wall -Wextra -Wpedantic -Werror ${4//,/ } -g -x $language "$here/$1.c" \
+        "$2" "-std=${5:-c11}" -Wall -Wextra -Wpedantic -Werror ${4//,/ } -g -x $language "$here"/*/"$1.c" \
             -x none -o "$work/$job" $flags -pthread && timeout "$limit" "$work/$job"
     } >"$work/$job.out" 2>&1 || status=$?
     if [ $status -eq 0 ] && ! grep -qx 'ok [1-9][0-9]*' "$work/$job.out"; then
@@ -80,7 +80,7 @@ in_parallel() { # function: reads its arguments, a line for each call
 }
 
 programs=()
-for source in "$here"/*.c; do
+for source in "$here"/*/*.c; do
     source=${source##*/}
     programs+=("${source%.c}")
 done

@@ -5,7 +5,8 @@
 #ifndef MISUSE_POOL_H
 #define MISUSE_POOL_H
 
-#include "../check.h"
+#include "../check_child.h"
+#include "../check_linux.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
