@@ -30,7 +30,7 @@ CXX_WARNINGS := -std=c++17 -Wall -Wextra -Wpedantic
 EXAMPLES := $(patsubst c-examples/%.c,%,$(wildcard c-examples/*.c))
 ADAPTERS := $(notdir $(wildcard adapters/cmempool/*.h))
 
-.PHONY: all build run demo adapters test stage loom stress matrix soak sanitize coverage fuzz bench \
+.PHONY: all build run demo adapters test stage loom stress matrix soak sanitize coverage ports ports-tools fuzz bench \
     bench-quick crates-of-bench install ready uninstall dist dist-check header abi clean help tools
 
 all: build
@@ -153,6 +153,14 @@ sanitize: stage
 ## coverage: which lines of src/ no test runs; needs the nightly toolchain
 coverage: tools
 	CARGO="$(CARGO)" tests/coverage/run.sh $(abspath $(TARGET))/coverage
+
+## ports: all platforms whose tools are here: build the library, run the C tests; ONLY=musl for one of them
+ports: tools
+	CARGO="$(CARGO)" ONLY="$(ONLY)" tests/ports/run.sh $(abspath $(TARGET))/ports
+
+## ports-tools: install the compilers and emulators of make ports, on Debian
+ports-tools:
+	tests/ports/tools.sh $(abspath $(TARGET))/ports
 
 ## fuzz: random calls and arguments, by what they reach: TIME=60 seconds for each target
 # What is found is written to tests/corpus, for `make test` to play it from then on. Without the fuzzer's

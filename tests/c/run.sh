@@ -76,6 +76,8 @@ run_under_valgrind() { # program
 export -f conclude build_and_run run_under_valgrind
 
 in_parallel() { # function: reads its arguments, a line for each call
+    # The shell that is started takes the arguments.
+    # shellcheck disable=SC2016
     xargs -r -P "$(nproc)" -L 1 bash -c '"$0" "$@"' "$1"
 }
 
@@ -143,7 +145,7 @@ fi
 
 passed=$(find "$work/results" -type f -empty | wc -l)
 failed=$(find "$work/results" -type f ! -empty | wc -l)
-[ $((passed + failed)) -eq $expected ] || die "only $((passed + failed)) of $expected jobs ended"
+[ $((passed + failed)) -eq "$expected" ] || die "only $((passed + failed)) of $expected jobs ended"
 summary="$passed passed, $failed failed"
 [ "$skipped" -eq 0 ] || summary+=", $skipped skipped"
 echo "$summary"
