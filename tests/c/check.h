@@ -33,6 +33,22 @@
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
+/* Sizes have 64 bits, or 32. */
+#if SIZE_MAX > UINT32_MAX
+#define WIDE 1
+#else
+#define WIDE 0
+#endif
+
+/* A size of one bit: by its number, or counted from the highest, which is 1. */
+#define BIT(n) ((size_t)1 << (n))
+#define TOP(n) BIT((WIDE ? 64 : 32) - (n))
+/* Half of the bits of a size. */
+#define HALF (WIDE ? 32 : 16)
+/* So many entries of so many bytes fit no address space, and the bytes of all fit a size. */
+#define TOO_MANY BIT(WIDE ? 20 : 11)
+#define TOO_LARGE (WIDE ? BIT(30) : BIT(21) - 64)
+
 /* A function that takes what printf does: the string is argument number `string`. */
 #if defined(__MINGW32__)
 #define PRINTS(string, first) __attribute__((format(gnu_printf, string, first)))

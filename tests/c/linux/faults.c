@@ -29,6 +29,13 @@ enum { POPULATE_WRITE = 23, MEMBARRIER_PRIVATE_EXPEDITED = 8 };
 
 /* ---- What can be refused, and how ---- */
 
+/* What pthread_atfork is for the linker: in the GNU C library, a function that calls another one. */
+#ifdef __GLIBC__
+#define ATFORK_SYMBOL "__register_atfork"
+#else
+#define ATFORK_SYMBOL "pthread_atfork"
+#endif
+
 enum kind {
     MMAP, MUNMAP, MADVISE, MPROTECT, MLOCK, MUNLOCK, BACKING, MEMALIGN, GETRANDOM, GETAUXVAL, SYSCONF, MEMBARRIER, FUTEX,
     KEY_CREATE, SETSPECIFIC, ATFORK, WRITE, KINDS
@@ -58,7 +65,7 @@ static const struct {
     [FUTEX] = {"syscall", "futex (wait)", {EINTR, EAGAIN}},
     [KEY_CREATE] = {"pthread_key_create", "pthread_key_create", {EAGAIN, ENOMEM}},
     [SETSPECIFIC] = {"pthread_setspecific", "pthread_setspecific", {ENOMEM}},
-    [ATFORK] = {"__register_atfork", "pthread_atfork", {ENOMEM}},
+    [ATFORK] = {ATFORK_SYMBOL, "pthread_atfork", {ENOMEM}},
     [WRITE] = {"syscall", "write", {EBADF, EINTR, SHORT}},
 };
 
@@ -406,16 +413,31 @@ int pthread_setspecific(pthread_key_t key, const void *value)
     return error != 0 ? error : next(key, value);
 }
 
-/* What pthread_atfork calls. The library does when it is loaded; that is refused, so that a create
- * has to try again in each of the cases. */
+/* The library calls it when it is loaded; that is refused, so that a create has to try again in each of
+ * the cases. */
+static int refused_atfork(void)
+{
+    int error = now.inside ? refusal(ATFORK) : ENOMEM;
+    now.fatal += error != 0;
+    return error;
+}
+
+#ifdef __GLIBC__
 int __register_atfork(void (*)(void), void (*)(void), void (*)(void), void *);
 int __register_atfork(void (*before)(void), void (*parent)(void), void (*child)(void), void *object)
 {
     NEXT(int, "__register_atfork", void (*)(void), void (*)(void), void (*)(void), void *);
-    int error = now.inside ? refusal(ATFORK) : ENOMEM;
-    now.fatal += error != 0;
+    int error = refused_atfork();
     return error != 0 ? error : next(before, parent, child, object);
 }
+#else
+int pthread_atfork(void (*before)(void), void (*parent)(void), void (*child)(void))
+{
+    NEXT(int, "pthread_atfork", void (*)(void), void (*)(void), void (*)(void));
+    int error = refused_atfork();
+    return error != 0 ? error : next(before, parent, child);
+}
+#endif
 
 /* ---- Calls into the library ---- */
 
@@ -999,35 +1021,83 @@ static void check_call(const char *symbol)
     CHECK(known);
 }
 
-static const void *loaded(const struct link_map *map, ElfW(Addr) at)
+/* The dynamic section of the object that has `address` loaded, and where that begins. */
+struct object {
+    uintptr_t address, start;
+    const ElfW(Dyn) *dynamic;
+};
+
+static int find_object(struct dl_phdr_info *info, size_t size, void *context)
 {
-    return (const void *)(at < map->l_addr ? at + map->l_addr : at);
+    struct object *object = context;
+    const ElfW(Dyn) *dynamic = NULL;
+    bool is_it = false;
+    (void)size;
+    for (size_t i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *header = &info->dlpi_phdr[i];
+        uintptr_t start = info->dlpi_addr + header->p_vaddr;
+        if (header->p_type == PT_DYNAMIC)
+            dynamic = hide((const void *)start);
+        is_it = is_it || (header->p_type == PT_LOAD && object->address - start < header->p_memsz);
+    }
+    if (is_it) {
+        object->dynamic = dynamic;
+        object->start = info->dlpi_addr;
+    }
+    return is_it;
 }
+
+/* Some C libraries put addresses into the section where the file has offsets. */
+static const void *loaded(const struct object *object, uintptr_t at)
+{
+    return hide((const void *)(at < object->start ? at + object->start : at));
+}
+
+#if UINTPTR_MAX > UINT32_MAX
+#define SYMBOL_OF(information) ELF64_R_SYM(information)
+#else
+#define SYMBOL_OF(information) ELF32_R_SYM(information)
+#endif
+
+/* Relocations of either kind begin like the shorter. */
+struct relocations {
+    const char *first;
+    size_t bytes, each;
+};
 
 /* Checks what the shared library takes from others. False if this program has the static one. */
 static bool check_calls(void)
 {
-    void *symbol = dlsym(RTLD_DEFAULT, "mempool_create"), *found = NULL;
-    Dl_info info;
-    if (symbol == NULL || dladdr1(symbol, &info, &found, RTLD_DL_LINKMAP) == 0)
+    void *symbol = dlsym(RTLD_DEFAULT, "mempool_create");
+    struct object object = {address(symbol), 0, NULL};
+    if (symbol == NULL)
         return false;
-    const struct link_map *map = found;
+    CHECK(dl_iterate_phdr(find_object, &object) == 1 && object.dynamic != NULL);
     const ElfW(Sym) *symbols = NULL;
-    const ElfW(Rela) *relocations[2] = {NULL, NULL};
-    size_t bytes[2] = {0, 0}, calls = 0;
+    struct relocations tables[3] = {
+        {NULL, 0, sizeof(ElfW(Rel))}, {NULL, 0, sizeof(ElfW(Rela))}, {NULL, 0, 0}};
+    size_t calls = 0;
     const char *names = NULL;
-    for (const ElfW(Dyn) *entry = map->l_ld; entry->d_tag != DT_NULL; entry++)
+    for (const ElfW(Dyn) *entry = object.dynamic; entry->d_tag != DT_NULL; entry++)
         switch (entry->d_tag) {
-        case DT_SYMTAB: symbols = loaded(map, entry->d_un.d_ptr); break;
-        case DT_STRTAB: names = loaded(map, entry->d_un.d_ptr); break;
-        case DT_RELA: relocations[0] = loaded(map, entry->d_un.d_ptr); break;
-        case DT_RELASZ: bytes[0] = entry->d_un.d_val; break;
-        case DT_JMPREL: relocations[1] = loaded(map, entry->d_un.d_ptr); break;
-        case DT_PLTRELSZ: bytes[1] = entry->d_un.d_val; break;
+        case DT_SYMTAB: symbols = loaded(&object, entry->d_un.d_ptr); break;
+        case DT_STRTAB: names = loaded(&object, entry->d_un.d_ptr); break;
+        case DT_REL: tables[0].first = loaded(&object, entry->d_un.d_ptr); break;
+        case DT_RELSZ: tables[0].bytes = entry->d_un.d_val; break;
+        case DT_RELA: tables[1].first = loaded(&object, entry->d_un.d_ptr); break;
+        case DT_RELASZ: tables[1].bytes = entry->d_un.d_val; break;
+        case DT_JMPREL: tables[2].first = loaded(&object, entry->d_un.d_ptr); break;
+        case DT_PLTRELSZ: tables[2].bytes = entry->d_un.d_val; break;
+        case DT_PLTREL:
+            tables[2].each = entry->d_un.d_val == DT_RELA ? sizeof(ElfW(Rela)) : sizeof(ElfW(Rel));
+            break;
         }
-    for (int table = 0; table < 2; table++)
-        for (size_t i = 0; i < bytes[table] / sizeof(ElfW(Rela)); i++) {
-            const ElfW(Sym) *its = &symbols[ELF64_R_SYM(relocations[table][i].r_info)];
+    for (size_t table = 0; table < LENGTH(tables); table++)
+        for (size_t at = 0; at < tables[table].bytes; at += tables[table].each) {
+            ElfW(Rel) relocation;
+            memcpy(&relocation, tables[table].first + at, sizeof relocation);
+            const ElfW(Sym) *its = &symbols[SYMBOL_OF(relocation.r_info)];
+            /* The kinds of binding are the same in both classes of files. */
             if (its->st_shndx != SHN_UNDEF || ELF64_ST_BIND(its->st_info) != STB_GLOBAL)
                 continue;
             check_call(names + its->st_name);

@@ -181,9 +181,10 @@ __attribute__((noinline, no_sanitize("address"))) static int *place_of(void *mem
 {
     for (size_t at = 0; at + sizeof value <= size; at += 16) {
         const volatile unsigned char *bytes = (unsigned char *)memory + at;
-        unsigned found = bytes[0] | (unsigned)bytes[1] << 8 | (unsigned)bytes[2] << 16 |
-                         (unsigned)bytes[3] << 24;
-        if (found == (unsigned)value)
+        int found;
+        for (size_t i = 0; i < sizeof found; i++)
+            ((unsigned char *)&found)[i] = bytes[i];
+        if (found == value)
             return (int *)(void *)((char *)memory + at);
     }
     return NULL;

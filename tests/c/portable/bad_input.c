@@ -6,8 +6,6 @@
 
 #include <limits.h>
 
-#define BIT(n) ((size_t)1 << (n))
-
 enum { COUNT = 10, SIZE = 40, SMALLEST = 16, LARGEST = 64, CLASS_COUNT = 8 };
 
 static mempool *mp;
@@ -112,9 +110,12 @@ static void ordinary(void)
     FAILS(ENOMEM, mempool_create(SIZE_MAX, 1, false));
     FAILS(ENOMEM, mempool_create(1, SIZE_MAX, false));
     FAILS(ENOMEM, mempool_create(1, SIZE_MAX / 2 + 1, false));
+#if WIDE
     FAILS(ENOMEM, mempool_create(BIT(32), 1, false));
-    FAILS(ENOMEM, mempool_create(BIT(31), BIT(33), false));
     FAILS(ENOMEM, mempool_create(1, BIT(47), false));
+#endif
+    FAILS(ENOMEM, mempool_create(BIT(HALF - 1), BIT(HALF + 1), false));
+    FAILS(ENOMEM, mempool_create(TOO_MANY, TOO_LARGE, false));
     MAKES(mempool_create(1, 1, false));
     MAKES(mempool_create(1, 1, true));
 
@@ -168,8 +169,10 @@ static void ranged(void)
     FAILS(EINVAL, r_mempool_create(16, 64, 8, (r_memory_fallback_policy_t)INT_MAX));
     FAILS(ENOMEM, r_mempool_create(16, SIZE_MAX, 8, fallback_disabled));
     FAILS(ENOMEM, r_mempool_create(16, 64, SIZE_MAX, fallback_disabled));
+#if WIDE
     FAILS(ENOMEM, r_mempool_create(16, 64, BIT(32), fallback_disabled));
-    FAILS(ENOMEM, r_mempool_create(BIT(46), BIT(47), 2, fallback_disabled));
+#endif
+    FAILS(ENOMEM, r_mempool_create(BIT(WIDE ? 46 : 30), BIT(WIDE ? 47 : 31), 2, fallback_disabled));
     MAKES_RANGED(r_mempool_create(1, 17, 1 << 1, fallback_disabled));
     MAKES_RANGED(r_mempool_create(16, 32, 2, fallback_at_first_exhaustion));
     MAKES_RANGED(r_mempool_create(16, 64, 3, fallback_at_last_exhaustion));
@@ -178,8 +181,8 @@ static void ranged(void)
     FAILS(EINVAL, r_mempool_alloc_entry(NULL, 0));
     FAILS(EINVAL, r_mempool_alloc_entry(rmp, 0));
     FAILS(EINVAL, r_mempool_alloc_entry(rmp, LARGEST + 1));
-    FAILS(EINVAL, r_mempool_alloc_entry(rmp, S(BIT(63))));
-    FAILS(EINVAL, r_mempool_alloc_entry(rmp, S(BIT(63) + 1)));
+    FAILS(EINVAL, r_mempool_alloc_entry(rmp, S(TOP(1))));
+    FAILS(EINVAL, r_mempool_alloc_entry(rmp, S(TOP(1) + 1)));
     FAILS(EINVAL, r_mempool_alloc_entry(rmp, S(SIZE_MAX)));
     TAKES(r_mempool_alloc_entry(rmp, 1));
     TAKES(r_mempool_alloc_entry(rmp, LARGEST));
@@ -264,9 +267,12 @@ static void ordinary_options(void)
     FAILS(EINVAL, mempool_create_with(WITH(TEN, .flags = MEMPOOL_LOCKED << 1)));
     FAILS(EINVAL, mempool_create_with(WITH(TEN, .flags = UINT64_MAX)));
     FAILS(ENOMEM, mempool_create_with(WITH(.elem_size = SIZE, .elem_count = SIZE_MAX)));
+#if WIDE
     FAILS(ENOMEM, mempool_create_with(WITH(.elem_size = SIZE, .elem_count = BIT(32))));
-    FAILS(ENOMEM, mempool_create_with(WITH(.elem_count = COUNT, .elem_size = SIZE_MAX)));
     FAILS(ENOMEM, mempool_create_with(WITH(.elem_count = COUNT, .elem_size = BIT(47))));
+#endif
+    FAILS(ENOMEM, mempool_create_with(WITH(.elem_count = COUNT, .elem_size = SIZE_MAX)));
+    FAILS(ENOMEM, mempool_create_with(WITH(.elem_count = TOO_MANY, .elem_size = TOO_LARGE)));
     FAILS(ENOMEM, mempool_create_with(WITH(.elem_count = 1, .elem_size = SIZE_MAX - 4096,
                                            .alignment = 4096)));
     MAKES(mempool_create_with(WITH(TEN, .alignment = 1)));
@@ -298,7 +304,9 @@ static void ordinary_options(void)
     FAILS(EINVAL, mempool_buffer_size(WITH(TEN, .alignment = 3)));
     FAILS(EINVAL, mempool_buffer_size(WITH(TEN, .alignment = SIZE_MAX)));
     FAILS(ENOMEM, mempool_buffer_size(WITH(.elem_size = SIZE, .elem_count = SIZE_MAX)));
+#if WIDE
     FAILS(ENOMEM, mempool_buffer_size(WITH(.elem_size = SIZE, .elem_count = BIT(32))));
+#endif
     FAILS(ENOMEM, mempool_buffer_size(WITH(.elem_count = COUNT, .elem_size = SIZE_MAX)));
     COUNTS(needed, mempool_buffer_size(WITH(TEN, .buffer_size = 1, .flags = UINT64_MAX)));
 
@@ -366,7 +374,9 @@ static void ranged_options(void)
     BOTH_FAIL(EINVAL, RANGED(.class_count = SIZE_MAX));
     BOTH_FAIL(ENOMEM, RANGED(LIST(1, {SIZE_MAX, 1})));
     BOTH_FAIL(ENOMEM, RANGED(LIST(1, {8, SIZE_MAX})));
+#if WIDE
     BOTH_FAIL(ENOMEM, RANGED(LIST(2, {8, 1}, {16, BIT(32)})));
+#endif
     BOTH_FAIL(ENOMEM, RANGED(.smallest_size = 16, .largest_size = 64, .smallest_count = SIZE_MAX));
     BOTH_FAIL(ENOMEM, RANGED(.smallest_size = 16, .largest_size = SIZE_MAX, .smallest_count = 8));
 

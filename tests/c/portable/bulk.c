@@ -376,7 +376,10 @@ static void fails_unseen(size_t n)
     struct thread thread;
     CHECK(thread_start(&thread, fill_cache, &turn));
     barrier_wait(&barrier);
-    mempool_stats before = MEMPOOL_STATS_INIT, after = MEMPOOL_STATS_INIT;
+    mempool_stats before, after;
+    memset(&before, 0, sizeof before); /* what lies between its members, too */
+    memset(&after, 0, sizeof after);
+    before.struct_size = after.struct_size = sizeof before;
     CHECK(mempool_get_stats(turn.mp, &before) && before.cached > 20 && before.used == 1);
     for (int times = 1; times <= 100; times++) {
         CHECK_FAILS(mempool_alloc_bulk(turn.mp, others, n), ENOMEM);

@@ -1,7 +1,6 @@
 /* Which pools can be created, and what is every other request refused with? */
 #include "../check_child.h"
 
-#define BIT(n) ((size_t)1 << (n))
 #define ORDINARY .struct_size = sizeof(mempool_options)
 #define RANGED .struct_size = sizeof(r_mempool_options)
 #define TEN_INTS ORDINARY, .elem_count = 10, .elem_size = 4
@@ -28,18 +27,22 @@ static void ordinary(void)
         {0, SIZE_MAX, EINVAL},
         {SIZE_MAX, 0, EINVAL},
         /* More than an address space. */
-        {BIT(20), BIT(30), ENOMEM},
+        {TOO_MANY, TOO_LARGE, ENOMEM},
+#if WIDE
         {BIT(31), BIT(31), ENOMEM},
         {1, BIT(62), ENOMEM},
-        /* A product that wraps 64 bits to something small, or to 0. */
-        {BIT(31), BIT(33), ENOMEM},
-        {BIT(31), BIT(33) - 8, ENOMEM},
+#endif
+        /* A product that wraps to something small, or to 0. */
+        {BIT(HALF - 1), BIT(HALF + 1), ENOMEM},
+        {BIT(HALF - 1), BIT(HALF + 1) - 8, ENOMEM},
         {3, SIZE_MAX / 3 + 1, ENOMEM},
-        {2, BIT(63), ENOMEM},
+        {2, TOP(1), ENOMEM},
         /* A count that does not fit 32 bits. */
+#if WIDE
         {BIT(32), 4, ENOMEM},
         {BIT(32) + 1, 4, ENOMEM},
-        {BIT(62), 16, ENOMEM},
+#endif
+        {TOP(2), 16, ENOMEM},
         {SIZE_MAX, 1, ENOMEM},
         {SIZE_MAX, SIZE_MAX, ENOMEM},
         /* A size that wraps when something is added. */
@@ -93,7 +96,7 @@ static void ranged(void)
         {16, 128, 4, fallback_disabled, EINVAL},
         {16, 32, 1, fallback_disabled, EINVAL},
         {16, 65536, 2048, fallback_disabled, EINVAL},
-        {16, BIT(46), 8, fallback_disabled, EINVAL},
+        {16, BIT(WIDE ? 46 : 26), 8, fallback_disabled, EINVAL},
         /* No policy. */
         {16, 64, 8, __fallback_end_place_holder, EINVAL},
         {16, 64, 8, __fallback_end_place_holder + 1, EINVAL},
@@ -102,14 +105,16 @@ static void ranged(void)
         {16, 64, 8, 0x7fffffff, EINVAL},
         /* What can't be counted or had. */
         {16, SIZE_MAX, 8, fallback_disabled, ENOMEM},
-        {16, BIT(63) + 1, 8, fallback_disabled, ENOMEM},
+        {16, TOP(1) + 1, 8, fallback_disabled, ENOMEM},
         {16, 64, SIZE_MAX, fallback_disabled, ENOMEM},
-        {16, 64, BIT(63) + 1, fallback_disabled, ENOMEM},
-        {16, 64, BIT(63), fallback_disabled, ENOMEM},
+        {16, 64, TOP(1) + 1, fallback_disabled, ENOMEM},
+        {16, 64, TOP(1), fallback_disabled, ENOMEM},
+#if WIDE
         {16, 64, BIT(32), fallback_disabled, ENOMEM},
+#endif
         {16, 64, BIT(31) + 1, fallback_disabled, ENOMEM},
-        {BIT(40), BIT(41), BIT(30), fallback_disabled, ENOMEM},
-        {BIT(33), BIT(34), BIT(31), fallback_disabled, ENOMEM},
+        {BIT(HALF + 8), BIT(HALF + 9), BIT(HALF - 2), fallback_disabled, ENOMEM},
+        {BIT(HALF + 1), BIT(HALF + 2), BIT(HALF - 1), fallback_disabled, ENOMEM},
     };
     for (size_t i = 0; i < LENGTH(table); i++) {
         size_t smallest = table[i].smallest, largest = table[i].largest, count = table[i].count;
@@ -151,9 +156,9 @@ static void ordinary_with(void)
          {TEN_INTS, .buffer = buffer_memory, .buffer_size = sizeof buffer_memory}, 0, 0},
         {"no struct_size", {.elem_count = 10, .elem_size = 4}, EINVAL, EINVAL},
         {"a struct from before it had a backing",
-         {.struct_size = sizeof(mempool_options) - 8, .elem_count = 10, .elem_size = 4}, 0, 0},
+         {.struct_size = offsetof(mempool_options, backing), .elem_count = 10, .elem_size = 4}, 0, 0},
         {"a smaller struct",
-         {.struct_size = sizeof(mempool_options) - 16, .elem_count = 10, .elem_size = 4}, EINVAL,
+         {.struct_size = offsetof(mempool_options, backing) - 8, .elem_count = 10, .elem_size = 4}, EINVAL,
          EINVAL},
         {"a struct of one byte less",
          {.struct_size = sizeof(mempool_options) - 1, .elem_count = 10, .elem_size = 4}, EINVAL,
@@ -172,7 +177,7 @@ static void ordinary_with(void)
         {"alignment 24", {TEN_INTS, .alignment = 24}, EINVAL, EINVAL},
         {"alignment 4095", {TEN_INTS, .alignment = 4095}, EINVAL, EINVAL},
         {"alignment 8192", {TEN_INTS, .alignment = 8192}, EINVAL, EINVAL},
-        {"alignment 2^63", {TEN_INTS, .alignment = BIT(63)}, EINVAL, EINVAL},
+        {"alignment of the highest bit", {TEN_INTS, .alignment = TOP(1)}, EINVAL, EINVAL},
         {"alignment SIZE_MAX", {TEN_INTS, .alignment = SIZE_MAX}, EINVAL, EINVAL},
         {"an unknown flag", {TEN_INTS, .flags = 256}, EINVAL, 0},
         {"the highest flag", {TEN_INTS, .flags = (uint64_t)1 << 63}, EINVAL, 0},
@@ -181,12 +186,14 @@ static void ordinary_with(void)
          0},
         {"a buffer's size without a buffer", {TEN_INTS, .buffer_size = 8192}, EINVAL, 0},
         {"a buffer without a size", {TEN_INTS, .buffer = buffer_memory}, EINVAL, 0},
+#if WIDE
         {"count 2^32", {ORDINARY, .elem_count = BIT(32), .elem_size = 4}, ENOMEM, ENOMEM},
+#endif
         {"size SIZE_MAX", {ORDINARY, .elem_count = 1, .elem_size = SIZE_MAX}, ENOMEM, ENOMEM},
-        {"a product that wraps", {ORDINARY, .elem_count = BIT(31), .elem_size = BIT(33)}, ENOMEM,
-         ENOMEM},
-        {"more than an address space", {ORDINARY, .elem_count = BIT(20), .elem_size = BIT(30)},
-         ENOMEM, 0},
+        {"a product that wraps",
+         {ORDINARY, .elem_count = BIT(HALF - 1), .elem_size = BIT(HALF + 1)}, ENOMEM, ENOMEM},
+        {"more than an address space",
+         {ORDINARY, .elem_count = TOO_MANY, .elem_size = TOO_LARGE}, ENOMEM, 0},
     };
     for (size_t i = 0; i < LENGTH(table); i++) {
         row("ordinary: %s", table[i].what);
@@ -230,11 +237,11 @@ static void ranged_with(void)
         {"no struct_size", {.smallest_size = 16, .largest_size = 64, .smallest_count = 8}, EINVAL,
          EINVAL},
         {"a struct from before it had a backing",
-         {.struct_size = sizeof(r_mempool_options) - 8, .smallest_size = 16, .largest_size = 64,
+         {.struct_size = offsetof(r_mempool_options, backing), .smallest_size = 16, .largest_size = 64,
           .smallest_count = 8},
          0, 0},
         {"a smaller struct",
-         {.struct_size = sizeof(r_mempool_options) - 16, .smallest_size = 16, .largest_size = 64,
+         {.struct_size = offsetof(r_mempool_options, backing) - 8, .smallest_size = 16, .largest_size = 64,
           .smallest_count = 8},
          EINVAL, EINVAL},
         {"a bigger struct",
@@ -279,12 +286,15 @@ static void ranged_with(void)
         {"a reserved field", {SMALL_RANGE, .reserved = 1}, EINVAL, 0},
         {"a buffer's size without a buffer", {SMALL_RANGE, .buffer_size = 8192}, EINVAL, 0},
         {"a buffer without a size", {SMALL_RANGE, .buffer = buffer_memory}, EINVAL, 0},
+#if WIDE
         {"a count of 2^32", {RANGED, LIST({8, 8}, {16, BIT(32)})}, ENOMEM, ENOMEM},
+#endif
         {"a size of SIZE_MAX", {RANGED, LIST({8, 8}, {SIZE_MAX, 1})}, ENOMEM, ENOMEM},
         {"a sum that wraps",
-         {RANGED, LIST({BIT(32), BIT(31)}, {BIT(32) + 8, BIT(31)}, {BIT(32) + 16, BIT(31)})},
+         {RANGED, LIST({BIT(HALF), BIT(HALF - 1)}, {BIT(HALF) + 8, BIT(HALF - 1)},
+                       {BIT(HALF) + 16, BIT(HALF - 1)})},
          ENOMEM, ENOMEM},
-        {"more than an address space", {RANGED, LIST({8, 8}, {BIT(30), BIT(20)})}, ENOMEM, 0},
+        {"more than an address space", {RANGED, LIST({8, 8}, {TOO_LARGE, TOO_MANY})}, ENOMEM, 0},
     };
     for (size_t i = 0; i < LENGTH(table); i++) {
         row("ranged: %s", table[i].what);
@@ -323,6 +333,7 @@ static void above_four_gigabytes(void)
         CHECK(errno == ENOMEM);
         return;
     }
+    CHECK(WIDE); /* else it was cut to what fits a size */
     void *entries[COUNT];
     for (size_t i = 0; i < COUNT; i++) {
         char *entry = entries[i] = mempool_alloc_entry(mp);

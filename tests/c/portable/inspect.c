@@ -128,7 +128,9 @@ static void by_class(r_memory_fallback_policy_t policy, size_t failed, size_t dy
         CHECK(stats.dynamic_used == (i == 1 ? dynamic : 0));
         CHECK(stats.bytes_per_entry == slot_size(sizes[i], 16));
     }
-    mempool_stats stats = MEMPOOL_STATS_INIT;
+    mempool_stats stats;
+    memset(&stats, 0, sizeof stats); /* what lies between its members, too */
+    stats.struct_size = sizeof stats;
     CHECK_FAILS(r_mempool_get_stats(rmp, 4, &stats), EINVAL);
     CHECK(all_bytes((char *)&stats + sizeof(size_t), 0, sizeof stats - sizeof(size_t)));
     r_mempool_reset_peak(rmp);

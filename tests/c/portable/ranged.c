@@ -70,7 +70,7 @@ static void every_size(r_mempool *rmp, const struct shape *shape)
 static void no_sizes(r_mempool *rmp, const struct shape *shape)
 {
     const size_t largest = shape->sizes[class_count(shape) - 1];
-    const size_t no_sizes[] = {0, largest + 1, 2 * largest, (size_t)1 << 32, SIZE_MAX / 2 + 1,
+    const size_t no_sizes[] = {0, largest + 1, 2 * largest, (size_t)UINT32_MAX + 1, SIZE_MAX / 2 + 1,
                                SIZE_MAX - 7, SIZE_MAX};
     size_t used[MOST_CLASSES] = {0};
     for (size_t i = 0; i < LENGTH(no_sizes); i++) {

@@ -256,7 +256,7 @@ __attribute__((destructor(101))) static void after_all(void)
 }
 
 /* What a C++ program's thread-local and static objects have their destructors called by. */
-int __cxa_thread_atexit_impl(void (*destroy)(void *), void *object, void *library);
+__attribute__((weak)) int __cxa_thread_atexit_impl(void (*destroy)(void *), void *object, void *library);
 int __cxa_atexit(void (*destroy)(void *), void *object, void *library);
 extern __attribute__((visibility("hidden"))) void *__dso_handle;
 
@@ -280,10 +280,55 @@ static struct held *new_object(void)
     return held;
 }
 
+/* Where the C library has no such function, GCC's for C++ keeps a list of them as data of the thread, and
+ * goes through that of the main thread at exit. */
+struct local {
+    void *object;
+    struct local *next;
+};
+
+static pthread_key_t locals_key;
+
+static void destroy_locals(void *list)
+{
+    for (struct local *next, *local = list; local != NULL; local = next) {
+        destroy_object(local->object);
+        next = local->next;
+        free(local);
+    }
+}
+
+static void destroy_mains_locals(void)
+{
+    void *list = pthread_getspecific(locals_key);
+    pthread_setspecific(locals_key, NULL);
+    destroy_locals(list);
+}
+
+static void make_locals_key(void)
+{
+    CHECK(pthread_key_create(&locals_key, destroy_locals) == 0);
+    CHECK(atexit(destroy_mains_locals) == 0);
+}
+
+static void at_thread_exit(void *object)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    if (__cxa_thread_atexit_impl != NULL) {
+        CHECK(__cxa_thread_atexit_impl(destroy_object, object, &__dso_handle) == 0);
+        return;
+    }
+    CHECK(pthread_once(&once, make_locals_key) == 0);
+    struct local *local = malloc(sizeof *local);
+    CHECK(local != NULL);
+    *local = (struct local){object, pthread_getspecific(locals_key)};
+    CHECK(pthread_setspecific(locals_key, local) == 0);
+}
+
 static void *with_thread_local_objects(void *unused)
 {
     for (int i = 0; i < 3; i++)
-        CHECK(__cxa_thread_atexit_impl(destroy_object, new_object(), &__dso_handle) == 0);
+        at_thread_exit(new_object());
     return unused;
 }
 
