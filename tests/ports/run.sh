@@ -190,6 +190,8 @@ run_program() { # platform source linkage
     fi
     [ -z "$reason" ] || seconds=60
     [ -z "$brief" ] || export CMEMPOOL_TEST_BRIEF=1
+    # For programs that start themselves again.
+    [ ${#runner[@]} -eq 0 ] || export CMEMPOOL_TEST_RUNNER="${runner[*]}"
     timeout -k 5 "$seconds" "${runner[@]}" "$program" >"$output" 2>&1 </dev/null || status=$?
     # Windows' lines have a carriage return at the end.
     if [ $status -eq 0 ] && ! tr -d '\r' <"$output" | grep -qx 'ok [1-9][0-9]*'; then

@@ -230,15 +230,31 @@ __attribute__((constructor)) static void make_keys_early(void)
     make_keys(KEYS);
 }
 
-/* Before all libraries, in a program that was started again with a count. */
-static void make_keys_first(int argc, char **argv, char **environment)
+/* How many a program makes that was started anew, before the library makes any. */
+#define KEYS_FIRST "CMEMPOOL_TEST_KEYS"
+
+static void make_keys_first(void)
 {
-    (void)environment;
-    if (argc > 1)
-        make_keys(atoi(argv[1]));
+    const char *count = getenv(KEYS_FIRST);
+    if (count != NULL)
+        make_keys(atoi(count));
 }
-__attribute__((section(".preinit_array"), used)) static void (*const first)(int, char **, char **) =
-    make_keys_first;
+
+#ifdef __GLIBC__
+/* Before all libraries. */
+__attribute__((section(".preinit_array"), used)) static void (*const first)(void) = make_keys_first;
+#else
+/* Before the first that anyone makes. */
+int pthread_key_create(pthread_key_t *key, void (*destructor)(void *))
+{
+    static __typeof__(&pthread_key_create) real;
+    if (real == NULL) {
+        real = __extension__(__typeof__(&pthread_key_create))look_up("pthread_key_create");
+        make_keys_first();
+    }
+    return real(key, destructor);
+}
+#endif
 
 static mempool *shared;
 
@@ -293,7 +309,7 @@ static void threads_with_many_keys(void)
 
 static void start_with_keys(void *count)
 {
-    execl("/proc/self/exe", "memory_calls", (const char *)count, (char *)NULL);
+    start_anew(KEYS_FIRST, count);
 }
 
 static void start_again(void)
@@ -311,10 +327,9 @@ static void start_again(void)
     }
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
-    (void)argv;
-    if (argc > 1) {
+    if (getenv(KEYS_FIRST) != NULL) {
         threads_with_many_keys();
         return 0;
     }

@@ -87,9 +87,18 @@ static bool was_caught(const struct deed *deed, int status, const char *line)
            (!world.kind->handler || reported(deed));
 }
 
+/* Other heaps than the GNU C library's look at the bytes behind a block, and fault. */
+#ifdef __GLIBC__
+enum { HEAP_FAULTS = 0 };
+#else
+enum { HEAP_FAULTS = 1 };
+#endif
+
 /* Whether it came to its end as if nothing were wrong. */
 static bool went_on(const struct deed *deed, int status, const char *line)
 {
+    if (HEAP_FAULTS && now->row == PAST_END && now->rules & OF_HEAP && ended_by_fault(status))
+        return line[0] == '\0' && deed->calls == 0;
     return WIFEXITED(status) && (WEXITSTATUS(status) == 0 || under_valgrind()) && deed->done &&
            line[0] == '\0' && deed->calls == 0;
 }
@@ -244,7 +253,7 @@ int main(void)
     void *memory = malloc(64);
     heap_has_name = place_of(memory) == ON_HEAP;
 #ifdef __GLIBC__
-    CHECK(heap_has_name || under_valgrind());
+    CHECK(heap_has_name || under_valgrind() || emulator() != NULL);
 #endif
     free(memory);
 

@@ -537,10 +537,17 @@ static bool prepare_huge_pages(void)
     whose = getpid();
     CHECK(atexit(undo) == 0 && signal(SIGTERM, on_signal) != SIG_ERR);
     CHECK(signal(SIGINT, on_signal) != SIG_ERR);
-    if (set_aside(before + 4))
-        return true;
-    puts("skipped pools in huge pages: the system sets none aside");
-    return false;
+    if (!set_aside(before + 4)) {
+        puts("skipped pools in huge pages: the system sets none aside");
+        return false;
+    }
+    void *one = mmap(NULL, HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+    if (one == MAP_FAILED && emulator() != NULL) {
+        puts("skipped pools in huge pages: the emulator refuses them");
+        return false;
+    }
+    CHECK(one != MAP_FAILED && munmap(one, HUGE) == 0);
+    return true;
 }
 
 int main(void)
