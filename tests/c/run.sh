@@ -26,6 +26,8 @@ prefix=$(cd "$1" && pwd)
 
 export PKG_CONFIG_PATH="$prefix/lib/pkgconfig" LD_LIBRARY_PATH="$prefix/lib"
 pkg-config --exists --print-errors cmempool || die "pkg-config does not know cmempool"
+# A program with the static library opens this one, too.
+export CMEMPOOL_TEST_LIBRARY="$prefix/lib/libcmempool.so.1"
 shared_flags=$(pkg-config --cflags --libs cmempool)
 static_flags=$(pkg-config --static --cflags --libs cmempool)
 # The archive by its name, or the linker would take the shared library next to it.

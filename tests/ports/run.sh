@@ -5,7 +5,7 @@
 #
 # Builds in TARGET. A platform is a file in platforms/, which says how. Prints a table, program by
 # platform, then what cannot run and why (cannot.txt), then the first lines of what failed. Writes the
-# same to TARGET/results.tsv: platform, program, linkage, result, reason, with tabs between. Ends with 1
+# same to TARGET/results.tsv: platform, program, linkage, result, milliseconds, reason, with tabs between. Ends with 1
 # if anything failed.
 #
 # Of the environment: ONLY, platforms to do; JOBS, how many programs at once; CHECK_CANNOT=1 to run what
@@ -168,13 +168,16 @@ cannot() { # program
         }' "$here/cannot.txt"
 }
 
+took='' # milliseconds, of the program that ran last
+
 note() { # program linkage result reason
-    printf '%s\t%s\t%s\t%s\t%s\n' "$platform" "$1" "$2" "$3" "$4" >>"$results"
+    printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$platform" "$1" "$2" "$3" "$took" "$4" >>"$results"
 }
 
 # Builds and runs one, and notes how that ended.
 run_program() { # platform source linkage
-    local name reason status=0 program output seconds=$limit
+    local name reason status=0 program output seconds=$limit before
+    took=''
     read_platform "$1"
     name=$(basename "$2" .c)
     program=$work/bin/$name-$3$program_suffix
@@ -190,9 +193,13 @@ run_program() { # platform source linkage
     fi
     [ -z "$reason" ] || seconds=60
     [ -z "$brief" ] || export CMEMPOOL_TEST_BRIEF=1
+    # What programs open that open the library.
+    [ ! -e "$work/lib/libcmempool.so.1" ] || export CMEMPOOL_TEST_LIBRARY="$work/lib/libcmempool.so.1"
     # For programs that start themselves again.
     [ ${#runner[@]} -eq 0 ] || export CMEMPOOL_TEST_RUNNER="${runner[*]}"
+    before=${EPOCHREALTIME/[.,]/}
     timeout -k 5 "$seconds" "${runner[@]}" "$program" >"$output" 2>&1 </dev/null || status=$?
+    took=$(((${EPOCHREALTIME/[.,]/} - before) / 1000))
     # Windows' lines have a carriage return at the end.
     if [ $status -eq 0 ] && ! tr -d '\r' <"$output" | grep -qx 'ok [1-9][0-9]*'; then
         status=1
@@ -316,7 +323,7 @@ print_reasons() {
     awk -F '\t' '$4 == "cannot" && !seen[$1, $2]++ {
         if (!any++)
             print "\nCannot run:"
-        printf "  %-12s %-16s %s\n", $1, $2, $5
+        printf "  %-12s %-16s %s\n", $1, $2, $6
     }' "$results"
 }
 
@@ -333,7 +340,7 @@ print_failures() {
             [ -f "$output" ] || output=$ports/$name/bin/$program.out
         fi
         [ ! -f "$output" ] || head -n 8 "$output" | cut -c 1-300 | sed 's/^/    /'
-    done < <(awk -F '\t' '$4 == "failed" { print $1 "|" $2 "|" $3 "|" $5 }' "$results")
+    done < <(awk -F '\t' '$4 == "failed" { print $1 "|" $2 "|" $3 "|" $6 }' "$results")
 }
 
 : >"$results"

@@ -68,7 +68,7 @@ static void forked_in_the_middle_of_a_call(void)
         options.flags = MEMPOOL_HARDENED;
         struct busy busy = {.pool = mempool_create_with(&options)};
         CHECK(busy.pool != NULL);
-        forked_meanwhile(takes_and_gives_back, &busy, 40, reset);
+        forked_meanwhile(takes_and_gives_back, &busy, (int)scaled(40, 10), reset);
         (mempool_destroy)(busy.pool);
     }
     for (int heap = 0; heap < 2; heap++) {
@@ -80,7 +80,7 @@ static void forked_in_the_middle_of_a_call(void)
         options.flags = MEMPOOL_HARDENED;
         struct busy busy = {.ranged = r_mempool_create_with(&options)};
         CHECK(busy.ranged != NULL && (!heap || r_mempool_alloc_entry(busy.ranged, 4096) != NULL));
-        forked_meanwhile(moves_the_end, &busy, 400, false);
+        forked_meanwhile(moves_the_end, &busy, (int)scaled(400, 50), false);
         (r_mempool_destroy)(busy.ranged);
     }
 }
