@@ -44,6 +44,8 @@ static inline const char *expect_abort(const char *file, int number, void (*f)(v
 {
     int status;
     const char *line = run_in_child(f, arg, &status);
+    if (check_passing_by)
+        return line;
     if (!aborted(status, line, strings))
         line = run_in_child_again(f, arg, &status);
     bool holds = aborted(status, line, strings);

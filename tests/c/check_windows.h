@@ -83,9 +83,12 @@ static inline void drop_systems_words(char *text)
             memmove(at, at + strlen(words[i]), strlen(at + strlen(words[i])) + 1);
 }
 
+/* Written to stderr where the case begins: what comes before is of passing by. */
+#define BEGINS '\001'
+
 static inline const char *start_again(int number, int *status)
 {
-    static char text[4096];
+    static char text[8192];
     char path[MAX_PATH], line[MAX_PATH + 400];
     CHECK(GetModuleFileNameA(NULL, path, sizeof path) < sizeof path);
     int length = snprintf(line, sizeof line, "\"%s\" --call=%d", path, number);
@@ -98,12 +101,14 @@ static inline const char *start_again(int number, int *status)
     CHECK(SetHandleInformation(from, HANDLE_FLAG_INHERIT, 0));
     STARTUPINFOA start = {.cb = sizeof start, .dwFlags = STARTF_USESTDHANDLES};
     start.hStdInput = GetStdHandle(STD_INPUT_HANDLE);
-    start.hStdOutput = to; /* what passing by says is not for people */
+    /* It says once more what this process said. */
+    start.hStdOutput = CreateFileA("NUL", GENERIC_WRITE, 0, &inherited, OPEN_EXISTING, 0, NULL);
     start.hStdError = to;
     PROCESS_INFORMATION process;
     fflush(NULL);
     CHECK(CreateProcessA(NULL, line, NULL, NULL, TRUE, 0, NULL, NULL, &start, &process));
     CloseHandle(to);
+    CloseHandle(start.hStdOutput);
     size_t got = 0;
     for (DWORD part; got < sizeof text - 1 &&
                      ReadFile(from, text + got, (DWORD)(sizeof text - 1 - got), &part, NULL) && part > 0;)
@@ -117,7 +122,11 @@ static inline const char *start_again(int number, int *status)
     CloseHandle(process.hProcess);
     *status = (int)code;
     drop_systems_words(text);
-    return text;
+    const char *begin = strchr(text, BEGINS);
+    if (begin == NULL)
+        fprintf(stderr, "call number %d never began: '%s'\n", number, text);
+    CHECK(begin != NULL);
+    return begin + 1;
 }
 
 static inline const char *run_numbered(int number, void (*f)(void *), void *arg, int *status)
@@ -130,6 +139,7 @@ static inline const char *run_numbered(int number, void (*f)(void *), void *arg,
     check_passing_by = false;
     SetErrorMode(SEM_FAILCRITICALERRORS | SEM_NOGPFAULTERRORBOX);
     setvbuf(stderr, NULL, _IONBF, 0);
+    fputc(BEGINS, stderr);
     f(arg);
     _Exit(0);
 }

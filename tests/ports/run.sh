@@ -60,6 +60,7 @@ read_platform() { # name
     folders=(portable posix linux) # of tests
     linkages=(shared)
     brief=''            # yes: programs do less
+    environment=()      # of cargo, NAME=value
     same_as=''          # what cannot.txt lists for this name holds, too
     built_only=''       # yes: nothing can run
     no_shared=''        # yes: the static library alone
@@ -120,7 +121,7 @@ build_library() {
         export PATH="$ports/bin:$PATH"
         export "CARGO_TARGET_${upper//[-.]/_}_LINKER=$linker"
         # shellcheck disable=SC2086
-        RUSTFLAGS="$rust_flags" $cargo rustc --locked --quiet --lib --release --crate-type "$types" \
+        RUSTFLAGS="$rust_flags" env "${environment[@]}" $cargo rustc --locked --quiet --lib --release --crate-type "$types" \
             --target "$target" --target-dir "$ports/cargo"
     ) || return
     rm -rf "${work:?}/lib"
@@ -294,7 +295,8 @@ print_table() {
                 for (j = i; j > 1 && names[j] < names[j - 1]; j--) {
                     name = names[j]; names[j] = names[j - 1]; names[j - 1] = name
                 }
-            printf "\n%-16s", ""
+            if (rows > 0)
+                printf "\n%-16s", ""
             for (i = 1; i <= count; i++)
                 if (!(platforms[i] in whole))
                     printf "  %-10s", platforms[i]
@@ -344,8 +346,9 @@ print_failures() {
 }
 
 : >"$results"
+# Each in a shell of its own: a platform's file may have functions in the place of these.
 for name in "${chosen[@]}"; do
-    do_platform "$name"
+    (do_platform "$name")
 done
 print_table
 print_reasons

@@ -8,7 +8,7 @@ zig_python=$ports/zig/bin/python3
 compiler=("$work/cc")
 linker=$work/cc
 # Rust would have the system's own tool strip it.
-export CARGO_PROFILE_RELEASE_STRIP=none
+environment=(CARGO_PROFILE_RELEASE_STRIP=none)
 have() {
     "$zig_python" -c 'import ziglang' 2>/dev/null
 }
