@@ -5,8 +5,8 @@
 #
 # Builds in TARGET. A platform is a file in platforms/, which says how. Prints a table, program by
 # platform, then what cannot run and why (cannot.txt), then the first lines of what failed. Writes the
-# same to TARGET/results.tsv: platform, program, linkage, result, milliseconds, reason, with tabs between. Ends with 1
-# if anything failed.
+# same to TARGET/results.tsv, with tabs between: platform; program, or `*` for the library; linkage;
+# result; milliseconds; reason. Ends with 1 if anything failed.
 #
 # Of the environment: ONLY, platforms to do; JOBS, how many programs at once; CHECK_CANNOT=1 to run what
 # cannot run, too, which must fail then; LIMIT, seconds for one program.
@@ -42,6 +42,11 @@ for name in ${only:-${order[@]}}; do
     chosen+=("$name")
 done
 
+# Each line of cannot.txt is about a program that there is.
+while read -r _ program _; do
+    compgen -G "$root/tests/c/*/$program.c" >/dev/null || die "cannot.txt: no program '$program'"
+done < <(grep -v '^#' "$here/cannot.txt")
+
 # ---- What a platform's file says ----
 
 # Sets what it leaves out, and reads it.
@@ -58,7 +63,7 @@ read_platform() { # name
     binutils=''         # prefix of ar and objcopy
     runner=()           # runs a program; none: the system does
     folders=(portable posix linux) # of tests
-    linkages=(shared)
+    linkages=(shared)   # or static, or alone: with a static C library, too
     brief=''            # yes: programs do less
     environment=()      # of cargo, NAME=value
     same_as=''          # what cannot.txt lists for this name holds, too
@@ -142,13 +147,11 @@ install_library() { # where cargo built it
 
 # What a program is linked with.
 link_flags() { # linkage
-    if [ "$1" = shared ]; then
-        printf '%s\n' "-L$work/lib" -lcmempool
-    else
-        printf '%s\n' "$work/lib/libcmempool.a"
-    fi
-    # Programs that open the library find it, however they are linked.
-    printf '%s\n' "-Wl,-rpath,$work/lib"
+    case $1 in
+    shared) printf '%s\n' "-L$work/lib" -lcmempool "-Wl,-rpath,$work/lib" ;;
+    static) printf '%s\n' "$work/lib/libcmempool.a" ;;
+    alone) printf '%s\n' -static "$work/lib/libcmempool.a" ;;
+    esac
 }
 
 build_program() { # source linkage program
@@ -159,9 +162,9 @@ build_program() { # source linkage program
 }
 
 # Why a program cannot run on the platform, or nothing.
-cannot() { # program
-    awk -v platform="$platform" -v same="$same_as" -v program="$1" '
-        !/^#/ && ($1 == platform || $1 == same) && $2 == program {
+cannot() { # program linkage
+    awk -v platform="$platform" -v same="$same_as" -v program="$1" -v linkage="$2" '
+        !/^#/ && ($1 == platform || $1 == same || $1 == platform "-" linkage) && $2 == program {
             $1 = $2 = ""
             sub(/^ +/, "")
             print
@@ -183,7 +186,7 @@ run_program() { # platform source linkage
     name=$(basename "$2" .c)
     program=$work/bin/$name-$3$program_suffix
     output=$work/bin/$name-$3.out
-    reason=$(cannot "$name")
+    reason=$(cannot "$name" "$3")
     if ! build_program "$2" "$3" "$program" >"$output" 2>&1; then
         note "$name" "$3" failed "does not build"
         return
@@ -195,7 +198,7 @@ run_program() { # platform source linkage
     [ -z "$reason" ] || seconds=60
     [ -z "$brief" ] || export CMEMPOOL_TEST_BRIEF=1
     # What programs open that open the library.
-    [ ! -e "$work/lib/libcmempool.so.1" ] || export CMEMPOOL_TEST_LIBRARY="$work/lib/libcmempool.so.1"
+    [ "$3" = alone ] || [ ! -e "$work/lib/libcmempool.so.1" ] || export CMEMPOOL_TEST_LIBRARY="$work/lib/libcmempool.so.1"
     # For programs that start themselves again.
     [ ${#runner[@]} -eq 0 ] || export CMEMPOOL_TEST_RUNNER="${runner[*]}"
     before=${EPOCHREALTIME/[.,]/}

@@ -113,6 +113,14 @@ void *mmap(void *at, size_t size, int protection, int flags, int file, off_t off
     return real(at, size, protection, flags, file, offset);
 }
 
+#ifdef __GLIBC__
+void *mmap64(void *at, size_t size, int protection, int flags, int file, off64_t offset)
+{
+    COUNTED(mmap64);
+    return real(at, size, protection, flags, file, offset);
+}
+#endif
+
 int munmap(void *at, size_t size)
 {
     COUNTED(munmap);
@@ -161,7 +169,12 @@ long syscall(long number, ...)
 {
     static __typeof__(&syscall) real;
     switch (number) {
+#ifdef SYS_mmap
     case SYS_mmap:
+#endif
+#ifdef SYS_mmap2
+    case SYS_mmap2:
+#endif
     case SYS_munmap:
     case SYS_mremap:
     case SYS_madvise:

@@ -1,12 +1,12 @@
 # shellcheck shell=bash disable=SC2034,SC2154
-# x86-64 Linux with musl: programs linked with the shared and with the static library, and the static ones
-# of them without any other.
+# x86-64 Linux with musl: programs linked with the shared and with the static library, and with nothing
+# shared at all.
 target=x86_64-unknown-linux-musl
 compiler=(musl-gcc)
 tools=(musl-gcc ld.lld)
 # The library is linked with musl's own objects, by its compiler, and with musl's shared library.
 rust_flags="-Ctarget-feature=-crt-static -Clink-self-contained=no -Clink-arg=-fuse-ld=lld"
-linkages=(shared static)
+linkages=(shared static alone)
 brief=yes
 
 # musl-gcc knows none of the kernel's headers.
