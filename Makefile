@@ -64,7 +64,7 @@ CXX_WARNINGS := -std=c++17 -Wall -Wextra -Wpedantic
 EXAMPLES := $(patsubst c-examples/%.c,%,$(wildcard c-examples/*.c))
 ADAPTERS := $(notdir $(wildcard adapters/cmempool/*.h))
 
-.PHONY: all build run demo adapters test stage loom stress matrix soak sanitize coverage fuzz bench \
+.PHONY: all build run demo adapters test stage loom stress matrix soak sanitize coverage ports ports-tools fuzz bench \
     bench-quick crates-of-bench install ready uninstall dist dist-check header abi clean help tools
 
 all: build
@@ -176,19 +176,19 @@ loom: tools
 ## stress: hunt duplicates and losses: TIME=60 seconds
 TIME ?= 60
 stress: stage
-	$(CC) $(WARNINGS) $(CFLAGS) -g tests/c/stress.c -o $(TARGET)/stress -I$(STAGE)/include \
+	$(CC) $(WARNINGS) $(CFLAGS) -g tests/c/portable/stress.c -o $(TARGET)/stress -I$(STAGE)/include \
 	    -L$(STAGE)/lib -lcmempool -Wl,-rpath,$(STAGE)/lib -pthread
 	CMEMPOOL_STRESS_SECONDS=$(TIME) $(TARGET)/stress
 
 ## matrix: every kind of misuse in every kind of pool, and whether it is caught
 matrix: stage
-	@$(CC) $(WARNINGS) $(CFLAGS) -g tests/c/misuse.c -o $(TARGET)/misuse -I$(STAGE)/include \
+	@$(CC) $(WARNINGS) $(CFLAGS) -g tests/c/linux/misuse.c -o $(TARGET)/misuse -I$(STAGE)/include \
 	    -L$(STAGE)/lib -lcmempool -Wl,-rpath,$(STAGE)/lib -pthread
 	@$(TARGET)/misuse
 
 ## soak: threads, pools and sizes that come and go: TIME=60 seconds
 soak: stage
-	$(CC) $(WARNINGS) $(CFLAGS) -g tests/c/soak.c -o $(TARGET)/soak -I$(STAGE)/include \
+	$(CC) $(WARNINGS) $(CFLAGS) -g tests/c/posix/soak.c -o $(TARGET)/soak -I$(STAGE)/include \
 	    -L$(STAGE)/lib -lcmempool -Wl,-rpath,$(STAGE)/lib -pthread
 	CMEMPOOL_SOAK_SECONDS=$(TIME) $(TARGET)/soak
 
@@ -199,6 +199,14 @@ sanitize: stage
 ## coverage: which lines of src/ no test runs; needs the nightly toolchain
 coverage: tools
 	CARGO="$(CARGO)" tests/coverage/run.sh $(abspath $(TARGET))/coverage
+
+## ports: all platforms whose tools are here: build the library, run the C tests; ONLY=musl for one of them
+ports: tools
+	CARGO="$(CARGO)" ONLY="$(ONLY)" tests/ports/run.sh $(abspath $(TARGET))/ports
+
+## ports-tools: install the compilers and emulators of make ports, on Debian
+ports-tools:
+	tests/ports/tools.sh $(abspath $(TARGET))/ports
 
 ## fuzz: random calls and arguments, by what they reach: TIME=60 seconds for each target
 # What is found is written to tests/corpus, for `make test` to play it from then on. Without the fuzzer's

@@ -1,6 +1,6 @@
 /* Does the adapter do what malloc and its like do, on either side of the largest class and across
  * it? */
-#include "../c/check.h"
+#include "../c/check_child.h"
 
 /* What the adapter gives back to the heap passes by here, and what it makes of entries. */
 static void note_free(void *memory);

@@ -6,7 +6,7 @@
 #ifndef PLUG_H
 #define PLUG_H
 
-#include "../c/check.h"
+#include "../c/check_child.h"
 
 #include <cmempool/adapter.h>
 

@@ -1,5 +1,5 @@
 /* Does SQLite do the same in a pool as without? */
-#include "../c/check.h"
+#include "../c/check_child.h"
 
 /* What was asked for last. */
 static size_t asked;

@@ -8,11 +8,7 @@
 #ifndef HUNT_H
 #define HUNT_H
 
-#include "check.h"
-
-#include <pthread.h>
-#include <sched.h>
-#include <time.h>
+#include "check_threads.h"
 
 /* How a pool is made, and what is asked of it. */
 enum kind {
@@ -47,7 +43,7 @@ struct mark {
     atomic_size_t number; /* the holder's own count */
 };
 
-_Static_assert(sizeof(struct mark) == 16, "an entry is a mark");
+_Static_assert(sizeof(struct mark) <= 16, "an entry has room for a mark");
 
 struct hunt {
     enum kind kind;
@@ -55,10 +51,10 @@ struct hunt {
     mempool *mp;
     r_mempool *rmp;
     size_t capacity;
-    pthread_mutex_t turn;
+    struct mutex turn;
     struct hunter *hunters;
     size_t threads;
-    pthread_barrier_t barrier;
+    struct barrier barrier;
     _Atomic(struct mark *) places[PLACES]; /* entries on the way from one thread to another */
     size_t round;
     double end;
@@ -67,7 +63,7 @@ struct hunt {
 };
 
 struct hunter {
-    pthread_t thread;
+    struct thread thread;
     struct hunt *hunt;
     size_t number;
     uint64_t seed;
@@ -80,7 +76,7 @@ static atomic_ullong operation_count;
 static atomic_ulong violation_count;
 
 /* Says what was found. The hunt goes on, but not beyond its row. */
-static inline __attribute__((format(printf, 1, 2))) void violation(const char *format, ...)
+static inline PRINTS(1, 2) void violation(const char *format, ...)
 {
     if (atomic_fetch_add(&violation_count, 1) >= 10)
         return;
@@ -92,25 +88,18 @@ static inline __attribute__((format(printf, 1, 2))) void violation(const char *f
     fprintf(stderr, "violation: %s [%s]\n", text, check_row);
 }
 
-static inline double now(void)
-{
-    struct timespec time;
-    CHECK(clock_gettime(CLOCK_MONOTONIC, &time) == 0);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
 /* ---- The pool ---- */
 
 static inline void begin_turn(struct hunt *hunt)
 {
     if (hunt->kind == TAKING_TURNS)
-        pthread_mutex_lock(&hunt->turn);
+        mutex_lock(&hunt->turn);
 }
 
 static inline void end_turn(struct hunt *hunt)
 {
     if (hunt->kind == TAKING_TURNS)
-        pthread_mutex_unlock(&hunt->turn);
+        mutex_unlock(&hunt->turn);
 }
 
 static inline void make_pool(struct hunt *hunt, size_t count)
@@ -345,7 +334,7 @@ static inline void stint(struct hunter *self)
 
 /* Keys whose destructors run before and after the library's own: made before and after the first
  * pool. There the thread does some more. */
-static pthread_key_t hunt_keys[2];
+static struct thread_key hunt_keys[2];
 
 static inline void end_of_thread(void *argument)
 {
@@ -356,7 +345,7 @@ static inline void make_key(size_t which)
 {
     static bool made[LENGTH(hunt_keys)];
     if (!made[which])
-        CHECK(pthread_key_create(&hunt_keys[which], end_of_thread) == 0);
+        CHECK(thread_key_create(&hunt_keys[which], end_of_thread));
     made[which] = true;
 }
 
@@ -365,7 +354,7 @@ static inline void *short_life(void *argument)
     struct hunter *self = argument;
     for (size_t i = 0; i < LENGTH(hunt_keys); i++)
         if (random_below(&self->seed, 2) == 0)
-            CHECK(pthread_setspecific(hunt_keys[i], self) == 0);
+            CHECK(thread_key_set(&hunt_keys[i], self));
     stint(self);
     return NULL;
 }
@@ -407,18 +396,18 @@ static inline void *hunter(void *argument)
                 stint(self);
                 continue;
             }
-            pthread_t other;
-            CHECK(pthread_create(&other, NULL, short_life, self) == 0);
-            CHECK(pthread_join(other, NULL) == 0);
+            struct thread other;
+            CHECK(thread_start(&other, short_life, self));
+            CHECK(thread_join(&other));
         }
         atomic_store(&hunt->pause, true);
-        pthread_barrier_wait(&hunt->barrier);
+        barrier_wait(&hunt->barrier);
         if (hunt->round % hunt->threads == self->number - 1) {
             take_the_rest(self);
             atomic_store(&hunt->pause, false);
-            hunt->over = atomic_load(&violation_count) > 0 || now() >= hunt->end;
+            hunt->over = atomic_load(&violation_count) > 0 || seconds_now() >= hunt->end;
         }
-        pthread_barrier_wait(&hunt->barrier);
+        barrier_wait(&hunt->barrier);
         if (self->number == 1)
             hunt->round++; /* read after the next barrier only */
     } while (!hunt->over);
@@ -441,7 +430,7 @@ static inline void meet(struct duel *duel)
     size_t both = (atomic_fetch_add(&duel->met, 1) / 2 + 1) * 2;
     for (size_t i = 0; atomic_load(&duel->met) < both; i++)
         if (i > 1000 || under_valgrind())
-            sched_yield();
+            give_way();
 }
 
 static inline void *be_robbed(void *argument)
@@ -485,8 +474,8 @@ static inline void duels(struct hunt *hunt, double seconds, uint64_t seed)
     struct hunter *self = &duel.taker;
     prepare(self, hunt, 1, seed);
     prepare(&duel.other, hunt, 2, seed);
-    CHECK(pthread_create(&duel.other.thread, NULL, be_robbed, &duel) == 0);
-    for (double end = now() + seconds; !duel.over;) {
+    CHECK(thread_start(&duel.other.thread, be_robbed, &duel));
+    for (double end = seconds_now() + seconds; !duel.over;) {
         meet(&duel);
         while (self->count + 40 < hunt->capacity && take_one(self, hunt_sizes[0])) {}
         meet(&duel);
@@ -501,12 +490,12 @@ static inline void duels(struct hunt *hunt, double seconds, uint64_t seed)
         /* Until the caches are open again. */
         for (size_t i = 0; i < scaled(2200, 100); i++)
             give_from(self, take_of(self, hunt_sizes[0], false), false);
-        duel.over = now() >= end || atomic_load(&violation_count) > 0;
+        duel.over = seconds_now() >= end || atomic_load(&violation_count) > 0;
         meet(&duel);
     }
     meet(&duel);
     meet(&duel);
-    CHECK(pthread_join(duel.other.thread, NULL) == 0);
+    CHECK(thread_join(&duel.other.thread));
     while (duel.other.count > 0)
         give_one(&duel.other, 0);
     atomic_fetch_add(&operation_count, self->operations + duel.other.operations);
@@ -518,13 +507,13 @@ static inline void duels(struct hunt *hunt, double seconds, uint64_t seed)
 
 static inline void hunt_together(struct hunt *hunt, double seconds, uint64_t seed)
 {
-    hunt->end = now() + seconds;
+    hunt->end = seconds_now() + seconds;
     for (size_t i = 0; i < hunt->threads; i++)
         prepare(&hunt->hunters[i], hunt, i + 1, seed);
     for (size_t i = 0; i < hunt->threads; i++)
-        CHECK(pthread_create(&hunt->hunters[i].thread, NULL, hunter, &hunt->hunters[i]) == 0);
+        CHECK(thread_start(&hunt->hunters[i].thread, hunter, &hunt->hunters[i]));
     for (size_t i = 0; i < hunt->threads; i++)
-        CHECK(pthread_join(hunt->hunters[i].thread, NULL) == 0);
+        CHECK(thread_join(&hunt->hunters[i].thread));
 }
 
 static inline void *watch(void *argument)
@@ -534,7 +523,7 @@ static inline void *watch(void *argument)
     do {
         size_t count = used(hunt);
         highest = count > highest ? count : highest;
-        usleep(200);
+        sleep_microseconds(200);
     } while (!atomic_load(&hunt->joined));
     CHECK(highest <= hunt->capacity);
     return NULL;
@@ -553,8 +542,8 @@ static inline void hunt_in(enum kind kind, enum roles roles, size_t capacity, si
     hunt.threads = threads;
     hunt.hunters = calloc(threads, sizeof *hunt.hunters);
     CHECK(hunt.hunters != NULL);
-    CHECK(pthread_mutex_init(&hunt.turn, NULL) == 0);
-    CHECK(pthread_barrier_init(&hunt.barrier, NULL, (unsigned)threads) == 0);
+    CHECK(mutex_init(&hunt.turn));
+    CHECK(barrier_init(&hunt.barrier, threads));
     make_key(0);
     make_pool(&hunt, capacity);
     make_key(1);
@@ -574,14 +563,14 @@ static inline void hunt_in(enum kind kind, enum roles roles, size_t capacity, si
     while (self.count > 0)
         give_one(&self, self.count - 1);
 
-    pthread_t watcher;
-    CHECK(pthread_create(&watcher, NULL, watch, &hunt) == 0);
+    struct thread watcher;
+    CHECK(thread_start(&watcher, watch, &hunt));
     if (roles == DUEL)
         duels(&hunt, seconds, seed);
     else
         hunt_together(&hunt, seconds, seed);
     atomic_store(&hunt.joined, true);
-    CHECK(pthread_join(watcher, NULL) == 0);
+    CHECK(thread_join(&watcher));
 
     take_the_rest(&self);
     for (size_t i = 0; i < threads; i++) {
@@ -603,8 +592,8 @@ static inline void hunt_in(enum kind kind, enum roles roles, size_t capacity, si
     CHECK(atomic_load(&violation_count) == 0);
     free(self.held);
     free(hunt.hunters);
-    pthread_barrier_destroy(&hunt.barrier);
-    pthread_mutex_destroy(&hunt.turn);
+    barrier_destroy(&hunt.barrier);
+    mutex_destroy(&hunt.turn);
     mempool_destroy(hunt.mp);
     r_mempool_destroy(hunt.rmp);
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Do the C programs beside this script pass against an installed cmempool?
+# Do the C programs in the folders beside this script pass against an installed cmempool?
 #
 # usage: tests/c/run.sh PREFIX
 #
@@ -26,6 +26,8 @@ prefix=$(cd "$1" && pwd)
 
 export PKG_CONFIG_PATH="$prefix/lib/pkgconfig" LD_LIBRARY_PATH="$prefix/lib"
 pkg-config --exists --print-errors cmempool || die "pkg-config does not know cmempool"
+# A program with the static library opens this one, too.
+export CMEMPOOL_TEST_LIBRARY="$prefix/lib/libcmempool.so.1"
 shared_flags=$(pkg-config --cflags --libs cmempool)
 static_flags=$(pkg-config --static --cflags --libs cmempool)
 # The archive by its name, or the linker would take the shared library next to it.
@@ -56,7 +58,7 @@ build_and_run() { # program compiler linkage flags,with,commas [standard, unless
     # The flags are words of their own.
     # shellcheck disable=SC2086
     {
-        "$2" "-std=${5:-c11}" -Wall -Wextra -Wpedantic -Werror ${4//,/ } -g -x $language "$here/$1.c" \
+        "$2" "-std=${5:-c11}" -Wall -Wextra -Wpedantic -Werror ${4//,/ } -g -x $language "$here"/*/"$1.c" \
             -x none -o "$work/$job" $flags -pthread && timeout "$limit" "$work/$job"
     } >"$work/$job.out" 2>&1 || status=$?
     if [ $status -eq 0 ] && ! grep -qx 'ok [1-9][0-9]*' "$work/$job.out"; then
@@ -76,11 +78,13 @@ run_under_valgrind() { # program
 export -f conclude build_and_run run_under_valgrind
 
 in_parallel() { # function: reads its arguments, a line for each call
+    # The shell that is started takes the arguments.
+    # shellcheck disable=SC2016
     xargs -r -P "$(nproc)" -L 1 bash -c '"$0" "$@"' "$1"
 }
 
 programs=()
-for source in "$here"/*.c; do
+for source in "$here"/*/*.c; do
     source=${source##*/}
     programs+=("${source%.c}")
 done
@@ -143,7 +147,7 @@ fi
 
 passed=$(find "$work/results" -type f -empty | wc -l)
 failed=$(find "$work/results" -type f ! -empty | wc -l)
-[ $((passed + failed)) -eq $expected ] || die "only $((passed + failed)) of $expected jobs ended"
+[ $((passed + failed)) -eq "$expected" ] || die "only $((passed + failed)) of $expected jobs ended"
 summary="$passed passed, $failed failed"
 [ "$skipped" -eq 0 ] || summary+=", $skipped skipped"
 echo "$summary"

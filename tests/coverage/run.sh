@@ -75,7 +75,7 @@ build() { # source, program, further flags
     gcc -std=c11 -O1 -Iinclude "$@" "$source" "$target/library/release/libcmempool.a" -o "$program" \
         -Wl,-u,__llvm_profile_runtime "${runtime[0]}" -pthread
 }
-for source in tests/c/*.c; do
+for source in tests/c/*/*.c; do
     program=$target/c/$(basename "$source" .c)
     build "$source" "$program"
     count "$program"

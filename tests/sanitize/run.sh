@@ -52,7 +52,7 @@ has_rust_src() {
 # Programs that a tool can't run, and why.
 unfit() { # tool program
     case $1-$2 in
-    address-static_buffer | thread-static_buffer)
+    address-memory_calls | thread-memory_calls)
         echo "it counts calls with functions in the place of malloc's, where the tool has its own" ;;
     address-faults | thread-faults | thread-fork_moment)
         echo "it has functions in the place of the C library's that the tool calls before it is set up" ;;
@@ -130,7 +130,7 @@ c_tests() { # tool
             "$cargo" +nightly rustc --locked --lib --release --crate-type staticlib \
             --target "$machine" --target-dir "$target/c-library-$1" -Zbuild-std=core,panic_abort
     ) >"$work/build.log" 2>&1 || { note "$1" "the library" "failed, see $work/build.log"; return; }
-    for program in "$root"/tests/c/*.c; do
+    for program in "$root"/tests/c/*/*.c; do
         name=$(basename "$program" .c)
         reason=$(unfit "$1" "$name")
         if [ -n "$reason" ]; then
@@ -163,7 +163,7 @@ valgrind_tests() { # tool
     local work=$target/c-$1 ran=0 found=0 program name status errors
     rm -rf "$work"
     mkdir -p "$work"
-    for program in "$root"/tests/c/*.c; do
+    for program in "$root"/tests/c/*/*.c; do
         name=$(basename "$program" .c)
         status=0
         gcc -std=c11 -O2 -g -I"$prefix/include" "$program" -o "$work/$name" -L"$prefix/lib" \

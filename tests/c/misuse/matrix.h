@@ -144,7 +144,7 @@ static bool print_cell(enum row row, const struct kind *kind, bool dynamic, bool
     const struct remark *remark = remark_on(row, kind, dynamic);
     enum outcome outcome = outcome_of(row, kind, dynamic);
     unsigned all = dynamic ? (1 << MEMORIES) - 1 : 1u << kind->memory;
-    bool tried = under_valgrind() || cell->tried == (outcome == NONE ? 0 : all);
+    bool tried = under_valgrind() || emulator() != NULL || cell->tried == (outcome == NONE ? 0 : all);
     bool good = cell->missed == 0 && tried;
     const char *text = cell->missed != 0 ? "MISSED" : !tried ? "?" : outcome_names[outcome];
     int width = last ? 0 : 8 - (int)strlen(text) - (remark != NULL);

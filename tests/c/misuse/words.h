@@ -15,7 +15,10 @@ static void overflow(struct world *world)
 static void overflow_by_one_bit(struct world *world)
 {
     char *entry = take(world);
-    entry[-8 + (int)(world->shift / 8)] ^= (char)(1 << world->shift % 8);
+    uint64_t word;
+    memcpy(&word, entry - 8, sizeof word);
+    word ^= (uint64_t)1 << world->shift;
+    memcpy(entry - 8, &word, sizeof word);
     give(world, blame(world, entry));
 }
 

@@ -1,0 +1,10 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+# 64-bit Arm Linux with the GNU C library, emulated.
+target=aarch64-unknown-linux-gnu
+compiler=(aarch64-linux-gnu-gcc)
+binutils=aarch64-linux-gnu-
+tools=(aarch64-linux-gnu-gcc qemu-aarch64 ld.lld)
+rust_flags=-Clink-arg=-fuse-ld=lld
+runner=(qemu-aarch64 -L /usr/aarch64-linux-gnu)
+same_as=qemu
+brief=yes

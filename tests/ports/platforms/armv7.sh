@@ -1,0 +1,10 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+# 32-bit Arm Linux with the GNU C library, emulated.
+target=armv7-unknown-linux-gnueabihf
+compiler=(arm-linux-gnueabihf-gcc)
+binutils=arm-linux-gnueabihf-
+tools=(arm-linux-gnueabihf-gcc qemu-arm ld.lld)
+rust_flags=-Clink-arg=-fuse-ld=lld
+runner=(qemu-arm -L /usr/arm-linux-gnueabihf)
+same_as=qemu
+brief=yes

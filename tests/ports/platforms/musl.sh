@@ -1,0 +1,20 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+# x86-64 Linux with musl: programs linked with the shared and with the static library, and with nothing
+# shared at all.
+target=x86_64-unknown-linux-musl
+compiler=(musl-gcc)
+tools=(musl-gcc ld.lld)
+# The library is linked with musl's own objects, by its compiler, and with musl's shared library.
+rust_flags="-Ctarget-feature=-crt-static -Clink-self-contained=no -Clink-arg=-fuse-ld=lld"
+linkages=(shared static alone)
+brief=yes
+
+# musl-gcc knows none of the kernel's headers.
+headers=$work/kernel
+mkdir -p "$headers"
+multiarch=$(gcc -print-multiarch 2>/dev/null || true)
+for folder in linux asm-generic; do
+    ln -sfn "/usr/include/$folder" "$headers/$folder"
+done
+ln -sfn "/usr/include/$multiarch/asm" "$headers/asm"
+c_flags=(-isystem "$headers")

@@ -1,0 +1,10 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+# 64-bit RISC-V Linux with the GNU C library, emulated.
+target=riscv64gc-unknown-linux-gnu
+compiler=(riscv64-linux-gnu-gcc)
+binutils=riscv64-linux-gnu-
+tools=(riscv64-linux-gnu-gcc qemu-riscv64 ld.lld)
+rust_flags=-Clink-arg=-fuse-ld=lld
+runner=(qemu-riscv64 -L /usr/riscv64-linux-gnu)
+same_as=qemu
+brief=yes
