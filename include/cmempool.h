@@ -1594,8 +1594,14 @@ struct cmempool_cache_1 {
     intptr_t ceiling;
 };
 
-__extension__ extern __thread struct cmempool_thread_1 cmempool_thread
-    __attribute__((tls_model("initial-exec")));
+/* Not all loaders take thread-local data of this model in what is opened at run time: musl does not. */
+#ifdef __GLIBC__
+#define CMEMPOOL_THREAD_MODEL __attribute__((tls_model("initial-exec")))
+#else
+#define CMEMPOOL_THREAD_MODEL
+#endif
+
+__extension__ extern __thread struct cmempool_thread_1 cmempool_thread CMEMPOOL_THREAD_MODEL;
 
 #ifdef __cplusplus
 }

@@ -53,11 +53,11 @@
 //!
 //! A line of zeros is a cache in order, one without a magazine: lines of threads that never come are never
 //! written. A pop there goes below 0 and is stopped, since addresses are compared as signed numbers; a push
-//! sees first that there is no address (Q0), and does nothing. The owner of a line may vanish in a fork, in the
-//! middle of its first pop: then it is below 0 for the next one, and that is as good.
+//! sees first that there is no address (Q0), and does nothing. An owner that vanishes in a fork, in the middle
+//! of its first pop, leaves it below 0, and that is as good.
 //!
 //! A floor above the bottom is how the pool learns of its high-water mark for nothing: the elements
-//! below it can't go out without the lock. See `Shared` in `pool/shared.rs`.
+//! below it can't go out without the lock: see `pool/shared.rs`.
 //!
 //! The owner never waits, and the thief waits for nobody: an owner that the scheduler stopped
 //! between P1 and P2 holds one entry, the one that its call will return.
@@ -86,7 +86,7 @@ pub struct Cache {
     pub(super) spare: AtomicPtr<Element>, // the other one, of as much room, or NULL; the lock's, as are the rest
     pub(super) room: AtomicU16,           // of the loaded one
     pub(super) spare_len: AtomicU16,
-    pub(super) held_back: AtomicU16, // entries that can't go out without the lock: see `Shared` in `pool/shared.rs`
+    pub(super) held_back: AtomicU16, // entries that can't go out without the lock
     pub(super) visits: AtomicU16,    // to the depot, since the magazines are of this room
 }
 
@@ -120,9 +120,18 @@ pub(super) const BELOW_ALL: isize = isize::MIN;
 /// The same of what is closed to be claimed.
 pub(super) const CLAIMED: isize = isize::MIN + 1;
 
-/// So many elements, in bytes.
+/// Bytes from one number of an element's to the next. It is the address, or, where addresses may be negative
+/// as signed numbers, the address without the bits that are 0.
+const GRAIN: usize = if usize::BITS == 64 { 1 } else { size_of::<Element>() };
+
+/// What lies between numbers of elements that are so far apart.
 pub(super) fn span(count: usize) -> isize {
-    (count * size_of::<Element>()) as isize
+    (count * (size_of::<Element>() / GRAIN)) as isize
+}
+
+/// How many elements a span is of.
+pub(super) fn count_of(span: isize) -> usize {
+    span as usize / (size_of::<Element>() / GRAIN)
 }
 
 impl Cache {
@@ -260,7 +269,7 @@ impl Cache {
     /// caller's alone, in the memory that create exposed.
     pub unsafe fn load(&self, magazine: *mut Element, room: usize, len: usize) -> *mut Element {
         let before = self.loaded();
-        let base = magazine.expose_provenance() as isize;
+        let base = number_of(magazine);
         if room != self.room() {
             self.visits.store(0, Relaxed);
         }
@@ -363,7 +372,7 @@ impl Cache {
     pub fn loaded_len(&self) -> usize {
         // Acquire pairs with Q2. `sp` may be one below.
         let bytes = self.sp.load(Acquire) - self.bottom.load(Relaxed);
-        bytes.max(0) as usize / size_of::<Element>()
+        count_of(bytes.max(0))
     }
 
     /// Whether what is in the loaded magazine begins at its start: no thief has taken a part.
@@ -372,10 +381,10 @@ impl Cache {
     }
 }
 
-/// The element at an address: of the memory of magazines, which create exposed.
+/// The element with a number: of the memory of magazines, which create exposed.
 #[inline(always)]
-pub(super) fn element(address: isize) -> *mut Element {
-    ptr::with_exposed_provenance_mut(address as usize)
+pub(super) fn element(number: isize) -> *mut Element {
+    ptr::with_exposed_provenance_mut(number as usize * GRAIN)
 }
 
 /// # Safety
@@ -384,4 +393,9 @@ pub(super) fn element(address: isize) -> *mut Element {
 pub(super) unsafe fn entry_at(element: *mut Element) -> Entry {
     // SAFETY: by this function's contract it is there, and holds an entry, which is not NULL.
     Entry::new(unsafe { ptr::NonNull::new_unchecked((*element).load(Relaxed)) })
+}
+
+/// The number of an element; 0 for none.
+pub(super) fn number_of(element: *mut Element) -> isize {
+    (element.expose_provenance() / GRAIN) as isize
 }

@@ -5,8 +5,10 @@
 use core::ptr;
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
-use super::cache::{ABOVE_ALL, BELOW_ALL, Cache, element, entry_at, span};
-use super::magazine::Element;
+#[cfg(test)]
+use super::cache::number_of;
+use super::cache::{ABOVE_ALL, BELOW_ALL, Cache, count_of, element, entry_at, span};
+
 use crate::slots::word::Entry;
 
 impl Cache {
@@ -24,7 +26,7 @@ impl Cache {
     }
 
     pub(super) fn count_below(&self, end: isize) -> usize {
-        (end - self.base.load(Relaxed)) as usize / size_of::<Element>()
+        count_of(end - self.base.load(Relaxed))
     }
 
     /// T3 to T5: hands up to `most` entries of the loaded magazine to `give`.
@@ -85,7 +87,7 @@ impl Cache {
         }
         let (spare, len) = self.spare();
         assert!(len <= self.room() && (len == 0 || !spare.is_null()));
-        let spare = spare as isize;
+        let spare = number_of(spare);
         // SAFETY: these are the valid ones.
         unsafe {
             hand(bottom, sp, &mut visit);

@@ -5,6 +5,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::AtomicU32;
 
 use super::error::Error;
+use super::kept::keep;
 use super::outcome::Written;
 use super::posix::{errno, free, map_with, string, written};
 
@@ -70,9 +71,14 @@ pub fn populate(base: NonNull<u8>, len: usize) -> Result<bool, Error> {
 ///
 /// # Safety
 /// It is from [`heap_take`], and nobody uses it any more.
-pub unsafe fn heap_give(memory: NonNull<u8>, _bytes: usize) {
-    // SAFETY: by this function's contract.
-    unsafe { free(memory) }
+pub unsafe fn heap_give(memory: NonNull<u8>, bytes: usize) {
+    if cfg!(target_env = "musl") {
+        // SAFETY: by this function's contract.
+        unsafe { keep(memory, bytes) }
+    } else {
+        // SAFETY: as above.
+        unsafe { free(memory) }
+    }
 }
 
 /// Sleeps while the word has this value, or wakes up for no reason. `errno` stays as it was.

@@ -40,6 +40,8 @@ mod elf;
 pub mod error;
 pub mod fence;
 #[cfg(target_os = "linux")]
+mod kept;
+#[cfg(target_os = "linux")]
 mod linux;
 pub mod lock;
 mod outcome;

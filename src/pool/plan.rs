@@ -95,11 +95,12 @@ impl CachePlan {
     }
 }
 
-/// Elements that there is memory for beside so many caches. The line of an only one is in the pool's own
+/// Elements that a pool has beside so many caches: as many on each processor, so that there is memory for
+/// them where they are largest. The line of an only one is in the pool's own
 /// budget.
 fn elements(count: usize, capacity: usize) -> usize {
     let lines = if count == 1 { 0 } else { count * CACHE_DISTANCE };
-    (capacity * BUDGET - lines) / size_of::<Element>()
+    (capacity * BUDGET - lines) / size_of::<u64>()
 }
 
 #[cfg(test)]

@@ -252,7 +252,7 @@ static inline void macros_say_the_same(void)
             size_t bytes = mempool_buffer_size(&options);
             /* Slots, and bytes beside them, alone. */
             bool fits = (uint64_t)counts[i] * (slot_size(sizes[j], 16) + CMEMPOOL_PER_SLOT) <
-                        SIZE_MAX - 4096;
+                        PTRDIFF_MAX - 4096;
             CHECK((bytes != 0) == fits);
             CHECK(!fits || bytes == MEMPOOL_BUFFER_SIZE(counts[i], sizes[j]));
         }

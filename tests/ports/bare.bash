@@ -5,7 +5,6 @@
 # which `run.sh LIBRARY OUT` builds and runs it. It gets the compiler in CC and the emulator in RUNNER, and
 # prints a line for each result: a name, `passed` or `failed`, and what there is to say.
 no_shared=yes
-linker=rust-lld
 
 test_platform() {
     local script=$root/c-examples/bare/run.sh name result reason

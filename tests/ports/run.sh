@@ -55,8 +55,6 @@ read_platform() { # name
     work=$ports/$1
     target=''           # Rust's name of it
     compiler=()         # builds C programs
-    linker=''           # has Rust link the shared library; the compiler, if it is not said
-    rust_flags=''       # for the library
     c_flags=()          # for programs
     libraries=(-pthread) # behind the library
     tools=()            # commands that must be there
@@ -65,7 +63,6 @@ read_platform() { # name
     folders=(portable posix linux) # of tests
     linkages=(shared)   # or static, or alone: with a static C library, too
     brief=''            # yes: programs do less
-    environment=()      # of cargo, NAME=value
     same_as=''          # what cannot.txt lists for this name holds, too
     built_only=''       # yes: nothing can run
     no_shared=''        # yes: the static library alone
@@ -75,7 +72,6 @@ read_platform() { # name
     have() { true; }
     # shellcheck source=/dev/null
     source "$here/platforms/$1.sh"
-    [ -n "$linker" ] || linker=${compiler[0]:-}
 }
 
 # The first tool that is not there.
@@ -89,58 +85,14 @@ missing_tool() {
 
 # ---- The library ----
 
-# GNU ld refuses the two anonymous versions that Rust and this library give a shared library; a compiler for
-# another system looks for lld under a name of its own.
-offer_lld() {
-    local lld
-    mkdir -p "$ports/bin"
-    lld=$(command -v ld.lld) || return 0
-    ln -sf "$lld" "$ports/bin/ld.lld"
-    [ -z "$binutils" ] || ln -sf "$lld" "$ports/bin/${binutils}ld.lld"
-}
-
-# One object of the archive is ours: see `build` in the Makefile.
-pick_members() { # archive
-    rm -rf "$work/members" "$work/lib/libcmempool.a"
-    mkdir -p "$work/members"
-    (
-        cd "$work/members"
-        mapfile -t members < <("${binutils}ar" t "$1" | grep '^cmempool[.-]')
-        [ ${#members[@]} -gt 0 ]
-        "${binutils}ar" x "$1" "${members[@]}"
-    ) || return
-    [ -n "$keep_hidden" ] || "${binutils}objcopy" --localize-hidden "$work"/members/*.o || return
-    "${binutils}ar" rcs "$work/lib/libcmempool.a" "$work"/members/*.o || return
-    rm -r "$work/members"
-}
-
 build_library() {
-    local upper=${target^^} built=$ports/cargo/$target/release types=cdylib,staticlib
-    [ -z "$no_shared" ] || types=staticlib
     if command -v rustup >/dev/null; then
         rustup -q target add "$target" || return
     fi
-    offer_lld
-    (
-        cd "$root"
-        export PATH="$ports/bin:$PATH"
-        export "CARGO_TARGET_${upper//[-.]/_}_LINKER=$linker"
-        # shellcheck disable=SC2086
-        RUSTFLAGS="$rust_flags" env "${environment[@]}" $cargo rustc --locked --quiet --lib --release --crate-type "$types" \
-            --target "$target" --target-dir "$ports/cargo"
-    ) || return
-    rm -rf "${work:?}/lib"
-    mkdir -p "$work/lib" "$work/bin"
-    install_library "$built"
-}
-
-# Where libraries have names as on Linux; a platform's file may have one of its own.
-install_library() { # where cargo built it
-    if [ -z "$no_shared" ]; then
-        install -m 755 "$1/libcmempool.so" "$work/lib/libcmempool.so.1"
-        ln -sf libcmempool.so.1 "$work/lib/libcmempool.so"
-    fi
-    pick_members "$1/libcmempool.a"
+    mkdir -p "$work/bin"
+    make --no-print-directory -C "$root" build TARGET="$ports/cargo" LIB="$work/lib" CARGO="$cargo" \
+        RUST_TARGET="$target" CC="${compiler[*]}" AR="${binutils}ar" NM="${binutils}nm" \
+        OBJCOPY="${keep_hidden:+true }${binutils}objcopy" STATIC_ONLY="$no_shared"
 }
 
 # ---- Programs ----

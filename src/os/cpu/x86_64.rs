@@ -43,6 +43,7 @@ pub mod thread_block {
 
     /// The word `AT` bytes into the block. Two loads: thread-local data of the initial-exec model, which an
     /// executable's linker turns into one.
+    #[cfg(not(target_env = "musl"))]
     #[inline(always)]
     pub fn get<const AT: usize>() -> usize {
         let value;
@@ -60,6 +61,7 @@ pub mod thread_block {
     }
 
     /// Writes that word, and the one behind it first.
+    #[cfg(not(target_env = "musl"))]
     pub fn set<const AT: usize>(value: usize, behind: usize) {
         // SAFETY: writes the calling thread's own block.
         unsafe {
@@ -72,6 +74,46 @@ pub mod thread_block {
                 in(reg) behind,
                 at = const AT,
                 options(nostack, preserves_flags)
+            );
+        }
+    }
+
+    // musl opens a library at run time only if that takes its thread-local data by descriptor: a call, which
+    // leaves all registers but one as they were, and which an executable's linker turns into a load.
+
+    /// As above.
+    #[cfg(target_env = "musl")]
+    #[inline(always)]
+    pub fn get<const AT: usize>() -> usize {
+        let value;
+        // SAFETY: reads the calling thread's own block.
+        unsafe {
+            asm!(
+                "lea rax, [rip + cmempool_thread@TLSDESC]",
+                "call [rax + cmempool_thread@TLSCALL]",
+                "mov rax, qword ptr fs:[rax + {at}]",
+                out("rax") value,
+                at = const AT,
+                options(pure, readonly)
+            );
+        }
+        value
+    }
+
+    /// As above.
+    #[cfg(target_env = "musl")]
+    pub fn set<const AT: usize>(value: usize, behind: usize) {
+        // SAFETY: writes the calling thread's own block.
+        unsafe {
+            asm!(
+                "lea rax, [rip + cmempool_thread@TLSDESC]",
+                "call [rax + cmempool_thread@TLSCALL]",
+                "mov qword ptr fs:[rax + {at} + 8], {1}",
+                "mov qword ptr fs:[rax + {at}], {0}",
+                in(reg) value,
+                in(reg) behind,
+                out("rax") _,
+                at = const AT,
             );
         }
     }

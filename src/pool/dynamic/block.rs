@@ -3,6 +3,7 @@
 use core::ptr::NonNull;
 
 use crate::memory::layout::{MAX_ALIGN, MIN_ALIGN};
+use crate::os::cpu::by_width;
 use crate::os::watcher;
 use crate::report::misuse::Kind;
 use crate::slots::canary;
@@ -18,15 +19,13 @@ pub(super) struct Block {
     pub(super) tail: u32,            // of these, those at the end that were not asked for
     pub(super) lead: u16,            // from what the heap or the backing gave to the entry
     pub(super) gap: u16,             // bytes behind the entry that are nobody's
-    #[cfg(target_pointer_width = "32")]
-    pub(super) unused: [u32; 3], // so that the word comes last
-    pub(super) guard: u64,           // says that the five before were not overwritten
+    pub(super) guard: usize,         // says that the five before were not overwritten
     pub(super) word: u64,            // see `slots/word.rs`
 }
 
 pub(super) const HEADER: usize = size_of::<Block>();
 
-static_assertions::const_assert_eq!(HEADER, 48);
+static_assertions::const_assert_eq!(HEADER, by_width(48, 32, 32));
 static_assertions::const_assert!(HEADER.is_multiple_of(MIN_ALIGN));
 static_assertions::const_assert_eq!(core::mem::offset_of!(Block, word), HEADER - 8);
 static_assertions::const_assert!(MAX_ALIGN <= u16::MAX as usize && HEADER <= MAX_ALIGN);
@@ -53,12 +52,12 @@ pub type Fault = (Kind, Entry);
 
 impl Block {
     /// What `guard` must be. Keyed, so that data of the program's does not pass.
-    pub(super) fn guard(&self) -> u64 {
+    pub(super) fn guard(&self) -> usize {
         // Each keyed, since in a plain XOR one overwritten field could make up for another.
         let place = u64::from(self.tail) << 32 | u64::from(self.lead) << 16 | u64::from(self.gap);
         [self.next as u64, self.previous as u64, self.size as u64, place]
             .iter()
-            .fold(0, |mix: u64, field| keyed(mix.rotate_left(29) ^ field))
+            .fold(0, |mix: u64, field| keyed(mix.rotate_left(29) ^ field)) as usize
     }
 
     /// What the holder may touch ends that far from the entry's start.

@@ -36,8 +36,6 @@ pub fn obtain(
             tail: 0,
             lead: lead as u16, // at most MAX_ALIGN
             gap: care.gap,
-            #[cfg(target_pointer_width = "32")]
-            unused: [0; 3],
             guard: 0,
             word: 0,
         });

@@ -72,7 +72,7 @@ static const struct {
 /* What can't fail, or not in a way that anyone could tell. (A dump's errors stay with the caller's
  * FILE.) */
 static const char *const infallible[] = {
-    "__cxa_finalize", "clock_gettime", "__errno_location", "abort", "free", "memcpy", "memmove", "memset", "strlen",
+    "__cxa_finalize", "bcmp", "clock_gettime", "__errno_location", "abort", "free", "memcpy", "memmove", "memset", "strlen",
     "pthread_key_delete", "pthread_mutex_consistent", "pthread_mutex_init",
     "pthread_mutex_trylock", "pthread_mutex_unlock", "pthread_mutexattr_init",
     "pthread_mutexattr_setrobust", "pthread_self", "pthread_setcancelstate", "secure_getenv",

@@ -122,8 +122,11 @@ static const struct misuse words_misuses[] = {
     {HEADER, "dynamic, 9 to 16 before", 64, dynamic_underflow, OVERWRITTEN, OF_HEAP, 16, 'A'},
     {HEADER, "dynamic, 17 to 24 before", 64, dynamic_underflow, OVERWRITTEN, OF_HEAP, 24, 'A'},
     {HEADER, "dynamic, 25 to 32 before", 64, dynamic_underflow, OVERWRITTEN, OF_HEAP, 32, 'A'},
+#if UINTPTR_MAX > UINT32_MAX
+    /* With pointers of 32 bits it begins 32 before. */
     {HEADER, "dynamic, 33 to 40 before", 64, dynamic_underflow, OVERWRITTEN, OF_HEAP, 40, 'A'},
     {HEADER, "dynamic, 41 to 48 before", 64, dynamic_underflow, OVERWRITTEN, OF_HEAP, 48, 'A'},
+#endif
     {HEADER, "dynamic, 25 to 32 before, zeros", 64, dynamic_underflow, OVERWRITTEN, OF_HEAP, 32, 0},
     {HEADER, "overflow of 40 into dynamic", 64, overflow_into_dynamic, OVERWRITTEN, OF_HEAP, 40,
      'A'},

@@ -247,7 +247,7 @@ static void ordinary_options(void)
     mempool_options good = *WITH(TEN, .flags = 0);
     size_t needed = mempool_buffer_size(&good);
     CHECK(needed > 0 && needed < sizeof memory);
-    char storage[sizeof(mempool_options) + 1];
+    _Alignas(16) char storage[sizeof(mempool_options) + 1];
     memcpy(storage + 1, &good, sizeof good);
     const mempool_options *misaligned = hide(storage + 1);
 
@@ -343,7 +343,7 @@ static void ranged_options(void)
     r_mempool_options good = *RANGED(POWERS);
     size_t needed = r_mempool_buffer_size(&good);
     CHECK(needed > 0 && needed < sizeof memory);
-    char storage[sizeof(r_mempool_options) + 1];
+    _Alignas(16) char storage[sizeof(r_mempool_options) + 1];
     memcpy(storage + 1, &good, sizeof good);
     const r_mempool_options *misaligned = hide(storage + 1);
 

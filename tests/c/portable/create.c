@@ -192,8 +192,10 @@ static void ordinary_with(void)
         {"size SIZE_MAX", {ORDINARY, .elem_count = 1, .elem_size = SIZE_MAX}, ENOMEM, ENOMEM},
         {"a product that wraps",
          {ORDINARY, .elem_count = BIT(HALF - 1), .elem_size = BIT(HALF + 1)}, ENOMEM, ENOMEM},
+#if WIDE
         {"more than an address space",
          {ORDINARY, .elem_count = TOO_MANY, .elem_size = TOO_LARGE}, ENOMEM, 0},
+#endif
     };
     for (size_t i = 0; i < LENGTH(table); i++) {
         row("ordinary: %s", table[i].what);
@@ -294,7 +296,9 @@ static void ranged_with(void)
          {RANGED, LIST({BIT(HALF), BIT(HALF - 1)}, {BIT(HALF) + 8, BIT(HALF - 1)},
                        {BIT(HALF) + 16, BIT(HALF - 1)})},
          ENOMEM, ENOMEM},
+#if WIDE
         {"more than an address space", {RANGED, LIST({8, 8}, {TOO_LARGE, TOO_MANY})}, ENOMEM, 0},
+#endif
     };
     for (size_t i = 0; i < LENGTH(table); i++) {
         row("ranged: %s", table[i].what);

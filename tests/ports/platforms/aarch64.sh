@@ -3,8 +3,7 @@
 target=aarch64-unknown-linux-gnu
 compiler=(aarch64-linux-gnu-gcc)
 binutils=aarch64-linux-gnu-
-tools=(aarch64-linux-gnu-gcc qemu-aarch64 ld.lld)
-rust_flags=-Clink-arg=-fuse-ld=lld
+tools=(aarch64-linux-gnu-gcc qemu-aarch64)
 runner=(qemu-aarch64 -L /usr/aarch64-linux-gnu)
 same_as=qemu
 brief=yes

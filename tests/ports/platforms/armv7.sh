@@ -3,8 +3,7 @@
 target=armv7-unknown-linux-gnueabihf
 compiler=(arm-linux-gnueabihf-gcc)
 binutils=arm-linux-gnueabihf-
-tools=(arm-linux-gnueabihf-gcc qemu-arm ld.lld)
-rust_flags=-Clink-arg=-fuse-ld=lld
+tools=(arm-linux-gnueabihf-gcc qemu-arm)
 runner=(qemu-arm -L /usr/arm-linux-gnueabihf)
 same_as=qemu
 brief=yes

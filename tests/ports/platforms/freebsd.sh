@@ -2,8 +2,6 @@
 # x86-64 FreeBSD: the library and a program are built, with zig's compiler and headers. Nothing runs.
 target=x86_64-unknown-freebsd
 zig_target=x86_64-freebsd
-# Rust asks for libraries that zig has not, and nothing of them is used.
-zig_drops='-lkvm -lmemstat -lprocstat -ldevstat -lutil -lexecinfo -lrt'
 built_only=yes
 libraries=(-lpthread)
 # shellcheck source=tests/ports/zig.bash

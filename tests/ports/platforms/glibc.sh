@@ -2,6 +2,5 @@
 # x86-64 Linux with the GNU C library. tests/c/run.sh builds the programs in more ways.
 target=x86_64-unknown-linux-gnu
 compiler=(gcc)
-tools=(gcc ld.lld)
-rust_flags=-Clink-arg=-fuse-ld=lld
+tools=(gcc)
 brief=yes

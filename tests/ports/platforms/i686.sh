@@ -2,10 +2,7 @@
 # 32-bit x86 Linux with the GNU C library, by the processor's own 32-bit mode.
 target=i686-unknown-linux-gnu
 compiler=(gcc -m32)
-# Rust gives the linker -m32 itself.
-linker=gcc
-tools=(gcc ld.lld)
-rust_flags=-Clink-arg=-fuse-ld=lld
+tools=(gcc)
 brief=yes
 # The compiler looks for the kernel's headers of the machine in a folder of the other one.
 mkdir -p "$work/kernel"

@@ -3,9 +3,7 @@
 # shared at all.
 target=x86_64-unknown-linux-musl
 compiler=(musl-gcc)
-tools=(musl-gcc ld.lld)
-# The library is linked with musl's own objects, by its compiler, and with musl's shared library.
-rust_flags="-Ctarget-feature=-crt-static -Clink-self-contained=no -Clink-arg=-fuse-ld=lld"
+tools=(musl-gcc)
 linkages=(shared static alone)
 brief=yes
 

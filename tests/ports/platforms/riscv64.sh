@@ -3,8 +3,7 @@
 target=riscv64gc-unknown-linux-gnu
 compiler=(riscv64-linux-gnu-gcc)
 binutils=riscv64-linux-gnu-
-tools=(riscv64-linux-gnu-gcc qemu-riscv64 ld.lld)
-rust_flags=-Clink-arg=-fuse-ld=lld
+tools=(riscv64-linux-gnu-gcc qemu-riscv64)
 runner=(qemu-riscv64 -L /usr/riscv64-linux-gnu)
 same_as=qemu
 brief=yes
