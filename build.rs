@@ -55,7 +55,8 @@ fn main() {
     // What Linux and FreeBSD have in common: thread-local words, weak names and sections of ELF.
     println!("cargo::rustc-check-cfg=cfg(elf)");
     let system = env::var("CARGO_CFG_TARGET_OS").expect("cargo says for which system");
-    if ["linux", "freebsd"].contains(&system.as_str()) {
+    let bare = env::var_os("CARGO_FEATURE_BARE").is_some();
+    if ["linux", "freebsd"].contains(&system.as_str()) && !bare {
         println!("cargo::rustc-cfg=elf");
     }
 

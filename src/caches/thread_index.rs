@@ -13,9 +13,8 @@ use core::ffi::c_void;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use super::life::{self, LIVES};
-use crate::os::cpu::thread_block;
 use crate::os::sync::AtomicU64;
-use crate::os::{self};
+use crate::os::{self, END_KEYS_WITH_ROOM, thread_block};
 use crate::slots::inlined::{PROCESS, THREAD_AT};
 
 /// How many threads at once can have an index. Those beyond work without a cache.
@@ -42,10 +41,6 @@ const LOOKS: usize = 16;
 
 /// The key whose destructor gives an index back, plus one; 0 while there is none.
 static KEY: AtomicUsize = AtomicUsize::new(0);
-
-/// So many keys, the first, have room for a value in each thread. For others, glibc calls the heap when a
-/// thread sets its first, and a pool in a caller's buffer must not.
-const KEYS_WITH_ROOM: usize = 32;
 
 /// The distance of the calling thread's cache, or a number above all distances.
 ///
@@ -91,7 +86,12 @@ pub fn claim() -> bool {
         return false;
     }
     set_distance(index * CACHE_DISTANCE);
-    true
+    if distance() < ENDED {
+        return true;
+    }
+    // The system had no memory for it.
+    give_back(index);
+    false
 }
 
 /// Has the index, which the calling thread holds, come back when the thread ends. False if nothing would
@@ -99,7 +99,7 @@ pub fn claim() -> bool {
 fn comes_back(index: usize) -> bool {
     // Acquire: see `prepare`.
     match KEY.load(Ordering::Acquire) {
-        key @ 1..=KEYS_WITH_ROOM => os::tell_when_ends(key - 1, index + 1),
+        key if (1..=END_KEYS_WITH_ROOM).contains(&key) => os::tell_when_ends(key - 1, index + 1),
         // Without a key, its mutex will do: whoever claims one next finds that the owner is dead.
         // Relaxed: the thread has the bit, or has seen it.
         _ => LIVES[index].is_ready(Ordering::Relaxed),

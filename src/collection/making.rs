@@ -13,7 +13,7 @@ use crate::memory::backing::Backing;
 use crate::memory::layout::{Cursor, Layout, MIN_ALIGN, OWNER_ALIGN};
 use crate::memory::region::{COLOURS, Region, Wish};
 use crate::os::error::Error;
-use crate::os::watcher;
+use crate::os::{ONE_THREAD, watcher};
 use crate::pool::body::Pool;
 use crate::pool::common::Common;
 use crate::pool::guarding::GUARD_GAP;
@@ -74,6 +74,7 @@ impl Collection {
         forking::prepare()?;
         thread_index::prepare();
         let (asked, mut traits) = (settings::get(), request.traits);
+        traits.single_thread |= ONE_THREAD;
         traits.hardened |= asked.hardened;
         traits.bypass |= asked.bypass;
         traits.watched = !asked.unwatched && watcher::watches();

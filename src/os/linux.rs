@@ -9,13 +9,19 @@ use super::kept::keep;
 use super::outcome::Written;
 use super::posix::{errno, free, map_with, string, written};
 
-pub use super::elf::stay_loaded;
+pub use super::cpu::thread_block;
 pub use super::owner_lock::OwnerLock;
 pub use super::posix::{
     File, abort, at_fork, drop_end_key, forbid, heap_take, keep_errno, lock_pages, make_end_key,
     map, moment, page_size, set_errno, tell_when_ends, thread_number, unlock_pages, unmap,
     without_cancellation, write_file,
 };
+
+pub use super::stay_glibc::stay_loaded;
+
+/// So many keys of [`make_end_key`], the first, have room for a value in each thread: for others, the GNU C
+/// library calls the heap when a thread sets its first. musl has no more than it has room for.
+pub const END_KEYS_WITH_ROOM: usize = 32;
 
 /// Bytes of a huge page, the kernel's own choice and the kind that it keeps ready.
 pub const HUGE_PAGE: usize = 2 << 20;

@@ -10,7 +10,7 @@ use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicU32, Ordering, fence};
 
 use super::sync::AtomicU64;
-use super::system;
+use super::system::{self, ONE_THREAD};
 
 const FREE: u32 = 0;
 const HELD: u32 = 1;
@@ -61,7 +61,7 @@ impl<T: Tallied> Locked<T> {
     /// Waits for the value. One compare-and-swap when nobody holds it.
     #[inline]
     pub fn lock(&self) -> Guard<'_, T> {
-        if self.alone {
+        if self.alone || ONE_THREAD {
             self.begin();
         } else if !try_take(&self.state) {
             wait(&self.state);
@@ -73,7 +73,7 @@ impl<T: Tallied> Locked<T> {
     ///
     /// `beside` is called for what belongs to the same moment, and may be called again.
     pub fn tally<R>(&self, beside: impl Fn() -> R) -> (Tally, R) {
-        if !self.alone {
+        if !(self.alone || ONE_THREAD) {
             let value = self.lock();
             return (value.tally(), beside());
         }
@@ -119,7 +119,7 @@ impl<T: Tallied> Locked<T> {
     ///
     /// For the abort path, which must not sleep: the holder may be the caller itself.
     pub fn lock_unless_held(&self) -> Option<Guard<'_, T>> {
-        if self.alone {
+        if self.alone || ONE_THREAD {
             self.begin();
         } else if !try_take(&self.state) && !spin(&self.state) {
             return None;
@@ -201,7 +201,7 @@ impl<T: Tallied> Drop for Guard<'_, T> {
     #[inline]
     fn drop(&mut self) {
         // Release, of the swap, pairs with the Acquire of whoever takes the lock next.
-        if self.of.alone {
+        if self.of.alone || ONE_THREAD {
             self.of.end(self.tally());
         } else if self.of.state.swap(FREE, Ordering::Release) == CONTENDED {
             wake_one(&self.of.state);

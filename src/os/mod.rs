@@ -34,28 +34,50 @@
 //! | `File`, `write_file`           | a C stream                                     | none                 |
 //! | `at_load`, `stay_loaded`       | a function runs when the library is loaded; it is not unloaded | neither |
 
+#[cfg(feature = "bare")]
+mod bare;
+#[cfg(all(any(target_os = "freebsd", target_os = "macos"), not(feature = "bare")))]
+mod bsd;
 pub mod cpu;
 #[cfg(elf)]
 mod elf;
 pub mod error;
 pub mod fence;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "freebsd", not(feature = "bare")))]
+mod freebsd;
+#[cfg(all(target_os = "linux", not(feature = "bare")))]
 mod kept;
-#[cfg(target_os = "linux")]
+#[cfg(all(any(target_os = "macos", windows), not(feature = "bare")))]
+mod keyed;
+#[cfg(all(target_os = "linux", not(feature = "bare")))]
 mod linux;
 pub mod lock;
+#[cfg(all(target_os = "macos", not(feature = "bare")))]
+mod macos;
+#[cfg(any(feature = "bare", target_os = "macos", windows))]
+mod no_owner_lock;
 mod outcome;
 #[cfg(elf)]
 mod owner_lock;
-#[cfg(unix)]
+#[cfg(all(unix, not(feature = "bare")))]
 mod posix;
+#[cfg(all(target_os = "linux", not(feature = "bare")))]
+mod stay_glibc;
 pub mod sync;
 mod system;
 pub mod watcher;
 #[cfg(elf)]
 mod weak;
+#[cfg(all(windows, not(feature = "bare")))]
+mod windows;
 
+#[cfg(feature = "bare")]
+pub(crate) use self::bare::at_load;
 #[cfg(elf)]
 pub(crate) use self::elf::at_load;
+#[cfg(all(target_os = "macos", not(feature = "bare")))]
+pub(crate) use self::macos::at_load;
 pub use self::outcome::{Taken, Written};
 pub use self::system::*;
+#[cfg(all(windows, not(feature = "bare")))]
+pub(crate) use self::windows::at_load;

@@ -1,9 +1,27 @@
 //! Which system is it?
 
-#[cfg(target_os = "linux")]
+#[cfg(feature = "bare")]
+pub use super::bare::*;
+#[cfg(all(target_os = "freebsd", not(feature = "bare")))]
+pub use super::freebsd::*;
+#[cfg(all(target_os = "linux", not(feature = "bare")))]
 pub use super::linux::*;
+#[cfg(all(target_os = "macos", not(feature = "bare")))]
+pub use super::macos::*;
+#[cfg(all(windows, not(feature = "bare")))]
+pub use super::windows::*;
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(
+    feature = "bare",
+    target_os = "freebsd",
+    target_os = "linux",
+    target_os = "macos",
+    windows
+)))]
 compile_error!(
-    "cmempool knows nothing of this system: `src/os/mod.rs` says what one has to provide"
+    "cmempool knows nothing of this system: `src/os/mod.rs` says what one has to provide, and the feature \
+     `bare` asks for none"
 );
+
+/// Whether there is one thread alone, so that nothing is locked and no thread has a cache.
+pub const ONE_THREAD: bool = cfg!(feature = "bare");

@@ -28,6 +28,9 @@ pub fn watches() -> bool {
 
 #[inline(never)]
 fn who() -> u32 {
+    if cfg!(feature = "bare") {
+        return NOBODY;
+    }
     // Relaxed: whoever finds out finds the same.
     let known = WHO.load(Ordering::Relaxed);
     if known != UNKNOWN {
@@ -190,17 +193,46 @@ pub fn unmapped(base: *mut u8, len: usize) {
 mod sanitizer {
     use core::ffi::c_void;
 
+    #[cfg(elf)]
     use crate::os::weak::weak;
 
     type OnBytes = unsafe extern "C" fn(*const c_void, usize);
     type OnAddress = unsafe extern "C" fn(*mut c_void);
 
-    weak!(pub poison, cmempool_poison, "__asan_poison_memory_region", OnBytes);
-    weak!(pub unpoison, cmempool_unpoison, "__asan_unpoison_memory_region", OnBytes);
-    weak!(pub add_root, cmempool_add_root, "__lsan_register_root_region", OnBytes);
-    weak!(pub remove_root, cmempool_remove_root, "__lsan_unregister_root_region", OnBytes);
-    weak!(pub acquire, cmempool_acquire, "__tsan_acquire", OnAddress);
-    weak!(pub release, cmempool_release, "__tsan_release", OnAddress);
+    /// Functions by their names, as each system finds them.
+    macro_rules! functions {
+        ($($function:ident, $word:ident, $name:literal, $type:ty;)*) => {$(
+            #[cfg(elf)]
+            weak!(pub $function, $word, $name, $type);
+
+            #[cfg(all(target_os = "macos", not(feature = "bare")))]
+            pub fn $function() -> Option<$type> {
+                static FUNCTION: crate::os::Named = crate::os::Named::new(
+                    match core::ffi::CStr::from_bytes_with_nul(concat!($name, "\0").as_bytes()) {
+                        Ok(name) => name,
+                        Err(_) => panic!("a name ends"),
+                    }
+                );
+                let address = FUNCTION.address()?.as_ptr();
+                // SAFETY: it is a function of this type.
+                Some(unsafe { core::mem::transmute::<*mut c_void, $type>(address) })
+            }
+
+            #[cfg(any(windows, feature = "bare"))]
+            pub fn $function() -> Option<$type> {
+                None
+            }
+        )*};
+    }
+
+    functions! {
+        poison, cmempool_poison, "__asan_poison_memory_region", OnBytes;
+        unpoison, cmempool_unpoison, "__asan_unpoison_memory_region", OnBytes;
+        add_root, cmempool_add_root, "__lsan_register_root_region", OnBytes;
+        remove_root, cmempool_remove_root, "__lsan_unregister_root_region", OnBytes;
+        acquire, cmempool_acquire, "__tsan_acquire", OnAddress;
+        release, cmempool_release, "__tsan_release", OnAddress;
+    }
 
     pub fn on_bytes(function: Option<OnBytes>, bytes: *mut u8, len: usize) {
         if let Some(function) = function {

@@ -7,7 +7,7 @@
 use super::traits::Traits;
 use crate::caches::magazine::{BESIDE_ROOM, Element, MOST_MOVED_BY_ONE, UNIT};
 use crate::caches::thread_index::{CACHE_DISTANCE, MAX_THREADS};
-use crate::os::fence;
+use crate::os::{ONE_THREAD, fence};
 
 /// Entries of the pool for each cache.
 const ENTRIES_PER_CACHE: usize = 64;
@@ -34,7 +34,7 @@ impl CachePlan {
     /// For a pool of that many entries.
     #[inline(never)]
     pub fn new(capacity: usize, traits: Traits) -> Self {
-        let plan = if traits.guarded() {
+        let plan = if ONE_THREAD || traits.guarded() {
             // What a cache holds goes out in an order that can be foreseen.
             Self::default()
         } else if traits.single_thread {

@@ -1,0 +1,37 @@
+//! What where no lock says that its owner is dead?
+//!
+//! Nobody inherits the cache of a thread that died without a word.
+
+use super::outcome::Taken;
+
+/// No lock says that its owner is dead.
+pub struct OwnerLock;
+
+impl OwnerLock {
+    /// To be made before it is used.
+    pub const fn new() -> Self {
+        Self
+    }
+
+    /// It can't be.
+    ///
+    /// # Safety
+    /// None is needed.
+    pub unsafe fn make(&self) -> bool {
+        false
+    }
+
+    /// It was not made.
+    ///
+    /// # Safety
+    /// As above.
+    pub unsafe fn try_take(&self) -> Taken {
+        Taken::No
+    }
+
+    /// As above.
+    ///
+    /// # Safety
+    /// As above.
+    pub unsafe fn give_back(&self) {}
+}
