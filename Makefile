@@ -26,9 +26,10 @@ MAJOR   := $(firstword $(subst ., ,$(VERSION)))
 RUST_TARGET ?=
 OBJCOPY     ?= objcopy
 NM          ?= nm
-# More words for rustc, and whether the archive alone is wanted.
+# More words for rustc, whether the archive alone is wanted, and features of the package.
 RUSTC_FLAGS ?=
 STATIC_ONLY ?=
+FEATURES    ?=
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 LIB    := $(TARGET)/lib
@@ -42,7 +43,7 @@ SYSTEM := $(if $(RUST_TARGET),$(RUST_TARGET),$(shell uname -s))
 ifneq ($(findstring windows,$(SYSTEM)),)
 SHARED       := libcmempool-$(MAJOR).dll
 SHARED_NAMES := libcmempool.dll.a
-LINK_SHARED   = -Wl,--out-implib,$(LIB)/libcmempool.dll.a $(LIB)/cmempool.def
+LINK_SHARED   = -s -static-libgcc -Wl,--out-implib,$(LIB)/libcmempool.dll.a $(LIB)/cmempool.def -lsynchronization
 else ifneq ($(filter %-darwin Darwin,$(SYSTEM)),)
 SHARED       := libcmempool.$(VERSION).dylib
 SHARED_NAMES := libcmempool.$(MAJOR).dylib libcmempool.dylib
@@ -51,6 +52,8 @@ else ifneq ($(findstring -none,$(SYSTEM)),)
 SHARED       :=
 SHARED_NAMES :=
 STATIC_ONLY  := 1
+FEATURES     := bare
+export CARGO_PROFILE_RELEASE_OPT_LEVEL := s
 else
 SHARED       := libcmempool.so.$(VERSION)
 SHARED_NAMES := libcmempool.so.$(MAJOR) libcmempool.so
@@ -75,7 +78,7 @@ all: build
 # is hidden in the shared one is made local in the archive.
 build: tools
 	$(CARGO) rustc --locked --quiet --lib --release --crate-type staticlib --target-dir $(TARGET) \
-	    $(if $(RUST_TARGET),--target $(RUST_TARGET)) $(if $(RUSTC_FLAGS),-- $(RUSTC_FLAGS))
+	    $(if $(FEATURES),--features $(FEATURES)) $(if $(RUST_TARGET),--target $(RUST_TARGET)) $(if $(RUSTC_FLAGS),-- $(RUSTC_FLAGS))
 	@rm -rf $(LIB)/members $(LIB)/libcmempool*
 	@mkdir -p $(LIB)/members
 	@archive=$(BUILT)/libcmempool.a; cd $(LIB)/members; \

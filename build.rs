@@ -17,6 +17,7 @@ const FACE: &[&str] = &[
     "src/capi/bulk.rs",
     "src/pool/stats.rs",
     "src/capi/inspect.rs",
+    "src/capi/dumps.rs",
     "src/report/handler.rs",
     "src/capi/misuse.rs",
     "src/capi/newer.rs",
@@ -99,7 +100,9 @@ fn header() -> String {
     let mut text = Vec::new();
     builder.generate().expect("the C face can be said in C").write(&mut text);
     let text = String::from_utf8(text).expect("the header is UTF-8");
-    with_headings(&without_rust_sections(&text))
+    let text = with_headings(&without_rust_sections(&text));
+    // One condition for a row of functions.
+    text.replace("#endif\n\n#if !defined(CMEMPOOL_BARE)\n", "\n")
 }
 
 /// Drops the `# Safety` sections: they say in Rust's words what the rest of a comment says in C's.

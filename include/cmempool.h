@@ -42,8 +42,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* Without an operating system there are no streams. A compiler that is told so, or a definition of
+ * CMEMPOOL_BARE, leaves out what needs one. */
+#if !defined(CMEMPOOL_BARE) && defined(__STDC_HOSTED__) && __STDC_HOSTED__ == 0
+#define CMEMPOOL_BARE
+#endif
+
+#ifndef CMEMPOOL_BARE
 #include <stdio.h>
 #include <string.h>
+#endif
 
 /* ---- What compilers can be told; nothing, where they can't. -------------------------------- */
 
@@ -1202,6 +1211,7 @@ size_t mempool_for_each_live(const struct mempool *mp,
  */
 size_t r_mempool_for_each_live(const struct r_mempool *rmp, mempool_visitor visit, void *context);
 
+#if !defined(CMEMPOOL_BARE)
 /* ---- Reports -------------------------------------------------------------------------------- */
 
 /**
@@ -1262,6 +1272,7 @@ void r_mempool_dump_json(const struct r_mempool *rmp, FILE *out);
  * As `mempool_dump_all`, a line of JSON for each pool.
  */
 void mempool_dump_all_json(FILE *out);
+#endif
 
 /**
  * Sets the function that is called when the library finds a misuse. Without one, a line is written to

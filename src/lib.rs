@@ -60,6 +60,7 @@
 mod caches;
 mod capi;
 mod collection;
+#[cfg(not(feature = "bare"))]
 mod dump;
 mod memory;
 mod os;

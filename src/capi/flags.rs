@@ -1,6 +1,7 @@
 //! Which flags, notes and sizes have names in C?
 
 use crate::memory::{layout, region};
+use crate::os::SMALL;
 
 /// # Make a pool with options
 ///
@@ -83,8 +84,13 @@ static_assertions::const_assert_eq!(CMEMPOOL_PER_RANGED, layout::RANGED_RESERVE)
 static_assertions::const_assert_eq!(CMEMPOOL_PER_CLASS, layout::CLASS_RESERVE);
 static_assertions::const_assert_eq!(CMEMPOOL_PER_SLOT, layout::SLOT_RESERVE);
 
-/// All flags.
-pub(super) const FLAGS: u64 = MEMPOOL_FALL_BACK
+/// Those that are known here.
+pub(super) const FLAGS: u64 = if SMALL { ALL & !OF_SYSTEMS } else { ALL };
+
+/// Those that need memory of a system's, or more of the library than a small one has.
+const OF_SYSTEMS: u64 = MEMPOOL_FALL_BACK | MEMPOOL_HARDENED | MEMPOOL_HUGE_PAGES | MEMPOOL_LOCKED;
+
+const ALL: u64 = MEMPOOL_FALL_BACK
     | MEMPOOL_SINGLE_THREAD
     | MEMPOOL_NO_PREFAULT
     | MEMPOOL_ZERO_ON_FREE

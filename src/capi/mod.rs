@@ -14,6 +14,8 @@
 
 mod answer;
 mod bulk;
+#[cfg(not(feature = "bare"))]
+mod dumps;
 mod flags;
 mod inlined;
 mod inspect;
@@ -25,6 +27,8 @@ mod ordinary;
 mod ranged;
 
 pub use bulk::*;
+#[cfg(not(feature = "bare"))]
+pub use dumps::*;
 pub use flags::*;
 pub use inlined::*;
 pub use inspect::*;

@@ -5,7 +5,7 @@ use core::cmp::Ordering;
 use super::body::{Collection, Policy};
 use super::handle::expect_live;
 use super::refuse::refuse_in;
-use crate::os::error::Error;
+use crate::os::{SMALL, error::Error};
 use crate::pool::body::Pool;
 use crate::pool::bulk::Sources;
 use crate::pool::fast::Missed;
@@ -118,7 +118,7 @@ impl Collection {
             // SAFETY: a word of ours names a live pool.
             Some((owner, State::Out)) => (unsafe { Pool::at(owner) }, false),
             // SAFETY: as above.
-            Some((owner, State::Dynamic)) => (unsafe { Pool::at(owner) }, true),
+            Some((owner, State::Dynamic)) if !SMALL => (unsafe { Pool::at(owner) }, true),
             // SAFETY: by this function's contract.
             _ => unsafe { refuse_in(REALLOC, entry) },
         };

@@ -143,7 +143,7 @@ pub fn without_cancellation<R>(inside: impl FnOnce() -> R) -> R {
     inside()
 }
 
-/// Words that nobody can foresee are the program's to give: see `cmempool_entropy`.
+/// There are no words that nobody can foresee: what follows from them guards against accidents alone.
 pub fn random() -> Option<u64> {
     None
 }

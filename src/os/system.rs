@@ -25,3 +25,6 @@ compile_error!(
 
 /// Whether there is one thread alone, so that nothing is locked and no thread has a cache.
 pub const ONE_THREAD: bool = cfg!(feature = "bare");
+
+/// Whether the library is to be small: without guarded pools, entries of the heap and reports of all pools.
+pub const SMALL: bool = cfg!(feature = "bare");

@@ -10,6 +10,7 @@ use core::mem::forget;
 use super::body::Pool;
 use super::dynamic;
 use super::shared::Damage;
+use crate::os::SMALL;
 use crate::report::misuse::ALLOC;
 use crate::slots::word::{Entry, State};
 
@@ -61,6 +62,7 @@ impl Sources<'_> {
     #[inline(never)]
     fn fill_with_spares(self, places: &mut [*mut u8]) -> bool {
         let class = self.class;
+        let heap_too = self.heap_too && !SMALL;
         let mut spares = Spares { class, entries: None, count: 0 };
         let mut exhausted = false;
         let filled = loop {
@@ -69,7 +71,7 @@ impl Sources<'_> {
                     places[from_slots..].fill_with(|| spares.enter_one());
                     break true;
                 }
-                Err(missing) if self.heap_too => {
+                Err(missing) if heap_too => {
                     if !(0..missing).all(|_| spares.obtain_one()) {
                         break false;
                     }

@@ -3,7 +3,7 @@
 use super::body::Pool;
 use super::heap::NotOut;
 use crate::caches::cache::{Cache, Unsettled};
-use crate::os::fence;
+use crate::os::{ONE_THREAD, fence};
 use crate::slots::word::Entry;
 
 /// The fast path had no entry. Goes to [`Pool::alloc_slow`], at once.
@@ -98,7 +98,7 @@ impl Pool {
     #[inline(always)]
     fn fast_cache(&self) -> Option<&Cache> {
         let distance = self.own_distance();
-        (distance < self.fast_end).then(|| self.cache_at(distance))
+        (!ONE_THREAD && distance < self.fast_end).then(|| self.cache_at(distance))
     }
 }
 

@@ -17,6 +17,7 @@ use super::shared::Shared;
 use super::traits::Traits;
 use crate::memory::layout::WORD;
 use crate::memory::zero::zero;
+use crate::os::SMALL;
 use crate::os::lock::Guard;
 use crate::os::watcher;
 use crate::report::misuse::{ALLOC, Call, Kind};
@@ -206,7 +207,7 @@ impl Pool {
         unsafe {
             match entry.decode().owner_and_state() {
                 Some((owner, State::Out)) => Self::at(owner).fit_slot(entry, size),
-                Some((owner, State::Dynamic)) => {
+                Some((owner, State::Dynamic)) if !SMALL => {
                     let pool = Self::at(owner);
                     dynamic::fit(&pool.dynamic, entry, size, pool.care())
                         .unwrap_or_else(|fault| pool.stop_in(call, fault));
@@ -285,7 +286,7 @@ impl Pool {
     /// # Safety
     /// Nobody else uses the pool.
     pub unsafe fn look_at_all(&self, call: Call) {
-        if !self.traits.hardened {
+        if SMALL || !self.traits.hardened {
             return;
         }
         if !self.traits.bypass {

@@ -2,6 +2,7 @@
 
 use super::body::Pool;
 use super::dynamic;
+use crate::os::SMALL;
 use crate::report::misuse::{ALLOC, Call};
 use crate::slots::word::{Entry, State};
 
@@ -17,7 +18,9 @@ impl Pool {
     #[cold]
     pub unsafe fn free_dynamic(entry: Entry) -> Result<(), NotOut> {
         // SAFETY: by this function's contract.
-        if let Some((owner, State::Dynamic)) = unsafe { entry.decode() }.owner_and_state() {
+        if let Some((owner, State::Dynamic)) = unsafe { entry.decode() }.owner_and_state()
+            && !SMALL
+        {
             // SAFETY: a word of ours names a live pool, which releases its dynamic entries before it goes.
             let pool = unsafe { Self::at(owner) };
             // SAFETY: the word says that the entry is dynamic, out and of this pool.
@@ -32,6 +35,9 @@ impl Pool {
     /// An entry from the heap or the backing, owned by this pool. None if the memory is not available.
     #[cold]
     pub fn alloc_dynamic(&self) -> Option<Entry> {
+        if SMALL {
+            return None;
+        }
         let entry = self.obtain_dynamic()?;
         self.enter_dynamic(entry);
         Some(entry)

@@ -7,6 +7,7 @@ use super::body::Pool;
 use super::heap::NotOut;
 use super::stats::mempool_stats;
 use crate::caches::cache::Cache;
+use crate::os::SMALL;
 use crate::report::misuse::Call;
 use crate::slots::depot::Depot;
 use crate::slots::word::{Entry, State};
@@ -135,7 +136,7 @@ impl Pool {
                     let pool = Self::at(owner);
                     Ok((pool, pool.elem_size))
                 }
-                Some((owner, State::Dynamic)) => {
+                Some((owner, State::Dynamic)) if !SMALL => {
                     let pool = Self::at(owner);
                     Ok((pool, pool.dynamic_size(call, entry)))
                 }

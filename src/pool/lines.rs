@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering;
 use super::body::Pool;
 use crate::caches::cache::Cache;
 use crate::caches::thread_index::{self, CACHE_DISTANCE};
-use crate::os::fence;
+use crate::os::{ONE_THREAD, fence};
 
 impl Pool {
     /// The calling thread's cache, wherever it lies. Gives the thread an index if it has none.
@@ -28,7 +28,8 @@ impl Pool {
     /// Those that had entries since the pool began anew. With the lock they are all that can have some.
     pub(super) fn all_caches(&self) -> impl Iterator<Item = &Cache> {
         // Relaxed: it is written with the lock.
-        (0..self.seen.load(Ordering::Relaxed)).map(|number| self.cache(number.into()))
+        let seen = if ONE_THREAD { 0 } else { self.seen.load(Ordering::Relaxed) };
+        (0..seen).map(|number| self.cache(number.into()))
     }
 
     /// A cache's number.

@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize};
+use core::sync::atomic::{AtomicU16, AtomicUsize};
 
 use super::body::{Pool, seal_of};
 use super::common::Common;
@@ -18,7 +18,9 @@ use crate::caches::magazine::Rack;
 use crate::caches::thread_index::CACHE_DISTANCE;
 use crate::memory::layout::{Class, Cursor, stride};
 use crate::memory::layout::{OWNER_ALIGN, WORD};
+use crate::os::SMALL;
 use crate::os::lock::Locked;
+use crate::os::sync::AtomicU64;
 use crate::pool::dynamic::{self, DynamicEntries};
 use crate::report::misuse::DESTROY;
 use crate::slots::depot::Depot;
@@ -151,6 +153,9 @@ impl Pool {
     /// Releases the dynamic entries. What is found damaged is reported while a handler may still look at
     /// the pool.
     pub fn wind_up(&self) {
+        if SMALL {
+            return;
+        }
         dynamic::release_all(&self.dynamic, self.backing(), None, self.care())
             .unwrap_or_else(|fault| self.stop_in(DESTROY, fault));
     }
@@ -164,7 +169,7 @@ impl Pool {
         if self.traits.guarded() {
             self.retire_guarded();
         }
-        if wipe_words && self.traits.hardened {
+        if wipe_words && self.traits.hardened && !SMALL {
             self.wipe_all();
         } else if wipe_words {
             let fresh = self.shared.lock().depot.fresh();

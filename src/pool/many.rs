@@ -10,6 +10,7 @@ use super::dynamic;
 use super::heap::NotOut;
 use crate::caches::magazine::size_of_room;
 use crate::memory::zero::zero;
+use crate::os::SMALL;
 use crate::report::misuse::RESET;
 use crate::slots::word::{Entry, State};
 
@@ -129,6 +130,9 @@ impl Pool {
             self.seen.store(0, Ordering::Relaxed);
             shared.depot.refill();
             shared.start_anew(self.has_caches());
+        }
+        if SMALL {
+            return;
         }
         let owner = Some(self.address());
         dynamic::release_all(&self.dynamic, self.backing(), owner, self.care())

@@ -60,7 +60,7 @@ impl CachePlan {
 
     /// How many threads have one: those with an index below, or whichever has the only one.
     pub fn count(&self) -> usize {
-        self.count.into()
+        if ONE_THREAD { 0 } else { self.count.into() }
     }
 
     /// Entries of a smallest magazine, at most.

@@ -5,6 +5,7 @@ use core::ptr::NonNull;
 use super::guarding::Guarding;
 use crate::caches::cache::Cache;
 use crate::caches::magazine::Rack;
+use crate::os::SMALL;
 use crate::os::lock::{Tallied, Tally};
 use crate::slots::depot::Depot;
 
@@ -66,12 +67,18 @@ impl Shared {
 
     /// What a guarded pool has in place of caches.
     pub(super) fn guarding(&mut self) -> Option<&mut Guarding> {
+        if SMALL {
+            return None;
+        }
         // SAFETY: it lives as long as the pool, and is reached through `self` alone, which is locked.
         self.guarding.map(|mut guarding| unsafe { guarding.as_mut() })
     }
 
     /// How many slots are free and kept back.
     pub(super) fn kept_back(&self) -> u32 {
+        if SMALL {
+            return 0;
+        }
         // SAFETY: as in `guarding`.
         self.guarding.map_or(0, |guarding| unsafe { guarding.as_ref() }.quarantine.len())
     }

@@ -19,6 +19,9 @@ impl Pool {
     /// once per shortage: while they are closed, whoever frees brings the entry to the depot.
     #[cold]
     pub(super) fn take_back_from_caches(&self, shared: &mut Shared) {
+        if !self.has_caches() {
+            return;
+        }
         if shared.given_up {
             return self.take_back_as_owner(shared, false);
         }
@@ -43,6 +46,9 @@ impl Pool {
     #[cold]
     #[inline(never)]
     pub(super) fn close_all_caches(&self, shared: &mut Shared) {
+        if !self.has_caches() {
+            return;
+        }
         if shared.given_up {
             return self.take_back_as_owner(shared, false);
         }

@@ -1,5 +1,7 @@
 //! What is a pool to do beside handing out and taking back?
 
+use crate::os::SMALL;
+
 /// What a caller chose beside sizes and counts.
 #[derive(Clone, Copy, Default)]
 pub struct Traits {
@@ -23,12 +25,12 @@ impl Traits {
     /// Whether `pool/guard.rs` has its calls.
     #[inline]
     pub fn guarded(&self) -> bool {
-        self.hardened || self.bypass || self.watched
+        !SMALL && (self.hardened || self.bypass || self.watched)
     }
 
     /// Whether what lies between its entries, and in those that are free, is looked after.
     #[inline]
     pub fn guards_slots(&self) -> bool {
-        (self.hardened || self.watched) && !self.bypass
+        !SMALL && (self.hardened || self.watched) && !self.bypass
     }
 }

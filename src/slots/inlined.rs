@@ -24,7 +24,11 @@ use crate::os::sync::AtomicU64;
 
 /// Places of the table of likely owners. With more the table would push other things out of the processor's
 /// nearest cache.
+#[cfg(not(feature = "bare"))]
 pub const PLACES: usize = 1024;
+/// Where there is one cache for all data, or none, there is nothing to win.
+#[cfg(feature = "bare")]
+pub const PLACES: usize = 1;
 
 /// What all threads share.
 #[repr(C)]

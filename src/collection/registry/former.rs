@@ -7,7 +7,11 @@ use crate::collection::body::{Collection, Policy};
 use crate::report::misuse::{NAME_MAX, Subject};
 
 /// How many destroyed collections are remembered.
+#[cfg(not(feature = "bare"))]
 const FORMERS: usize = 16;
+/// As above.
+#[cfg(feature = "bare")]
+const FORMERS: usize = 2;
 
 /// Where a collection was.
 #[derive(Clone, Copy)]

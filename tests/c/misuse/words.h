@@ -56,11 +56,20 @@ static void dynamic_underflow(struct world *world)
     give(world, blame(world, entry));
 }
 
-/* A write past the end of what lies in front of a dynamic entry stops before its word. */
+/* Where what lies in front of a dynamic entry begins, and its size. */
+enum { LEAD = UINTPTR_MAX > UINT32_MAX ? 48 : 32, SIZE_AT = UINTPTR_MAX > UINT32_MAX ? 32 : 24 };
+
+/* Somebody writes past the end of what lies there, and stops before the word. */
+static void write_into_lead(struct world *world, char *entry)
+{
+    size_t most = LEAD - 8, count = (size_t)world->shift;
+    memset(entry - LEAD, world->value, count < most ? count : most);
+}
+
 static void overflow_into_dynamic(struct world *world)
 {
     char *entry = take_dynamic(world);
-    memset(entry - 48, world->value, world->shift);
+    write_into_lead(world, entry);
     give(world, blame(world, entry));
 }
 
@@ -68,14 +77,14 @@ static void overflow_into_dynamic(struct world *world)
 static void overflow_into_listed(struct world *world)
 {
     char *entries[3] = {take_dynamic(world), take(world), take(world)};
-    memset(entries[1] - 48, world->value, world->shift);
+    write_into_lead(world, entries[1]);
     give(world, blame(world, entries[1]));
 }
 
 static void overflow_then_destroy(struct world *world)
 {
     char *entries[3] = {take_dynamic(world), take(world), take(world)};
-    memset(entries[1] - 48, world->value, world->shift);
+    write_into_lead(world, entries[1]);
     blame(world, entries[1]);
     destroy(world);
 }
@@ -127,7 +136,7 @@ static const struct misuse words_misuses[] = {
     {HEADER, "dynamic, 33 to 40 before", 64, dynamic_underflow, OVERWRITTEN, OF_HEAP, 40, 'A'},
     {HEADER, "dynamic, 41 to 48 before", 64, dynamic_underflow, OVERWRITTEN, OF_HEAP, 48, 'A'},
 #endif
-    {HEADER, "dynamic, 25 to 32 before, zeros", 64, dynamic_underflow, OVERWRITTEN, OF_HEAP, 32, 0},
+    {HEADER, "dynamic, its size, zeros", 64, dynamic_underflow, OVERWRITTEN, OF_HEAP, SIZE_AT, 0},
     {HEADER, "overflow of 40 into dynamic", 64, overflow_into_dynamic, OVERWRITTEN, OF_HEAP, 40,
      'A'},
     {HEADER, "overflow of 40 zeros into dynamic", 64, overflow_into_dynamic, OVERWRITTEN, OF_HEAP,
@@ -177,7 +186,7 @@ static const struct misuse words_misuses[] = {
     {HEADER, "overflow of 40 letters, then destroy", 64, overflow_then_destroy, OVERWRITTEN,
      OF_HEAP, 40, 'A'},
     {HEADER, "dynamic, size overwritten, then realloc", 64, dynamic_underflow_then_realloc,
-     OVERWRITTEN, RANGED_ONLY | OF_HEAP, 32, 'A'},
+     OVERWRITTEN, RANGED_ONLY | OF_HEAP, SIZE_AT, 'A'},
     {HEADER, "dynamic, size forged, then realloc", 64, dynamic_size_forged, OVERWRITTEN,
      RANGED_ONLY | OF_HEAP, 0, 0},
 };

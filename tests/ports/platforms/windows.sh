@@ -9,7 +9,7 @@ runner=("$wine")
 folders=(portable)
 linkages=(shared static)
 # What the library calls of the system.
-libraries=(-lbcrypt -lsynchronization)
+libraries=(-lsynchronization)
 keep_hidden=yes
 program_suffix=.exe
 brief=yes
