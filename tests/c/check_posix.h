@@ -14,13 +14,30 @@
 #include <sys/prctl.h>
 #endif
 
-/* Whether children of fork can start threads. ThreadSanitizer has a thread that is gone in the way of a
- * new one in its place. */
+/* What runs this program, if the system alone can't: words with a space between. As whoever started it
+ * says. */
+static inline const char *emulator(void)
+{
+    return getenv("CMEMPOOL_TEST_RUNNER");
+}
+
+/* Whether children of fork can start threads. ThreadSanitizer has a thread that is gone in the way of a new
+ * one in its place, and qemu fails an assertion of its own. */
+static inline bool children_start_threads(void)
+{
 #ifdef __SANITIZE_THREAD__
-enum { CHILDREN_START_THREADS = 0 };
+    return false;
 #else
-enum { CHILDREN_START_THREADS = 1 };
+    return emulator() == NULL;
 #endif
+}
+
+/* Said once by a program of which that is a part. */
+static inline void tell_of_childrens_threads(void)
+{
+    if (!children_start_threads())
+        puts("skipped threads that a child of fork starts: a tool or the emulator can't have them");
+}
 
 /* How a child ended. */
 static inline bool ended_by_abort(int status)
@@ -91,13 +108,6 @@ static inline const char *run_in_child(void (*f)(void *), void *arg, int *status
     CHECK(waitpid(child, status, 0) == child);
     drop_emulators_lines(text);
     return text;
-}
-
-/* What runs this program, if the system alone can't: words with a space between. As whoever started it
- * says. */
-static inline const char *emulator(void)
-{
-    return getenv("CMEMPOOL_TEST_RUNNER");
 }
 
 /* This program from its start in the place of the process, with a variable of the environment set. */

@@ -150,11 +150,14 @@ run_program() { # platform source linkage
     [ -z "$reason" ] || seconds=60
     [ -z "$brief" ] || export CMEMPOOL_TEST_BRIEF=1
     # What programs open that open the library.
-    [ "$3" = alone ] || [ ! -e "$work/lib/libcmempool.so.1" ] || export CMEMPOOL_TEST_LIBRARY="$work/lib/libcmempool.so.1"
+    [ ! -e "$work/lib/libcmempool.so.1" ] || export CMEMPOOL_TEST_LIBRARY="$work/lib/libcmempool.so.1"
     # For programs that start themselves again.
     [ ${#runner[@]} -eq 0 ] || export CMEMPOOL_TEST_RUNNER="${runner[*]}"
     before=${EPOCHREALTIME/[.,]/}
-    timeout -k 5 "$seconds" "${runner[@]}" "$program" >"$output" 2>&1 </dev/null || status=$?
+    # In braces, or this shell would say of a signal what the status says.
+    {
+        timeout -k 5 "$seconds" "${runner[@]}" "$program" >"$output" 2>&1 </dev/null
+    } 2>/dev/null || status=$?
     took=$(((${EPOCHREALTIME/[.,]/} - before) / 1000))
     # Windows' lines have a carriage return at the end.
     if [ $status -eq 0 ] && ! tr -d '\r' <"$output" | grep -qx 'ok [1-9][0-9]*'; then

@@ -45,7 +45,7 @@ pub use self::x86_64::thread_block;
 #[cfg(elf)]
 core::arch::global_asm!(
     ".pushsection .tdata,\"awT\",%progbits",
-    ".p2align 6",
+    ".p2align 4", // some loaders align no further what is opened at run time
     ".globl cmempool_thread",
     ".protected cmempool_thread",
     ".type cmempool_thread, %object",

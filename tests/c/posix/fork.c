@@ -285,9 +285,9 @@ static void use_everything(void)
 
     /* New threads, of which some get the indices of those that are gone. */
     pthread_t threads[WORKERS];
-    for (size_t i = 0; CHILDREN_START_THREADS && i < LENGTH(threads); i++)
+    for (size_t i = 0; children_start_threads() && i < LENGTH(threads); i++)
         REQUIRE(pthread_create(&threads[i], NULL, use_all, NULL) == 0);
-    for (size_t i = 0; CHILDREN_START_THREADS && i < LENGTH(threads); i++)
+    for (size_t i = 0; children_start_threads() && i < LENGTH(threads); i++)
         REQUIRE(pthread_join(threads[i], NULL) == 0);
     for (size_t kind = 0; kind < KINDS; kind++)
         take_all(kind);
@@ -529,6 +529,7 @@ static bool can_refuse(void)
 
 int main(void)
 {
+    tell_of_childrens_threads();
     if (can_refuse()) {
         without_membarrier(refused_early);
         without_membarrier(refused_late);

@@ -427,7 +427,7 @@ static _Noreturn void child(uint64_t *seed, size_t gone)
             violation("a child of a fork among %zu threads counts %ld too many", gone, before[i]);
         take_the_rest(&pools[i], seed);
     }
-    if (CHILDREN_START_THREADS && random_below(seed, 2) == 0) {
+    if (children_start_threads() && random_below(seed, 2) == 0) {
         for (size_t i = 0; i < WORKERS; i++) {
             workers[i].seed = *seed + 1000 * i;
             start(&workers[i]);
@@ -484,6 +484,7 @@ static void run_threads(uint64_t *seed)
 
 int main(void)
 {
+    tell_of_childrens_threads();
     const char *asked = getenv("CMEMPOOL_SOAK_SECONDS");
     double end = now() + (asked != NULL ? atof(asked) : under_valgrind() ? 0 : 2);
     uint64_t seed = 1;
