@@ -37,28 +37,40 @@ STAGE  := $(abspath $(TARGET))/stage
 # Where cargo puts what it builds.
 BUILT   = $(abspath $(TARGET))/$(if $(RUST_TARGET),$(RUST_TARGET)/)release
 
+# Of an address.
+BYTES := $(if $(filter i686-% arm% thumb% riscv32%,$(RUST_TARGET)),4,8)
+BITS  := $(if $(filter 4,$(BYTES)),32,64)
+
 # How a shared library is linked, and which names it has. The last of them is the one that programs are
 # linked with.
 SYSTEM := $(if $(RUST_TARGET),$(RUST_TARGET),$(shell uname -s))
 ifneq ($(findstring windows,$(SYSTEM)),)
 SHARED       := libcmempool-$(MAJOR).dll
 SHARED_NAMES := libcmempool.dll.a
-LINK_SHARED   = -s -static-libgcc -Wl,--out-implib,$(LIB)/libcmempool.dll.a $(LIB)/cmempool.def -lsynchronization
+SONAME       := $(SHARED)
+LIBS_PRIVATE := -lsynchronization
+LINK_SHARED   = -s -static-libgcc -Wl,--out-implib,$(LIB)/libcmempool.dll.a $(LIB)/cmempool.def $(LIBS_PRIVATE)
 else ifneq ($(filter %-darwin Darwin,$(SYSTEM)),)
 SHARED       := libcmempool.$(VERSION).dylib
 SHARED_NAMES := libcmempool.$(MAJOR).dylib libcmempool.dylib
-LINK_SHARED   = -install_name @rpath/libcmempool.$(MAJOR).dylib
+SONAME       := @rpath/libcmempool.$(MAJOR).dylib
+LIBS_PRIVATE :=
+LINK_SHARED   = -install_name $(SONAME)
 else ifneq ($(findstring -none,$(SYSTEM)),)
 SHARED       :=
 SHARED_NAMES :=
+SONAME       :=
+LIBS_PRIVATE :=
 STATIC_ONLY  := 1
 FEATURES     := bare
 export CARGO_PROFILE_RELEASE_OPT_LEVEL := s
 else
 SHARED       := libcmempool.so.$(VERSION)
 SHARED_NAMES := libcmempool.so.$(MAJOR) libcmempool.so
+SONAME       := libcmempool.so.$(MAJOR)
+LIBS_PRIVATE := -lpthread
 # Functions that threads and fork have yet to call must not be unloaded.
-LINK_SHARED   = -Wl,-soname,libcmempool.so.$(MAJOR),--version-script=cmempool.map,-z,nodelete,-z,relro \
+LINK_SHARED   = -Wl,-soname,$(SONAME),--version-script=cmempool.map,-z,nodelete,-z,relro \
     -Wl,-z,now,-z,noexecstack,-z,noseparate-code,--gc-sections,--build-id,-O1,--strip-all
 endif
 
@@ -250,8 +262,7 @@ bench: crates-of-bench build
 bench-quick: crates-of-bench build
 	@$(RUN_BENCH) --quick $(BENCH_FLAGS)
 
-# The rest of what a static program links, and where the header lies as seen from the CMake files.
-LIBS_PRIVATE := $(shell sed -n 's/^Libs.private: *//p' cmempool.pc.in)
+# Where the header lies as seen from the CMake files.
 CMAKEDIR      = $(LIBDIR)/cmake/cmempool
 FROM_CMAKEDIR = $(shell realpath -m --relative-to=$(CMAKEDIR) $(INCLUDEDIR))
 
@@ -272,9 +283,12 @@ install: ready
 	install -m 644 $(LIB)/libcmempool.a $(DESTDIR)$(LIBDIR)/libcmempool.a
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(call BELOW_PREFIX,$(LIBDIR))|' \
 	    -e 's|@INCLUDEDIR@|$(call BELOW_PREFIX,$(INCLUDEDIR))|' -e 's|@VERSION@|$(VERSION)|' \
+	    -e 's|@LIBS_PRIVATE@|$(LIBS_PRIVATE)|' \
 	    cmempool.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/cmempool.pc
 	for file in cmempoolConfig.cmake cmempoolConfigVersion.cmake; do \
 	    sed -e 's|@VERSION@|$(VERSION)|g' -e 's|@MAJOR@|$(MAJOR)|g' \
+	        -e 's|@SHARED@|$(SHARED)|g' -e 's|@SONAME@|$(SONAME)|' -e 's|@BYTES@|$(BYTES)|' \
+	        -e 's|@BITS@|$(BITS)|g' \
 	        -e 's|@INCLUDEDIR@|$(FROM_CMAKEDIR)|' -e 's|@LIBS_PRIVATE@|$(LIBS_PRIVATE)|' \
 	        $$file.in > $(DESTDIR)$(CMAKEDIR)/$$file; \
 	done

@@ -32,7 +32,9 @@
  *     full fences. Where it comes later, a pool that runs short goes on without thread caches: entries in
  *     another thread's cache come back with that thread's next calls on the pool, or its end.
  *
- * Sizes are in bytes. C99 and C++11 onwards, 64-bit Linux.
+ * Sizes are in bytes. C99 and C++11 onwards. Linux with the GNU C library or musl, on 32-bit and 64-bit
+ * processors; Windows, macOS, FreeBSD and boards without an operating system: docs/platforms.md says what
+ * differs there, and where the library was run.
  */
 /* Generated from the library's source; `make header` writes it anew. */
 #ifndef CMEMPOOL_H
@@ -1501,7 +1503,7 @@ CMEMPOOL_MUST_USE;
 /* 2^e; for an exponent below the least the size 0, which is refused, and for one that no size has room for
  * the largest size, which no pool can have. */
 #define CMEMPOOL_POWER_OF_TWO(e, least) \
-    ((e) < (least) ? 0 : (e) < 64 ? (size_t)1 << (e) : SIZE_MAX)
+    ((e) < (least) ? 0 : (size_t)(e) < 8 * sizeof(size_t) ? (size_t)1 << (e) : SIZE_MAX)
 
 static inline CMEMPOOL_MUST_USE mempool *cmempool_create_4(size_t elem_count, size_t elem_size,
                                                            bool fall_back, bool single_thread)

@@ -241,3 +241,31 @@ fn rows_above_their_aims_have_a_sentence() {
         .collect();
     assert_eq!(said, above, "what the README explains, and what is above its aim");
 }
+
+/// The platforms that the documents list are those that `make ports` does, and what is built only is said to be.
+#[test]
+fn platforms() {
+    let value = |text: &str, name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        line.map(|value| value.trim_matches('\'').to_string())
+    };
+    let mut expected = BTreeSet::new();
+    for entry in std::fs::read_dir(root().join("tests/ports/platforms")).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        let label = value(&text, "label").expect("a platform has a name");
+        expected.insert((label, value(&text, "built_only").is_some()));
+    }
+    for document in ["README.md", "docs/platforms.md"] {
+        let text = file(document);
+        let table = text.split("| platform | how").nth(1).expect("there is the table");
+        let rows = table.lines().skip(2).take_while(|line| line.starts_with("| "));
+        let rows: BTreeSet<_> = rows
+            .map(|row| {
+                let cells: Vec<_> = row.split(" | ").collect();
+                let name = cells[0].trim_start_matches("| ").to_string();
+                (name, cells[1].starts_with("built only"))
+            })
+            .collect();
+        assert_eq!(rows, expected, "{document}");
+    }
+}

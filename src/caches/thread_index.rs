@@ -14,7 +14,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use super::life::{self, LIVES};
 use crate::os::sync::AtomicU64;
-use crate::os::{self, END_KEYS_WITH_ROOM, thread_block};
+use crate::os::{self, END_KEYS_WITH_ROOM, FORK_KEEPS_LOCKS, thread_block};
 use crate::slots::inlined::{PROCESS, THREAD_AT};
 
 /// How many threads at once can have an index. Those beyond work without a cache.
@@ -185,6 +185,21 @@ pub fn stand_in(index: usize, inside: &mut dyn FnMut()) {
     } else if LIVES[index].inherit() {
         inside();
         give_back(index);
+    }
+}
+
+/// Before a fork: a child is not to have a lock that it can do nothing with.
+pub fn before_fork() {
+    if FORK_KEEPS_LOCKS && let Some(index) = own_index() {
+        LIVES[index].let_go();
+    }
+}
+
+/// After it, in the parent.
+pub fn after_fork() {
+    if FORK_KEEPS_LOCKS && let Some(index) = own_index() {
+        // If others look at it all the time, nobody finds out should the thread die without a word.
+        LIVES[index].hold();
     }
 }
 

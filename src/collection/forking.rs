@@ -83,6 +83,7 @@ unsafe extern "C" fn before() {
             cached().for_each(|pool| pool.collect(known));
         }
     }
+    thread_index::before_fork();
     forget(all);
 }
 
@@ -92,6 +93,7 @@ unsafe extern "C" fn parent() {
     }
     // SAFETY: `before` ran in this thread.
     unsafe {
+        thread_index::after_fork();
         let all = registry::held();
         drop(SETTING.held());
         shared_pools(&all).for_each(|pool| pool.let_go());

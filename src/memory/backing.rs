@@ -97,6 +97,15 @@ pub fn obtain(backing: Option<&Backing>, bytes: usize, align: usize) -> Result<N
     Ok(memory)
 }
 
+/// Gives a block back to the heap that nobody has used.
+///
+/// # Safety
+/// It was obtained there.
+pub unsafe fn return_unused(memory: NonNull<u8>) {
+    // SAFETY: by this function's contract.
+    unsafe { os::heap_return(memory) }
+}
+
 /// Gives back what was obtained.
 ///
 /// # Safety

@@ -233,7 +233,7 @@ impl Region {
         if !is_addressable(base, len) {
             // A heap that tags its pointers. The kernel does not.
             // SAFETY: it was obtained just now, and nobody uses it.
-            unsafe { backing::give_back(None, base, len) };
+            unsafe { backing::return_unused(base) };
             return Self::map(len, wish);
         }
         // SAFETY: the memory is new and `len` bytes long.

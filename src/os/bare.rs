@@ -19,6 +19,9 @@ pub type File = Infallible;
 /// No thread ends.
 pub const END_KEYS_WITH_ROOM: usize = 0;
 
+/// A child of fork has none.
+pub const FORK_KEEPS_LOCKS: bool = false;
+
 /// There are no pages.
 pub const HUGE_PAGE: usize = 2 << 20;
 
@@ -79,6 +82,12 @@ pub fn heap_take(_bytes: usize, _align: usize) -> Option<NonNull<u8>> {
 /// # Safety
 /// None is needed.
 pub unsafe fn heap_give(_memory: NonNull<u8>, _bytes: usize) {}
+
+/// As above.
+///
+/// # Safety
+/// None is needed.
+pub unsafe fn heap_return(_memory: NonNull<u8>) {}
 
 /// There may be no `errno`: why a call failed is not said.
 pub fn set_errno(_error: Error) {}

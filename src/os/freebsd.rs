@@ -22,6 +22,9 @@ pub use super::posix::{
 /// Each thread's first value calls the heap: so does a thread's first call, also on a pool in a buffer.
 pub const END_KEYS_WITH_ROOM: usize = usize::MAX;
 
+/// A child of fork has none.
+pub const FORK_KEEPS_LOCKS: bool = false;
+
 /// Bytes of a large page.
 pub const HUGE_PAGE: usize = 2 << 20;
 
@@ -45,6 +48,15 @@ pub fn populate(_base: NonNull<u8>, _len: usize) -> Result<bool, Error> {
 /// # Safety
 /// It is from [`heap_take`], and nobody uses it any more.
 pub unsafe fn heap_give(memory: NonNull<u8>, _bytes: usize) {
+    // SAFETY: by this function's contract.
+    unsafe { free(memory) }
+}
+
+/// As [`heap_give`], of one that nobody has used.
+///
+/// # Safety
+/// It is from [`heap_take`].
+pub unsafe fn heap_return(memory: NonNull<u8>) {
     // SAFETY: by this function's contract.
     unsafe { free(memory) }
 }

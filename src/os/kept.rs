@@ -10,8 +10,8 @@ use super::posix::free;
 
 /// How many blocks are kept.
 const KEPT: usize = 16;
-/// A larger block goes at once: no more than 256 KiB are kept.
-const LARGEST: usize = 16 << 10;
+/// A larger block goes at once: no more than 2 MiB are kept.
+const LARGEST: usize = 128 << 10;
 
 static BLOCKS: [AtomicPtr<u8>; KEPT] = [const { AtomicPtr::new(ptr::null_mut()) }; KEPT];
 

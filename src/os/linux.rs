@@ -23,6 +23,10 @@ pub use super::stay_glibc::stay_loaded;
 /// library calls the heap when a thread sets its first. musl has no more than it has room for.
 pub const END_KEYS_WITH_ROOM: usize = 32;
 
+/// Whether a child of fork still has the locks of [`OwnerLock`] that its thread held: it can't give them back,
+/// nor make them anew.
+pub const FORK_KEEPS_LOCKS: bool = cfg!(target_env = "musl");
+
 /// Bytes of a huge page, the kernel's own choice and the kind that it keeps ready.
 pub const HUGE_PAGE: usize = 2 << 20;
 
@@ -85,6 +89,15 @@ pub unsafe fn heap_give(memory: NonNull<u8>, bytes: usize) {
         // SAFETY: as above.
         unsafe { free(memory) }
     }
+}
+
+/// Gives a block to the heap that nobody has used.
+///
+/// # Safety
+/// It is from [`heap_take`].
+pub unsafe fn heap_return(memory: NonNull<u8>) {
+    // SAFETY: by this function's contract.
+    unsafe { free(memory) }
 }
 
 /// Sleeps while the word has this value, or wakes up for no reason. `errno` stays as it was.

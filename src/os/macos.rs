@@ -24,6 +24,9 @@ pub use super::posix::{
 /// All have room.
 pub const END_KEYS_WITH_ROOM: usize = usize::MAX;
 
+/// A child of fork has none.
+pub const FORK_KEEPS_LOCKS: bool = false;
+
 /// Bytes of a large page: none are used.
 pub const HUGE_PAGE: usize = 2 << 20;
 
@@ -47,6 +50,15 @@ pub fn populate(_base: NonNull<u8>, _len: usize) -> Result<bool, Error> {
 /// # Safety
 /// It is from [`heap_take`], and nobody uses it any more.
 pub unsafe fn heap_give(memory: NonNull<u8>, _bytes: usize) {
+    // SAFETY: by this function's contract.
+    unsafe { free(memory) }
+}
+
+/// As [`heap_give`], of one that nobody has used.
+///
+/// # Safety
+/// It is from [`heap_take`].
+pub unsafe fn heap_return(memory: NonNull<u8>) {
     // SAFETY: by this function's contract.
     unsafe { free(memory) }
 }

@@ -17,7 +17,7 @@
 //! | `forbid`                       | pages that nobody may touch                    | `false`              |
 //! | `populate`                     | has pages there before they are touched        | `Ok(false)`          |
 //! | `lock_pages`, `unlock_pages`   | has pages stay in memory                       | `Err(NotPermitted)`  |
-//! | `heap_take`, `heap_give`       | blocks of the program's heap                   | `None`               |
+//! | `heap_take`, `heap_give`, `heap_return` | blocks of the program's heap                   | `None`               |
 //! | `set_errno`, `keep_errno`      | the calling thread's `errno`                   | nothing              |
 //! | `sleep_while`, `wake_one`      | a thread waits for a word to change            | returns at once      |
 //! | `begin_barriers`, `barrier_everywhere` | a full barrier on all threads' cores   | `false`              |

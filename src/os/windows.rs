@@ -72,6 +72,9 @@ const PIN_BY_ADDRESS: u32 = 1 | 4;
 /// All keys have room: their values are in memory of the system's own.
 pub const END_KEYS_WITH_ROOM: usize = usize::MAX;
 
+/// A child of fork has none.
+pub const FORK_KEEPS_LOCKS: bool = false;
+
 /// Bytes of a large page. They take a right that few programs have: none are used.
 pub const HUGE_PAGE: usize = 2 << 20;
 
@@ -151,6 +154,15 @@ pub fn heap_take(bytes: usize, align: usize) -> Option<NonNull<u8>> {
 pub unsafe fn heap_give(memory: NonNull<u8>, _bytes: usize) {
     // SAFETY: by this function's contract.
     unsafe { _aligned_free(memory.as_ptr().cast()) };
+}
+
+/// As [`heap_give`], of one that nobody has used.
+///
+/// # Safety
+/// It is from [`heap_take`].
+pub unsafe fn heap_return(memory: NonNull<u8>) {
+    // SAFETY: by this function's contract.
+    unsafe { heap_give(memory, 0) }
 }
 
 /// Stores an error in the calling thread's `errno`.

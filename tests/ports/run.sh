@@ -53,6 +53,7 @@ done < <(grep -v '^#' "$here/cannot.txt")
 read_platform() { # name
     platform=$1
     work=$ports/$1
+    label=''            # its name in README.md
     target=''           # Rust's name of it
     compiler=()         # builds C programs
     c_flags=()          # for programs

@@ -72,7 +72,7 @@ static const struct {
 /* What can't fail, or not in a way that anyone could tell. (A dump's errors stay with the caller's
  * FILE.) */
 static const char *const infallible[] = {
-    "__cxa_finalize", "bcmp", "clock_gettime", "__errno_location", "abort", "free", "memcpy", "memmove", "memset", "strlen",
+    "__cxa_finalize", "__getauxval", "bcmp", "clock_gettime", "raise", "__errno_location", "abort", "free", "memcpy", "memmove", "memset", "strlen",
     "pthread_key_delete", "pthread_mutex_consistent", "pthread_mutex_init",
     "pthread_mutex_trylock", "pthread_mutex_unlock", "pthread_mutexattr_init",
     "pthread_mutexattr_setrobust", "pthread_self", "pthread_setcancelstate", "secure_getenv",
@@ -1111,6 +1111,7 @@ int main(void)
 {
     seen = mmap(NULL, sizeof *seen, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     CHECK(seen != MAP_FAILED);
+    fill_what_is_kept();
     for (size_t i = 0; i < (under_valgrind() ? 1 : LENGTH(worlds)); i++)
         for (size_t j = 0; j < LENGTH(plans); j++)
             refuse_in_turn(&plans[j], &worlds[i]);

@@ -348,6 +348,7 @@ int main(void)
     }
     threads_with_many_keys();
     start_again();
+    fill_what_is_kept();
     counters_count();
     all_of_buffers();
     return done();

@@ -27,6 +27,15 @@ static void a_handler_may_fork(void)
 }
 
 /* The mapping is gone when destroy is through. */
+/* Whether the system tells that a page is not mapped any more: an emulator of 32-bit processors keeps all of
+ * their addresses mapped. */
+static bool is_known_if_mapped(void)
+{
+    void *page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(page != MAP_FAILED && munmap(page, 4096) == 0);
+    return msync(page, 4096, MS_ASYNC) == -1;
+}
+
 static void leak_gives_memory_back(void)
 {
     mempool_options options = MEMPOOL_OPTIONS_INIT;
@@ -40,7 +49,8 @@ static void leak_gives_memory_back(void)
     blame(entry, mp);
     mempool_destroy(mp);
     void *page = (void *)(address(entry) / 4096 * 4096);
-    CHECK(msync(page, 4096, MS_ASYNC) == -1 && errno == ENOMEM);
+    if (is_known_if_mapped())
+        CHECK(msync(page, 4096, MS_ASYNC) == -1 && errno == ENOMEM);
 }
 
 static void memory_goes_back(void)

@@ -523,7 +523,7 @@ static void *use_and_wait(void *unused)
 /* All indices are a child's own threads', whoever has them in the parent. */
 static void first_calls_in_a_child(void)
 {
-    if (under_valgrind() || watched || !ends_are_seen())
+    if (under_valgrind() || watched || !ends_are_seen() || !children_start_threads())
         return;
     row("first calls in the last round, in a child of fork");
     pthread_t threads[70];

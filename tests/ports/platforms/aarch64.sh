@@ -1,5 +1,6 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # 64-bit Arm Linux with the GNU C library, emulated.
+label='aarch64 Linux'
 target=aarch64-unknown-linux-gnu
 compiler=(aarch64-linux-gnu-gcc)
 binutils=aarch64-linux-gnu-

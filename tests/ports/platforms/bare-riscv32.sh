@@ -1,5 +1,6 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # 32-bit RISC-V without an operating system, emulated: the static library, and the program of c-examples/bare.
+label='Cortex-M and riscv32, no system'
 target=riscv32imac-unknown-none-elf
 compiler=(riscv64-unknown-elf-gcc -march=rv32imac -mabi=ilp32)
 binutils=riscv64-unknown-elf-

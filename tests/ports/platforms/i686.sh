@@ -1,5 +1,6 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # 32-bit x86 Linux with the GNU C library, by the processor's own 32-bit mode.
+label='i686 Linux'
 target=i686-unknown-linux-gnu
 compiler=(gcc -m32)
 tools=(gcc)

@@ -1,6 +1,7 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # x86-64 Linux with musl: programs linked with the shared and with the static library, and with nothing
 # shared at all.
+label='x86-64 Linux, musl'
 target=x86_64-unknown-linux-musl
 compiler=(musl-gcc)
 tools=(musl-gcc)

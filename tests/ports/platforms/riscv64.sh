@@ -1,5 +1,6 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # 64-bit RISC-V Linux with the GNU C library, emulated.
+label='riscv64 Linux'
 target=riscv64gc-unknown-linux-gnu
 compiler=(riscv64-linux-gnu-gcc)
 binutils=riscv64-linux-gnu-

@@ -1,5 +1,6 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # 64-bit Windows, by Wine: the DLL with its import library, and the static library.
+label='x86-64 Windows (gnu)'
 target=x86_64-pc-windows-gnu
 compiler=(x86_64-w64-mingw32-gcc-win32)
 binutils=x86_64-w64-mingw32-
