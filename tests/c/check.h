@@ -30,6 +30,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef _WIN32
+#include <process.h>
+#endif
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -219,11 +222,25 @@ static inline FILE *null_stream(void)
     return stream;
 }
 
+/* A file that is gone when it is closed. Windows' own function gives two processes the same. */
+static inline FILE *temporary_file(void)
+{
+#ifdef _WIN32
+    static int number;
+    char name[300];
+    const char *folder = getenv("TEMP");
+    snprintf(name, sizeof name, "%s\\cmempool-%d-%d.tmp", folder != NULL ? folder : ".", _getpid(), number++);
+    return fopen(name, "w+bTD");
+#else
+    return tmpfile();
+#endif
+}
+
 /* A stream of which one reads what was written. A file, as streams into memory are not to be had
  * everywhere; it goes when it is closed. */
 static inline FILE *new_stream(void)
 {
-    FILE *stream = tmpfile();
+    FILE *stream = temporary_file();
     CHECK(stream != NULL);
     return stream;
 }

@@ -28,6 +28,7 @@ limit=${LIMIT:-240}
 only=${ONLY:-}
 check_cannot=${CHECK_CANNOT:-}
 results=$ports/results.tsv
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$root/Cargo.toml" | head -n 1)
 command -v "${cargo%% *}" >/dev/null || die "cargo is needed, and it is not on the PATH"
 
 # The order of the table.
@@ -67,6 +68,8 @@ read_platform() { # name
     same_as=''          # what cannot.txt lists for this name holds, too
     built_only=''       # yes: nothing can run
     no_shared=''        # yes: the static library alone
+    # What is in the folder of libraries, the shared one's file first.
+    installed=("libcmempool.so.$version" "libcmempool.so.${version%%.*}" libcmempool.so libcmempool.a)
     keep_hidden=''      # yes: objects there know no hidden symbols
     program_suffix=''   # of a program's file
     lacks=''            # what is not there, if `have` says so
@@ -91,10 +94,38 @@ build_library() {
         rustup -q target add "$target" || return
     fi
     mkdir -p "$work/bin"
-    make --no-print-directory -C "$root" build TARGET="$ports/cargo" LIB="$work/lib" CARGO="$cargo" \
-        RUST_TARGET="$target" CC="${compiler[*]}" AR="${binutils}ar" NM="${binutils}nm" \
-        OBJCOPY="${keep_hidden:+true }${binutils}objcopy" STATIC_ONLY="$no_shared"
+    make_for_it build
 }
+
+make_for_it() { # goal variables...
+    make --no-print-directory -C "$root" TARGET="$ports/cargo" LIB="$work/lib" CARGO="$cargo" \
+        RUST_TARGET="$target" CC="${compiler[*]}" AR="${binutils}ar" NM="${binutils}nm" \
+        OBJCOPY="${keep_hidden:+true }${binutils}objcopy" STATIC_ONLY="$no_shared" "$@"
+}
+
+# Does `make install` put there what the system calls a library, and do the CMake files know it?
+try_install() {
+    local stage=$work/stage name output=$work/bin/install.out missing=
+    rm -rf "$stage"
+    if ! make_for_it install PREFIX="$stage" LIBDIR="$stage/lib" DESTDIR= LDCONFIG=true >"$output" 2>&1; then
+        note install '' failed "make install failed"
+        return
+    fi
+    for name in "${installed[@]}"; do
+        [ -e "$stage/lib/$name" ] || missing+=" $name"
+    done
+    [ -n "$no_shared" ] || grep -qF "${installed[0]}" "$stage/lib/cmake/cmempool/cmempoolConfig.cmake" ||
+        missing+=" cmempoolConfig.cmake"
+    if [ -n "$missing" ]; then
+        echo "missing:$missing" >>"$output"
+        note install '' failed "not installed:$missing"
+    else
+        note install '' passed ''
+    fi
+}
+
+# What more a platform has to try.
+try_more() { true; }
 
 # ---- Programs ----
 
@@ -191,7 +222,7 @@ test_platform() {
     done | xargs -0 -r -P "$jobs" -n 3 bash -c 'set -euo pipefail; run_program "$@"' bash
 }
 
-export here root ports limit check_cannot results
+export here root ports limit check_cannot results version
 export -f read_platform link_flags build_program cannot note run_program
 
 do_platform() { # name
@@ -212,6 +243,8 @@ do_platform() { # name
     fi
     note '*' '' built ''
     local built=$SECONDS
+    try_install
+    try_more
     if [ -n "$built_only" ]; then
         if build_program "$root/tests/c/portable/capacity.c" "${linkages[0]}" "$work/bin/capacity" \
             >"$work/bin/capacity.out" 2>&1; then

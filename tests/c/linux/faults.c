@@ -72,7 +72,10 @@ static const struct {
 /* What can't fail, or not in a way that anyone could tell. (A dump's errors stay with the caller's
  * FILE.) */
 static const char *const infallible[] = {
-    "__cxa_finalize", "__getauxval", "bcmp", "clock_gettime", "raise", "__errno_location", "abort", "free", "memcpy", "memmove", "memset", "strlen",
+    "__cxa_finalize", "__errno_location", "abort", "bcmp", "clock_gettime", "free", "memcpy", "memmove",
+    "memset", "strlen",
+    /* Of the compiler's own functions. */
+    "__getauxval", "raise",
     "pthread_key_delete", "pthread_mutex_consistent", "pthread_mutex_init",
     "pthread_mutex_trylock", "pthread_mutex_unlock", "pthread_mutexattr_init",
     "pthread_mutexattr_setrobust", "pthread_self", "pthread_setcancelstate", "secure_getenv",
@@ -104,6 +107,13 @@ static struct fault fault;
 static const int *absent;      /* per kind: the errno of every call, or 0 */
 static atomic_long mapped;     /* bytes that the library mapped and did not unmap */
 static atomic_long blocks;     /* blocks of the heap that it has */
+
+/* Of those that it gave back, with musl it keeps so many for a while. */
+#ifdef __GLIBC__
+enum { KEPT = 0 };
+#else
+enum { KEPT = 16 };
+#endif
 static atomic_bool concurrent; /* other threads change these two */
 
 /* Of the call into the library that the thread is in. */
@@ -468,7 +478,7 @@ static void *verdict(void *result, enum usually usually)
     if (result == NULL) {
         CHECK(error == (now.error != 0 ? now.error : ENOMEM));
         if (!atomic_load(&concurrent))
-            CHECK(atomic_load(&mapped) == now.mapped && atomic_load(&blocks) == now.blocks);
+            CHECK(atomic_load(&mapped) == now.mapped && atomic_load(&blocks) - now.blocks <= KEPT);
     }
     return result;
 }
@@ -866,7 +876,7 @@ struct attempt {
 static void nothing_left(void)
 {
     CHECK(atomic_load(&mapped) == 0);
-    CHECK(atomic_load(&blocks) == 0);
+    CHECK(atomic_load(&blocks) <= KEPT);
     CHECK(locked_length == 0);
 }
 
@@ -1111,7 +1121,6 @@ int main(void)
 {
     seen = mmap(NULL, sizeof *seen, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     CHECK(seen != MAP_FAILED);
-    fill_what_is_kept();
     for (size_t i = 0; i < (under_valgrind() ? 1 : LENGTH(worlds)); i++)
         for (size_t j = 0; j < LENGTH(plans); j++)
             refuse_in_turn(&plans[j], &worlds[i]);

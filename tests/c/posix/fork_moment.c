@@ -13,13 +13,19 @@
 static void (*before_fork)(void), (*in_parent)(void);
 static bool creating;
 
-/* What pthread_atfork calls: this program's comes before libc's. The library calls it when it is
- * loaded and, if it is refused then, when a pool is made. */
+/* What pthread_atfork calls in the GNU C library, and elsewhere that itself: this program's comes before
+ * libc's. The library calls it when it is loaded and, if it is refused then, when a pool is made. */
+#ifdef __GLIBC__
 int __register_atfork(void (*)(void), void (*)(void), void (*)(void), void *);
 int __register_atfork(void (*before)(void), void (*parent)(void), void (*child)(void), void *object)
+#else
+int pthread_atfork(void (*before)(void), void (*parent)(void), void (*child)(void))
+#endif
 {
     (void)child;
+#ifdef __GLIBC__
     (void)object;
+#endif
     if (!creating)
         return ENOMEM;
     CHECK(before_fork == NULL);

@@ -101,7 +101,7 @@ static void make(struct pool *pool, uint64_t *seed)
     if (random_below(seed, 3) == 0) {
         size_t bytes = ranged ? r_mempool_buffer_size(&ranged_options) : mempool_buffer_size(&options);
         options.buffer_size = ranged_options.buffer_size = bytes;
-        pool->buffer = malloc(bytes);
+        pool->buffer = aligned_alloc(16, (bytes + 15) / 16 * 16); /* malloc may align to 8 */
         CHECK(pool->buffer != NULL);
         options.buffer = ranged_options.buffer = pool->buffer;
     }

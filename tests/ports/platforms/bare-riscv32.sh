@@ -2,6 +2,7 @@
 # 32-bit RISC-V without an operating system, emulated: the static library, and the program of c-examples/bare.
 label='Cortex-M and riscv32, no system'
 target=riscv32imac-unknown-none-elf
+installed=(libcmempool.a)
 compiler=(riscv64-unknown-elf-gcc -march=rv32imac -mabi=ilp32)
 binutils=riscv64-unknown-elf-
 tools=(riscv64-unknown-elf-gcc qemu-system-riscv32)

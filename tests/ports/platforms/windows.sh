@@ -13,6 +13,7 @@ linkages=(shared static)
 libraries=(-lsynchronization)
 keep_hidden=yes
 program_suffix=.exe
+installed=("libcmempool-${version%%.*}.dll" libcmempool.dll.a libcmempool.a)
 brief=yes
 # Its registry and drives are none of the user's, and it says nothing of what it lacks.
 export WINEPREFIX=$work/wine WINEDEBUG=-all
@@ -24,5 +25,21 @@ link_flags() { # linkage
         printf '%s\n' "$work/lib/libcmempool.dll.a"
     else
         printf '%s\n' "$work/lib/libcmempool.a"
+    fi
+}
+
+# A program that finds the DLL by CMake.
+try_more() {
+    local output=$work/bin/cmake.out
+    if ! command -v cmake >/dev/null; then
+        note cmake shared cannot 'cmake is not installed'
+    elif cmake -S "$here/cmake" -B "$work/cmake" -DCMAKE_SYSTEM_NAME=Windows \
+        "-DCMAKE_C_COMPILER=${compiler[0]}" "-DCMAKE_PREFIX_PATH=$work/stage" >"$output" 2>&1 &&
+        cmake --build "$work/cmake" >>"$output" 2>&1 &&
+        "${runner[@]}" "$work/cmake/shared.exe" >>"$output" 2>&1 &&
+        "${runner[@]}" "$work/cmake/static.exe" >>"$output" 2>&1; then
+        note cmake shared passed ''
+    else
+        note cmake shared failed 'see cmake.out'
     fi
 }
