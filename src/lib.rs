@@ -56,6 +56,10 @@
 //!   header says, as long as the 8 bytes before it can be read.
 
 #![cfg_attr(all(panic = "abort", not(test)), no_std)]
+#![cfg_attr(
+    feature = "bare",
+    allow(dead_code, reason = "a small library does not use all of each room")
+)]
 
 mod caches;
 mod capi;

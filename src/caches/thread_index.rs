@@ -99,7 +99,7 @@ pub fn claim() -> bool {
 fn comes_back(index: usize) -> bool {
     // Acquire: see `prepare`.
     match KEY.load(Ordering::Acquire) {
-        key if (1..=END_KEYS_WITH_ROOM).contains(&key) => os::tell_when_ends(key - 1, index + 1),
+        key if key > 0 && key <= END_KEYS_WITH_ROOM => os::tell_when_ends(key - 1, index + 1),
         // Without a key, its mutex will do: whoever claims one next finds that the owner is dead.
         // Relaxed: the thread has the bit, or has seen it.
         _ => LIVES[index].is_ready(Ordering::Relaxed),

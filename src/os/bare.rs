@@ -16,8 +16,8 @@ pub use super::no_owner_lock::OwnerLock;
 /// There are no streams.
 pub type File = Infallible;
 
-/// No thread ends.
-pub const END_KEYS_WITH_ROOM: usize = 0;
+/// No thread ends, and there is no key.
+pub const END_KEYS_WITH_ROOM: usize = 1;
 
 /// A child of fork has none.
 pub const FORK_KEEPS_LOCKS: bool = false;

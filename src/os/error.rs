@@ -1,6 +1,7 @@
 //! What can a caller's request be refused for?
 
 /// Why a call returned NULL. The C face turns it into `errno`.
+#[allow(dead_code, reason = "not all systems have each")]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Error {
     /// The arguments make no sense, whatever the state of the machine: `EINVAL`.

@@ -1,6 +1,7 @@
 //! What became of what the system was asked for?
 
 /// Of bytes that were to be written.
+#[allow(dead_code, reason = "not all systems have each")]
 pub enum Written {
     /// So many of them were.
     Part(usize),
@@ -11,6 +12,7 @@ pub enum Written {
 }
 
 /// Of a lock that was to be taken.
+#[allow(dead_code, reason = "not all systems have each")]
 #[derive(PartialEq, Eq)]
 pub enum Taken {
     /// Nobody had it.

@@ -49,6 +49,8 @@ pub struct Pool {
     pub(super) common: NonNull<Common>, // what it shares with other classes
     pub(super) seal: usize,     // says that this is a live pool
     // Written by calls.
+    #[cfg(target_pointer_width = "32")]
+    pub(super) apart: [Line; 0],
     pub(super) shared: Locked<Shared>,
     pub(super) dynamic: Locked<DynamicEntries>,
     pub(super) exhausted: AtomicU64, // calls that it had no slot for
@@ -64,8 +66,12 @@ const _: () = {
     assert!(offset_of!(Pool, first) == 0 && offset_of!(Pool, fast_end) == 8);
     assert!(offset_of!(Pool, elem_size) == 16 && size_of::<Pool>() == inlined::CACHES_AT);
 };
+/// A line of the processor's caches.
+#[cfg(target_pointer_width = "32")]
+#[repr(align(64))]
+pub(super) struct Line;
+
 // What calls write lies behind what they all read.
-#[cfg(target_pointer_width = "64")]
 static_assertions::const_assert!(core::mem::offset_of!(Pool, shared) >= 64);
 
 // SAFETY: what calls write is behind `Locked` or in caches; the rest is constant. The slots are

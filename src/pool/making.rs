@@ -109,6 +109,8 @@ impl Pool {
             traits,
             common,
             seal: seal_of(place),
+            #[cfg(target_pointer_width = "32")]
+            apart: [],
             shared: Locked::new(shared, !traits.single_thread),
             dynamic: Locked::new(DynamicEntries::new(), !traits.single_thread),
             exhausted: AtomicU64::new(0),

@@ -26,7 +26,7 @@ use crate::os::sync::AtomicU64;
 /// nearest cache.
 #[cfg(not(feature = "bare"))]
 pub const PLACES: usize = 1024;
-/// Where there is one cache for all data, or none, there is nothing to win.
+/// Where memory is as near as a table, there is nothing to win.
 #[cfg(feature = "bare")]
 pub const PLACES: usize = 1;
 
@@ -48,7 +48,7 @@ pub static PROCESS: Process = Process {
 };
 
 /// Bytes from a pool's start to its first cache.
-#[cfg(not(cmempool_other_layout))]
+#[cfg(all(target_pointer_width = "64", not(cmempool_other_layout)))]
 pub const CACHES_AT: usize = 320;
 /// Bytes from a ranged pool's start to its table of sizes.
 pub const SIZES_AT: usize = 192;
