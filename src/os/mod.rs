@@ -5,34 +5,37 @@
 //!
 //! # What a new system has to provide
 //!
-//! One file beside this one, and a line for it below. `posix.rs` has what POSIX systems share: take from
-//! it what holds. Where a system has no such thing, the answer in the last column keeps all promises.
+//! One file beside this one, and a line for it in `system.rs`; `posix.rs` has what POSIX systems share. Where
+//! a system has no such thing, the answer in the last column keeps all promises that do not speak of it.
 //!
-//! | function                       | what it does                                   | where there is none  |
-//! |--------------------------------|------------------------------------------------|----------------------|
-//! | `page_size`                    | bytes of a page                                | any power of two     |
-//! | `map`, `unmap`                 | whole pages of zeros, and back                 | `None`               |
-//! | `map_for_huge_pages`           | the same, where the system may use huge pages  | `map`                |
-//! | `map_huge_pages`               | of huge pages that it keeps ready              | `None`               |
-//! | `forbid`                       | pages that nobody may touch                    | `false`              |
-//! | `populate`                     | has pages there before they are touched        | `Ok(false)`          |
-//! | `lock_pages`, `unlock_pages`   | has pages stay in memory                       | `Err(NotPermitted)`  |
-//! | `heap_take`, `heap_give`, `heap_return` | blocks of the program's heap                   | `None`               |
-//! | `set_errno`, `keep_errno`      | the calling thread's `errno`                   | nothing              |
-//! | `sleep_while`, `wake_one`      | a thread waits for a word to change            | returns at once      |
-//! | `begin_barriers`, `barrier_everywhere` | a full barrier on all threads' cores   | `false`              |
-//! | `thread_number`                | tells threads apart, never 0, in a child of fork the same | 1                    |
-//! | `make_end_key`, `tell_when_ends` | a function runs when a thread ends           | `None`, `false`      |
-//! | `OwnerLock`                    | a lock that says whether its owner is dead     | `make` says `false`  |
-//! | `thread_block`                 | two words of the calling thread's              | none: see `keyed.rs` |
-//! | `at_fork`                      | functions run around a fork                    | `true`               |
-//! | `without_cancellation`         | runs a function that no cancellation ends      | runs it              |
-//! | `random`, `random_at_start`, `moment`    | words that nobody can foresee                  | `None`; an address   |
-//! | `variable`                     | of the environment, unless the program has more rights than its user | `None` |
-//! | `write_stderr`                 | writes bytes, and is no point of cancellation  | `Written::Not`       |
-//! | `abort`                        | ends the process                               | stops                |
-//! | `File`, `write_file`           | a C stream                                     | none                 |
-//! | `at_load`, `stay_loaded`       | a function runs when the library is loaded; it is not unloaded | neither |
+//! | function | what it does | where there is none |
+//! | --- | --- | --- |
+//! | `page_size`, `HUGE_PAGE` | bytes of a page, and of a large one | any power of two |
+//! | `map`, `unmap` | whole pages of zeros, and back | `None` |
+//! | `map_for_huge_pages` | the same, where the system may use large pages | `map` |
+//! | `map_huge_pages` | of large pages that it keeps ready | `None` |
+//! | `forbid` | makes pages ones that nobody may touch | `false` |
+//! | `populate` | provides pages before they are touched | `Ok(false)` |
+//! | `lock_pages`, `unlock_pages` | has pages stay in memory | `Err(NotPermitted)` |
+//! | `heap_take`, `heap_give`, `heap_return` | blocks of the program's heap | `None` |
+//! | `set_errno` | stores an error in the calling thread's `errno` | nothing |
+//! | `sleep_while`, `wake_one` | a thread waits for a word to change | returns at once |
+//! | `begin_barriers`, `barrier_everywhere` | a full barrier on each core that runs a thread of the process | `false` |
+//! | `thread_number` | tells threads apart; never 0; the same in a child of fork | 1 |
+//! | `make_end_key`, `drop_end_key`, `tell_when_ends`, `END_KEYS_WITH_ROOM` | a function runs when a thread ends | `None`, `false` |
+//! | `OwnerLock`, `FORK_KEEPS_LOCKS` | a lock that says whether its owner is dead | `no_owner_lock.rs` |
+//! | `thread_block` | two words of the calling thread | `keyed.rs`, by `make_slot`, `drop_slot`, `slot_value`, `set_slot_value` |
+//! | `at_fork` | functions run around a fork | `true` |
+//! | `without_cancellation` | runs a function in which its thread is not cancelled | runs it |
+//! | `random` | a word that nobody can foresee | `None` |
+//! | `random_at_start`, `moment` | what differs between processes, and from one call to the next | an address; 0 |
+//! | `variable` | of the environment, unless the program has more rights than its user | `None` |
+//! | `write_stderr` | writes bytes, and is no point of cancellation | `Written::Not` |
+//! | `abort` | ends the process | stops |
+//! | `File`, `write_file` | a C stream | `Infallible` |
+//! | `at_load`, `stay_loaded` | runs a function when the library is loaded; keeps it loaded | does nothing |
+//!
+//! A new processor needs a file in `cpu/` with its way to the thread block.
 
 #[cfg(feature = "bare")]
 mod bare;
