@@ -71,7 +71,7 @@ SONAME       := libcmempool.so.$(MAJOR)
 LIBS_PRIVATE := -lpthread
 # Functions that threads and fork have yet to call must not be unloaded.
 LINK_SHARED   = -Wl,-soname,$(SONAME),--version-script=cmempool.map,-z,nodelete,-z,relro \
-    -Wl,-z,now,-z,noexecstack,-z,noseparate-code,--gc-sections,--build-id,-O1,--strip-all
+    -Wl,-z,now,-z,noexecstack,--gc-sections,--build-id,-O1,--strip-all
 endif
 
 WARNINGS := -std=c11 -Wall -Wextra -Wpedantic
