@@ -72,12 +72,12 @@ fn quote_of(attribute: &Attribute) -> String {
 }
 
 /// What a file names of this crate: whole paths from its root.
-struct Names<'a> {
-    module: &'a str,
+struct Names {
+    module: String, // where in the file the visit is
     found: BTreeSet<String>,
 }
 
-impl Names<'_> {
+impl Names {
     fn note(&mut self, path: &[String]) {
         let mut at: Vec<&str> = self.module.split("::").collect();
         let mut rest = path;
@@ -121,7 +121,7 @@ impl Names<'_> {
     }
 }
 
-impl<'ast> Visit<'ast> for Names<'_> {
+impl<'ast> Visit<'ast> for Names {
     fn visit_item(&mut self, item: &'ast Item) {
         let attributes = match item {
             Item::Mod(item) => &item.attrs,
@@ -130,9 +130,15 @@ impl<'ast> Visit<'ast> for Names<'_> {
             Item::Impl(item) => &item.attrs,
             _ => &vec![],
         };
-        if !is_of_tests(attributes) {
-            visit::visit_item(self, item);
+        if is_of_tests(attributes) {
+            return;
         }
+        let before = self.module.clone();
+        if let Item::Mod(inner) = item {
+            self.module = format!("{before}::{}", inner.ident);
+        }
+        visit::visit_item(self, item);
+        self.module = before;
     }
 
     fn visit_impl_item_fn(&mut self, item: &'ast syn::ImplItemFn) {
@@ -182,7 +188,7 @@ fn imports() -> BTreeMap<String, BTreeSet<String>> {
     let known: BTreeSet<&str> = files.iter().map(|file| file.module.as_str()).collect();
     let mut imports = BTreeMap::new();
     for file in files.iter().filter(|file| !is_test(&file.module) && file.module != "lib") {
-        let mut names = Names { module: &file.module, found: BTreeSet::new() };
+        let mut names = Names { module: file.module.clone(), found: BTreeSet::new() };
         names.visit_file(&file.syntax);
         let mut targets = BTreeSet::new();
         for name in names.found {
@@ -257,9 +263,15 @@ fn the_system_is_in_one_room() {
     }
 }
 
-/// What comes before a file's tests.
-fn without_tests(text: &str) -> &str {
-    text.split_once("#[cfg(test)]\nmod tests {").map_or(text, |(before, _)| before)
+/// A file without the module of its tests.
+fn without_tests(text: &str) -> String {
+    match text.split_once("#[cfg(test)]\nmod tests {") {
+        Some((before, rest)) => {
+            let (_, behind) = rest.split_once("\n}\n").expect("the module ends");
+            before.to_string() + behind
+        }
+        None => text.to_string(),
+    }
 }
 
 #[test]

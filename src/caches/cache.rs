@@ -120,8 +120,7 @@ pub(super) const BELOW_ALL: isize = isize::MIN;
 /// The same of what is closed to be claimed.
 pub(super) const CLAIMED: isize = isize::MIN + 1;
 
-/// Bytes from one number of an element's to the next. It is the address, or, where addresses may be negative
-/// as signed numbers, the address without the bits that are 0.
+/// An element's number is its address, or, where that may be negative, the address without the bits that are 0.
 const GRAIN: usize = if usize::BITS == 64 { 1 } else { size_of::<Element>() };
 
 /// What lies between numbers of elements that are so far apart.

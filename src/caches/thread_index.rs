@@ -14,7 +14,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use super::life::{self, LIVES};
 use crate::os::sync::AtomicU64;
-use crate::os::{self, END_KEYS_WITH_ROOM, FORK_KEEPS_LOCKS, thread_block};
+use crate::os::{self, FORK_KEEPS_LOCKS, thread_block};
 use crate::slots::inlined::{PROCESS, THREAD_AT};
 
 /// How many threads at once can have an index. Those beyond work without a cache.
@@ -99,7 +99,7 @@ pub fn claim() -> bool {
 fn comes_back(index: usize) -> bool {
     // Acquire: see `prepare`.
     match KEY.load(Ordering::Acquire) {
-        key if key > 0 && key <= END_KEYS_WITH_ROOM => os::tell_when_ends(key - 1, index + 1),
+        key if key > 0 && os::end_key_has_room(key - 1) => os::tell_when_ends(key - 1, index + 1),
         // Without a key, its mutex will do: whoever claims one next finds that the owner is dead.
         // Relaxed: the thread has the bit, or has seen it.
         _ => LIVES[index].is_ready(Ordering::Relaxed),

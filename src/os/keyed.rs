@@ -2,7 +2,10 @@
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use super::system::{drop_slot, make_slot, set_slot_value, slot_value};
+#[cfg(target_os = "macos")]
+use super::key_macos::{drop_slot, make_slot, set_slot_value, slot_value};
+#[cfg(windows)]
+use super::key_windows::{drop_slot, make_slot, set_slot_value, slot_value};
 
 /// The key plus one; 0 while there is none.
 static KEY: AtomicUsize = AtomicUsize::new(0);

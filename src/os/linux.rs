@@ -19,9 +19,11 @@ pub use super::posix::{
 
 pub use super::stay_glibc::stay_loaded;
 
-/// So many keys of [`make_end_key`], the first, have room for a value in each thread: for others, the GNU C
-/// library calls the heap when a thread sets its first. musl has no more than it has room for.
-pub const END_KEYS_WITH_ROOM: usize = 32;
+/// Whether a key of [`make_end_key`] has room for a value in each thread: for later ones than the first 32, the
+/// GNU C library calls the heap when a thread sets its first. musl has no more than it has room for.
+pub fn end_key_has_room(key: usize) -> bool {
+    key < 32
+}
 
 /// Whether a child of fork still has the locks of [`OwnerLock`] that its thread held: it can't give them back,
 /// nor make them anew.

@@ -22,7 +22,9 @@ pub use super::posix::{
 };
 
 /// All have room.
-pub const END_KEYS_WITH_ROOM: usize = usize::MAX;
+pub fn end_key_has_room(_key: usize) -> bool {
+    true
+}
 
 /// A child of fork has none.
 pub const FORK_KEEPS_LOCKS: bool = false;
@@ -139,29 +141,4 @@ pub fn begin_barriers() -> bool {
 /// As above.
 pub fn barrier_everywhere() -> bool {
     false
-}
-
-/// A place for a value of each thread.
-pub(super) fn make_slot() -> Option<usize> {
-    let mut key = 0;
-    // SAFETY: `key` is a place for the result.
-    (unsafe { libc::pthread_key_create(&mut key, None) } == 0).then_some(key as usize)
-}
-
-/// Takes it back, before any thread has a value.
-pub(super) fn drop_slot(slot: usize) {
-    drop_end_key(slot);
-}
-
-/// The calling thread's value, at first 0.
-#[inline(always)]
-pub(super) fn slot_value(slot: usize) -> usize {
-    // SAFETY: the key exists.
-    unsafe { libc::pthread_getspecific(slot as libc::pthread_key_t) as usize }
-}
-
-/// Sets it.
-pub(super) fn set_slot_value(slot: usize, value: usize) {
-    // Without memory for it, it stays 0.
-    tell_when_ends(slot, value);
 }

@@ -22,7 +22,7 @@
 //! | `sleep_while`, `wake_one` | a thread waits for a word to change | returns at once |
 //! | `begin_barriers`, `barrier_everywhere` | a full barrier on each core that runs a thread of the process | `false` |
 //! | `thread_number` | tells threads apart; never 0; the same in a child of fork | 1 |
-//! | `make_end_key`, `drop_end_key`, `tell_when_ends`, `END_KEYS_WITH_ROOM` | a function runs when a thread ends | `None`, `false` |
+//! | `make_end_key`, `drop_end_key`, `tell_when_ends`, `end_key_has_room` | a function runs when a thread ends | `None`, `false` |
 //! | `OwnerLock`, `FORK_KEEPS_LOCKS` | a lock that says whether its owner is dead | `no_owner_lock.rs` |
 //! | `thread_block` | two words of the calling thread | `keyed.rs`, by `make_slot`, `drop_slot`, `slot_value`, `set_slot_value` |
 //! | `at_fork` | functions run around a fork | `true` |
@@ -50,6 +50,10 @@ pub mod fence;
 mod freebsd;
 #[cfg(all(target_os = "linux", not(feature = "bare")))]
 mod kept;
+#[cfg(all(target_os = "macos", not(feature = "bare")))]
+mod key_macos;
+#[cfg(all(windows, not(feature = "bare")))]
+mod key_windows;
 #[cfg(all(any(target_os = "macos", windows), not(feature = "bare")))]
 mod keyed;
 #[cfg(all(target_os = "linux", not(feature = "bare")))]

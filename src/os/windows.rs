@@ -5,6 +5,7 @@ use core::ptr::{self, NonNull};
 use core::sync::atomic::AtomicU32;
 
 use super::error::Error;
+use super::key_windows::keep_last_error;
 use super::outcome::Written;
 
 pub use super::keyed::thread_block;
@@ -35,12 +36,6 @@ unsafe extern "system" {
     fn FlsAlloc(ends: Option<Destructor>) -> u32;
     fn FlsSetValue(index: u32, value: *mut c_void) -> c_int;
     fn FlsFree(index: u32) -> c_int;
-    fn TlsAlloc() -> u32;
-    fn TlsGetValue(index: u32) -> *mut c_void;
-    fn TlsSetValue(index: u32, value: *mut c_void) -> c_int;
-    fn TlsFree(index: u32) -> c_int;
-    fn GetLastError() -> u32;
-    fn SetLastError(error: u32);
     fn QueryPerformanceCounter(count: *mut u64) -> c_int;
     fn GetStdHandle(which: u32) -> Handle;
     fn WriteFile(
@@ -71,8 +66,10 @@ const NONE: u32 = u32::MAX;
 const STD_ERROR_HANDLE: u32 = -12i32 as u32;
 const PIN_BY_ADDRESS: u32 = 1 | 4;
 
-/// All keys have room: their values are in memory of the system's own.
-pub const END_KEYS_WITH_ROOM: usize = usize::MAX;
+/// All have room: their values are in memory of the system's own.
+pub fn end_key_has_room(_key: usize) -> bool {
+    true
+}
 
 /// A child of fork has none.
 pub const FORK_KEEPS_LOCKS: bool = false;
@@ -179,16 +176,6 @@ pub fn set_errno(error: Error) {
     unsafe { *_errno() = code };
 }
 
-/// Runs `inside`; the calling thread's last error is afterwards what it was.
-fn keep_last_error<R>(inside: impl FnOnce() -> R) -> R {
-    // SAFETY: it is the calling thread's own.
-    let before = unsafe { GetLastError() };
-    let result = inside();
-    // SAFETY: as above.
-    unsafe { SetLastError(before) };
-    result
-}
-
 /// Sleeps while the word has this value, or wakes up for no reason.
 pub fn sleep_while(word: &AtomicU32, value: u32) {
     let place = word.as_ptr().cast_const().cast();
@@ -248,32 +235,6 @@ pub fn drop_end_key(key: usize) {
 pub fn tell_when_ends(key: usize, value: usize) -> bool {
     // SAFETY: the key exists.
     unsafe { FlsSetValue(key as u32, ptr::without_provenance_mut(value)) != 0 }
-}
-
-/// A place for a value of each thread.
-pub(super) fn make_slot() -> Option<usize> {
-    // SAFETY: it can be called anywhere.
-    let slot = unsafe { TlsAlloc() };
-    (slot != NONE).then_some(slot as usize)
-}
-
-/// Takes it back, before any thread has a value.
-pub(super) fn drop_slot(slot: usize) {
-    // SAFETY: the slot exists.
-    unsafe { TlsFree(slot as u32) };
-}
-
-/// The calling thread's value, at first 0.
-#[inline(always)]
-pub(super) fn slot_value(slot: usize) -> usize {
-    // SAFETY: the slot exists.
-    keep_last_error(|| unsafe { TlsGetValue(slot as u32) as usize })
-}
-
-/// Sets it, unless there is no memory for that.
-pub(super) fn set_slot_value(slot: usize, value: usize) {
-    // SAFETY: the slot exists.
-    unsafe { TlsSetValue(slot as u32, ptr::without_provenance_mut(value)) };
 }
 
 /// There is no fork.
