@@ -38,8 +38,9 @@ STAGE  := $(abspath $(TARGET))/stage
 BUILT   = $(abspath $(TARGET))/$(if $(RUST_TARGET),$(RUST_TARGET)/)release
 
 # Of an address.
-BYTES := $(if $(filter i686-% arm% thumb% riscv32%,$(RUST_TARGET)),4,8)
-BITS  := $(if $(filter 4,$(BYTES)),32,64)
+BITS   = $(shell rustc --print cfg $(if $(RUST_TARGET),--target $(RUST_TARGET)) | \
+    sed -n 's/^target_pointer_width="\(.*\)"/\1/p')
+BYTES  = $(if $(filter 32,$(BITS)),4,8)
 
 # How a shared library is linked, and which names it has. The last of them is the one that programs are
 # linked with.
@@ -72,6 +73,11 @@ LIBS_PRIVATE := -lpthread
 # Functions that threads and fork have yet to call must not be unloaded.
 LINK_SHARED   = -Wl,-soname,$(SONAME),--version-script=cmempool.map,-z,nodelete,-z,relro \
     -Wl,-z,now,-z,noexecstack,--gc-sections,--build-id,-O1,--strip-all
+endif
+
+ifneq ($(STATIC_ONLY),)
+SHARED       :=
+SHARED_NAMES :=
 endif
 
 WARNINGS := -std=c11 -Wall -Wextra -Wpedantic

@@ -32,9 +32,9 @@
  *     full fences. Where it comes later, a pool that runs short goes on without thread caches: entries in
  *     another thread's cache come back with that thread's next calls on the pool, or its end.
  *
- * Sizes are in bytes. C99 and C++11 onwards. Linux with the GNU C library or musl, on 32-bit and 64-bit
- * processors; Windows, macOS, FreeBSD and boards without an operating system: docs/platforms.md says what
- * differs there, and where the library was run.
+ * Sizes are in bytes. C99 and C++11 onwards. Linux with the GNU C library on 32-bit and 64-bit processors, with
+ * musl on x86-64; Windows, macOS, FreeBSD and boards without an operating system: docs/platforms.md says
+ * what differs there, and where the library was run.
  */
 /* Generated from the library's source; `make header` writes it anew. */
 #ifndef CMEMPOOL_H
@@ -81,7 +81,16 @@
 #if defined(__GNUC__)
 #define CMEMPOOL_COPY(to, from, size) ((void)__builtin_memcpy(to, from, size))
 #else
+#ifdef CMEMPOOL_BARE
+static inline void cmempool_copy(void *to, const void *from, size_t size)
+{
+    while (size-- > 0)
+        ((unsigned char *)to)[size] = ((const unsigned char *)from)[size];
+}
+#define CMEMPOOL_COPY(to, from, size) cmempool_copy(to, from, size)
+#else
 #define CMEMPOOL_COPY(to, from, size) ((void)memcpy(to, from, size))
+#endif
 #endif
 
 #if defined(__GNUC__)
@@ -1572,7 +1581,7 @@ void _mempool_free_missed(void *pool);
 #endif
 
 #if defined(__GNUC__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__) && \
-    defined(__linux__) && defined(__LP64__) && (defined(__x86_64__) || defined(__aarch64__)) && \
+    defined(__GLIBC__) && defined(__LP64__) && (defined(__x86_64__) || defined(__aarch64__)) && \
     !defined(CMEMPOOL_NO_INLINE) && !defined(__SANITIZE_ADDRESS__) && \
     !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_HWADDRESS__) && \
     !CMEMPOOL_HAS(address_sanitizer) && !CMEMPOOL_HAS(memory_sanitizer) && \
@@ -1607,14 +1616,8 @@ struct cmempool_cache_1 {
     intptr_t ceiling;
 };
 
-/* Not all loaders take thread-local data of this model in what is opened at run time: musl does not. */
-#ifdef __GLIBC__
-#define CMEMPOOL_THREAD_MODEL __attribute__((tls_model("initial-exec")))
-#else
-#define CMEMPOOL_THREAD_MODEL
-#endif
-
-__extension__ extern __thread struct cmempool_thread_1 cmempool_thread CMEMPOOL_THREAD_MODEL;
+__extension__ extern __thread struct cmempool_thread_1 cmempool_thread
+    __attribute__((tls_model("initial-exec")));
 
 #ifdef __cplusplus
 }

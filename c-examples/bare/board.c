@@ -56,10 +56,14 @@ void *memcpy(void *restrict to, const void *restrict from, size_t count)
 
 void *memmove(void *to, const void *from, size_t count)
 {
+    unsigned char *target = to;
+    const unsigned char *source = from;
     if ((uintptr_t)to < (uintptr_t)from)
-        return memcpy(to, from, count);
-    while (count-- > 0)
-        ((unsigned char *)to)[count] = ((const unsigned char *)from)[count];
+        for (size_t i = 0; i < count; i++)
+            target[i] = source[i];
+    else
+        while (count-- > 0)
+            target[count] = source[count];
     return to;
 }
 

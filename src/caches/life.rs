@@ -55,7 +55,7 @@ impl Life {
             self.ready.store(GENERATION.load(Ordering::Relaxed), Ordering::Release);
         }
         for _ in 0..TRIES {
-            // SAFETY: it is ready.
+            // SAFETY: it was made, just now or by an earlier owner.
             if unsafe { self.lock.try_take() } != Taken::No {
                 return true;
             }
@@ -70,7 +70,7 @@ impl Life {
         if !self.is_ready(Ordering::Acquire) {
             return false;
         }
-        // SAFETY: as above.
+        // SAFETY: it was made: the Acquire above saw that.
         match unsafe { self.lock.try_take() } {
             Taken::FromDead => true,
             Taken::Free => {
@@ -86,7 +86,7 @@ impl Life {
     pub fn let_go(&self) {
         // Relaxed: the thread has the bit, or has seen it.
         if self.is_ready(Ordering::Relaxed) {
-            // SAFETY: the lock was made, and by this function's contract.
+            // SAFETY: it is ready, so it was made.
             unsafe { self.lock.give_back() };
         }
     }

@@ -46,7 +46,7 @@ impl Cache {
     /// Closes it, and forgets what is in the loaded magazine, wherever in a call its owner was.
     ///
     /// That counts as out: the owner may have been in the middle of a push, and a child of
-    /// fork can't tell. The kernel copies page after page while other threads go on, so that the
+    /// fork can't tell. The system copies page after page while other threads go on, so that the
     /// child may see Q2 without Q1.
     ///
     /// # Safety

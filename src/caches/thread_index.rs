@@ -6,8 +6,8 @@
 //!
 //! A key of thread-specific data tells that a thread ends. It does not if the thread's first call comes in
 //! the very last round of such data's destructors, and it is not used where that would call the heap. So
-//! each index has a robust mutex that its owner holds, and the kernel marks the mutex of an owner that is
-//! dead. A thread that claims an index looks for such a mutex first.
+//! each index has a lock that its owner holds and that says, where the system has such locks, whether its owner
+//! is dead. A thread that claims an index looks for such a lock first.
 
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -230,10 +230,14 @@ pub fn taken() -> u32 {
     TAKEN.iter().map(|word| word.load(Ordering::Relaxed).count_ones()).sum()
 }
 
-/// The destructor of the key: the last thing the thread's index sees of it.
+/// The end of a thread: the last thing its index sees of it.
 unsafe extern "C" fn thread_ends(value: *mut c_void) {
-    set_distance(ENDED);
-    give_back(value as usize - 1);
+    let index = value as usize - 1;
+    // Windows calls this for fibers, too, in whichever thread deletes one.
+    if own_index() == Some(index) {
+        set_distance(ENDED);
+        give_back(index);
+    }
 }
 
 #[cfg(test)]

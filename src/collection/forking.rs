@@ -36,7 +36,7 @@
 //! a child of those may use pools only if it shares nothing, and no other thread existed.
 
 use core::mem::forget;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::caches::thread_index;
 use crate::collection::registry::{self, Registry};
@@ -46,6 +46,9 @@ use crate::pool::body::Pool;
 use crate::pool::draw::begin_anew;
 use crate::report::handler::{self, SETTING};
 use crate::report::misuse::is_ending;
+
+/// The thread that is in a fork and holds the locks; 0 for none.
+static HOLDER: AtomicUsize = AtomicUsize::new(0);
 
 static REGISTERED: AtomicBool = AtomicBool::new(false);
 
@@ -84,11 +87,22 @@ unsafe extern "C" fn before() {
         }
     }
     thread_index::before_fork();
+    // Relaxed, all three: the thread asks itself.
+    HOLDER.store(os::thread_number(), Ordering::Relaxed);
     forget(all);
 }
 
+/// Whether `before` took the locks in this thread, or, in a child, its original. They are about to go.
+fn held() -> bool {
+    let held = HOLDER.load(Ordering::Relaxed) == os::thread_number();
+    if held {
+        HOLDER.store(0, Ordering::Relaxed);
+    }
+    held
+}
+
 unsafe extern "C" fn parent() {
-    if is_ending() {
+    if !held() {
         return;
     }
     // SAFETY: `before` ran in this thread.
@@ -103,7 +117,7 @@ unsafe extern "C" fn parent() {
 unsafe extern "C" fn child() {
     begin_anew();
     handler::keep_own_alone();
-    if is_ending() {
+    if !held() {
         return;
     }
     // SAFETY: `before` ran in this thread's original, and there is no other thread.
@@ -199,7 +213,7 @@ mod tests {
         });
     }
 
-    /// As in a child of a fork before which membarrier was refused.
+    /// As in a child of a fork before which the heavy fence was refused.
     #[test]
     fn caches_that_stayed_open_start_anew_but_for_the_own() {
         with_two_caches(|pool| {

@@ -1,4 +1,4 @@
-//! What is an address that was freed and may not be?
+//! What is wrong with an address that may not be freed?
 
 use super::body::Collection;
 use super::registry;
@@ -6,7 +6,7 @@ use crate::pool::body::Pool;
 use crate::report::misuse::{Call, FREE, Kind, Misuse};
 use crate::slots::word::{Entry, State};
 
-/// Says what an address is that was freed and may not be, and aborts.
+/// Says what is wrong with an address that was given to free, and aborts.
 ///
 /// # Safety
 /// The 8 bytes before the entry can be read.

@@ -64,7 +64,7 @@ pub fn write_row(class: &mempool_stats, out: Stream) {
 
 /// In characters; at least one for what is not 0.
 fn bar_length(count: usize, capacity: usize) -> usize {
-    // A capacity has 32 bits.
+    // No overflow: an entry takes 24 bytes or more of the address space.
     (count.min(capacity) * BAR).div_ceil(capacity.max(1))
 }
 

@@ -1,6 +1,6 @@
 //! What is there without an operating system?
 //!
-//! Memory of the program's own, and one thread. Of the C library: `abort`, and what compilers call
+//! Memory of the program's own, and one thread. Of the C library: `abort`, `strlen`, and what compilers call
 //! (`memcpy`, `memmove`, `memset`, `memcmp`).
 
 use core::convert::Infallible;

@@ -21,12 +21,12 @@ const ABSENT: u32 = 2;
 
 static STATE: AtomicU32 = AtomicU32::new(UNKNOWN);
 
-/// Whether `heavy` can make up for `light`, in a pool that is being made. Asks the kernel once, and the
-/// first time that a pool needs to know: where other threads run, the kernel takes some milliseconds.
+/// Whether `heavy` can make up for `light`, in a pool that is being made. Asks the system once, and the
+/// first time that a pool needs to know: where other threads run, the system takes some milliseconds.
 pub fn available() -> bool {
     if STATE.load(Ordering::Relaxed) == UNKNOWN {
         let available = system::begin_barriers();
-        // Relaxed: the registration is the kernel's, and all who ask get the same answer.
+        // Relaxed: the registration is the system's, and all who ask get the same answer.
         STATE.store(if available { AVAILABLE } else { ABSENT }, Ordering::Relaxed);
     }
     STATE.load(Ordering::Relaxed) == AVAILABLE
@@ -36,7 +36,7 @@ pub fn available() -> bool {
 #[inline(always)]
 pub fn light() {
     if cfg!(loom) {
-        // No kernel there to do it from the other side.
+        // No system there to do it from the other side.
         fence(Ordering::SeqCst);
     } else {
         compiler_fence(Ordering::SeqCst);
@@ -51,7 +51,7 @@ pub fn full() {
 /// The rare path's side: a full barrier on every core that runs a thread of this process. Some
 /// hundred nanoseconds, microseconds where it has to interrupt other cores.
 ///
-/// False if the kernel refuses what it granted, and nothing can be said of other threads: a filter of
+/// False if the system refuses what it granted, and nothing can be said of other threads: a filter of
 /// system calls came. A process image that was restored lacks the registration alone, and gets it again.
 #[must_use]
 pub fn heavy() -> bool {

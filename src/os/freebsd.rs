@@ -24,7 +24,7 @@ pub fn end_key_has_room(_key: usize) -> bool {
     true
 }
 
-/// A child of fork has none.
+/// A child of fork makes others in their place.
 pub const FORK_KEEPS_LOCKS: bool = false;
 
 /// Bytes of a large page.

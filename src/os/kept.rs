@@ -1,4 +1,4 @@
-//! Which blocks stay readable for a while after the heap got them back?
+//! Which blocks stay readable for a while after the library is done with them?
 //!
 //! musl gives memory back to the kernel at once. A late free of a dynamic entry, or into a small pool that is
 //! gone, would fault where it is to be reported: so the last few small blocks are kept.

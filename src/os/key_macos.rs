@@ -1,12 +1,31 @@
 //! Where does macOS keep a value for each thread?
 
+use core::ffi::c_void;
+use core::sync::atomic::{AtomicUsize, Ordering};
+
 use super::posix::{drop_end_key, tell_when_ends};
+
+/// The only slot, for `keep`.
+static SLOT: AtomicUsize = AtomicUsize::new(0);
 
 /// A place for a value of each thread.
 pub fn make_slot() -> Option<usize> {
     let mut key = 0;
-    // SAFETY: `key` is a place for the result.
-    (unsafe { libc::pthread_key_create(&mut key, None) } == 0).then_some(key as usize)
+    // SAFETY: `key` is a place for the result; the function stays loaded.
+    let made = unsafe { libc::pthread_key_create(&mut key, Some(keep)) } == 0;
+    made.then_some(key as usize)
+}
+
+/// This is the slot that is used.
+pub fn choose_slot(slot: usize) {
+    // Relaxed: a thread that ends with a value set it after it had learnt the slot.
+    SLOT.store(slot, Ordering::Relaxed);
+}
+
+/// The system takes the value from a thread that ends, which may still make calls: it has it back, as often as
+/// the system asks.
+unsafe extern "C" fn keep(value: *mut c_void) {
+    set_slot_value(SLOT.load(Ordering::Relaxed), value as usize);
 }
 
 /// Takes it back, before any thread has a value.

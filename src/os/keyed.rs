@@ -3,9 +3,9 @@
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 #[cfg(target_os = "macos")]
-use super::key_macos::{drop_slot, make_slot, set_slot_value, slot_value};
+use super::key_macos::{choose_slot, drop_slot, make_slot, set_slot_value, slot_value};
 #[cfg(windows)]
-use super::key_windows::{drop_slot, make_slot, set_slot_value, slot_value};
+use super::key_windows::{choose_slot, drop_slot, make_slot, set_slot_value, slot_value};
 
 /// The key plus one; 0 while there is none.
 static KEY: AtomicUsize = AtomicUsize::new(0);
@@ -21,7 +21,10 @@ fn make() -> Option<usize> {
     // No lock, which a child of fork could find held: of two that make a key, one deletes it.
     // Release pairs with the Acquire in `key`; Acquire, for the other, with that Release.
     match KEY.compare_exchange(0, key + 1, Ordering::Release, Ordering::Acquire) {
-        Ok(_) => Some(key),
+        Ok(_) => {
+            choose_slot(key);
+            Some(key)
+        }
         Err(other) => {
             drop_slot(key);
             Some(other - 1)
@@ -29,9 +32,9 @@ fn make() -> Option<usize> {
     }
 }
 
-/// The calling thread's first word; inlined code, which wants another, is not there.
+/// The calling thread's distance. Its second word is for inlined code, which there is none of here.
 pub mod thread_block {
-    /// What was set last, less one of what the key has: all ones in a thread that is new.
+    /// The key's value less one: a new thread's value is 0, and gives all ones.
     #[inline(always)]
     pub fn get<const AT: usize>() -> usize {
         super::key().map_or(usize::MAX, |key| super::slot_value(key).wrapping_sub(1))

@@ -20,7 +20,7 @@ pub use super::posix::{
 pub use super::stay_glibc::stay_loaded;
 
 /// Whether a key of [`make_end_key`] has room for a value in each thread: for later ones than the first 32, the
-/// GNU C library calls the heap when a thread sets its first. musl has no more than it has room for.
+/// GNU C library calls the heap when a thread sets its first. musl has room for all of its keys.
 pub fn end_key_has_room(key: usize) -> bool {
     key < 32
 }

@@ -1,6 +1,6 @@
 //! How do threads take turns, and how does a single thread skip that?
 //!
-//! A value behind a three-state futex lock: taking it when it is free is one compare-and-swap,
+//! A value behind a lock of three states: taking it when it is free is one compare-and-swap,
 //! giving it back is one swap; threads that wait sleep in the system. A value that one thread
 //! alone uses carries the same type with the lock switched off: no atomic read-modify-write. What other
 //! threads may ask of such a value, its tally, is written down whenever the thread is done with it.

@@ -79,7 +79,7 @@ pub fn sleep_while(word: &AtomicU32, value: u32) {
                 let wait = mem::transmute::<NonNull<c_void>, Wait>(function);
                 wait(word.as_ptr().cast(), value.into(), size_of::<u32>(), 0);
             }
-            None => _ = libc::nanosleep(&sleep, ptr::null_mut()),
+            None => _ = without_cancellation(|| libc::nanosleep(&sleep, ptr::null_mut())),
         }
     });
 }

@@ -1,7 +1,7 @@
 //! What do the machine and the system give?
 //!
-//! The only room with `libc`, assembly and questions about the target. All rooms above call the few
-//! functions below; each system has its own file of them.
+//! The only room with `libc`, assembly and questions about system and processor; how wide an address is may be
+//! asked anywhere. All other rooms call the functions below; each system has its own file of them.
 //!
 //! # What a new system has to provide
 //!
@@ -24,7 +24,7 @@
 //! | `thread_number` | tells threads apart; never 0; the same in a child of fork | 1 |
 //! | `make_end_key`, `drop_end_key`, `tell_when_ends`, `end_key_has_room` | a function runs when a thread ends | `None`, `false` |
 //! | `OwnerLock`, `FORK_KEEPS_LOCKS` | a lock that says whether its owner is dead | `no_owner_lock.rs` |
-//! | `thread_block` | two words of the calling thread | `keyed.rs`, by `make_slot`, `drop_slot`, `slot_value`, `set_slot_value` |
+//! | `thread_block` | two words of the calling thread | `keyed.rs`, by `make_slot`, `choose_slot`, `drop_slot`, `slot_value`, `set_slot_value` |
 //! | `at_fork` | functions run around a fork | `true` |
 //! | `without_cancellation` | runs a function in which its thread is not cancelled | runs it |
 //! | `random` | a word that nobody can foresee | `None` |

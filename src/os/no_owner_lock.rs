@@ -1,4 +1,4 @@
-//! What where no lock says that its owner is dead?
+//! What if no lock can tell that its owner is dead?
 //!
 //! Nobody inherits the cache of a thread that died without a word.
 

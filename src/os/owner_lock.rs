@@ -37,12 +37,17 @@ impl OwnerLock {
     /// It is the caller's alone meanwhile.
     pub unsafe fn make(&self) -> bool {
         let mut attributes = MaybeUninit::uninit();
+        let place = attributes.as_mut_ptr();
         // SAFETY: a plain sequence of calls; the attributes are there after the first. The mutex is the
         // caller's alone.
         unsafe {
-            libc::pthread_mutexattr_init(attributes.as_mut_ptr()) == 0
-                && pthread_mutexattr_setrobust(attributes.as_mut_ptr(), PTHREAD_MUTEX_ROBUST) == 0
-                && libc::pthread_mutex_init(self.0.get(), attributes.as_ptr()) == 0
+            if libc::pthread_mutexattr_init(place) != 0 {
+                return false;
+            }
+            let made = pthread_mutexattr_setrobust(place, PTHREAD_MUTEX_ROBUST) == 0
+                && libc::pthread_mutex_init(self.0.get(), place) == 0;
+            libc::pthread_mutexattr_destroy(place);
+            made
         }
     }
 
@@ -67,10 +72,10 @@ impl OwnerLock {
         }
     }
 
-    /// Gives it back.
+    /// Gives it back. One that the calling thread does not have stays as it is: the system refuses.
     ///
     /// # Safety
-    /// The calling thread has it.
+    /// It was made.
     pub unsafe fn give_back(&self) {
         // SAFETY: by this function's contract.
         unsafe { libc::pthread_mutex_unlock(self.0.get()) };

@@ -1,4 +1,4 @@
-//! How does a library of the GNU C library's stay loaded?
+//! How does the library stay loaded on Linux?
 //!
 //! It is marked never to be unloaded, since threads and fork have functions of it to call, and threads
 //! hold mutexes of it, which only they could give back. The shared library is linked so. Whoever links the
@@ -21,7 +21,7 @@ struct Module {
     dynamic: *const Tag,   // up to a tag that is 0
 }
 
-/// `Elf64_Dyn`.
+/// `ElfW(Dyn)`: two words.
 #[repr(C)]
 struct Tag {
     tag: usize,

@@ -8,6 +8,9 @@ pub use core::sync::atomic::{AtomicIsize, AtomicPtr, AtomicU16, fence};
 #[cfg(loom)]
 pub use loom::sync::atomic::{AtomicIsize, AtomicPtr, AtomicU16, fence};
 
+#[cfg(not(target_has_atomic = "ptr"))]
+compile_error!("cmempool needs a processor with compare-and-swap");
+
 #[cfg(target_has_atomic = "64")]
 pub use core::sync::atomic::AtomicU64;
 

@@ -23,6 +23,9 @@ compile_error!(
      `bare` asks for none"
 );
 
+#[cfg(all(windows, not(target_pointer_width = "64"), not(feature = "bare")))]
+compile_error!("on Windows cmempool is for 64-bit programs");
+
 /// Whether there is one thread alone, so that nothing is locked and no thread has a cache.
 pub const ONE_THREAD: bool = cfg!(feature = "bare");
 

@@ -191,7 +191,7 @@ pub fn wake_one(word: &AtomicU32) {
     unsafe { WakeByAddressSingle(word.as_ptr().cast_const().cast()) };
 }
 
-/// Whether [`barrier_everywhere`] is what it is called. In Wine it may do nothing, and no call says so.
+/// Whether [`barrier_everywhere`] can be relied on. Not in Wine, where it may do nothing and does not say so.
 pub fn begin_barriers() -> bool {
     // SAFETY: both names are strings; the module is in every process.
     unsafe {

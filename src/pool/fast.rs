@@ -19,7 +19,7 @@ impl Pool {
     /// Takes an entry of a slot from the thread's cache, or says why not: then
     /// [`alloc_slow`](Self::alloc_slow) goes on.
     ///
-    /// About 20 instructions, no call, no lock; written are one line of the thread's own and the
+    /// About 20 instructions, no call where thread-local data needs none, no lock; written are one line of the thread's own and the
     /// slot's word.
     #[inline(always)]
     pub fn alloc_fast(&self) -> Result<Entry, Missed> {

@@ -10,13 +10,13 @@ use crate::memory::layout::WORD;
 /// Bytes behind each entry of a guarded pool in which a write past the end is seen.
 pub const GUARD_GAP: usize = 16;
 
-/// Behind the same lock.
+/// What a guarded pool has behind the depot's lock, beside the depot.
 pub(super) struct Guarding {
     pub(super) quarantine: Quarantine,
     pub(super) generator: Generator, // of a hardened pool, which slot is next
 }
 
-/// What a guarded pool has behind it. Calls write `guarding` alone.
+/// What lies behind a guarded pool. Calls write only `guarding`.
 pub(super) struct Beside {
     pub(super) tails: NonNull<u32>, // of each slot, if they are guarded: bytes that were not asked for
     pub(super) guarding: Guarding,

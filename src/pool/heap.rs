@@ -43,13 +43,13 @@ impl Pool {
         Some(entry)
     }
 
-    /// The same, which counts nowhere yet.
+    /// As [`alloc_dynamic`](Self::alloc_dynamic), but not counted yet.
     pub(super) fn obtain_dynamic(&self) -> Option<Entry> {
         let shape = (self.elem_size, self.align.into());
         dynamic::obtain(self.backing(), self.address(), shape, self.care())
     }
 
-    /// From now on it does.
+    /// Counts it.
     pub(super) fn enter_dynamic(&self, entry: Entry) {
         dynamic::enter(&self.dynamic, entry, self.care())
             .unwrap_or_else(|fault| self.stop_in(ALLOC, fault));

@@ -30,7 +30,7 @@ pub(super) struct Shared {
     pub(super) rack: Rack,
     pub(super) guarding: Option<NonNull<Guarding>>, // of a guarded pool
     pub(super) open: bool,                          // caches may be open
-    pub(super) given_up: bool, // never again, since the kernel refuses the heavy fence
+    pub(super) given_up: bool, // never again, since the system refuses the heavy fence
     pub(super) claimed: bool,  // those that were open are claimed for a promise
     pub(super) active: u32,    // how many are
     pub(super) visits: u16,    // since they were closed, or more

@@ -4,7 +4,7 @@
 //! the lock, and is taken as it is wanted: spares whole, what is loaded a part at a time. So the call that
 //! begins a shortage looks at each cache once, and no call moves more than a part.
 //!
-//! If the kernel refuses the fence, the caches are given up: only their owners get at what is in them.
+//! If the system refuses the fence, the caches are given up: only their owners get at what is in them.
 
 use core::sync::atomic::Ordering;
 
@@ -41,7 +41,7 @@ impl Pool {
         }
     }
 
-    /// Closes every cache. What is in them is the lock's from then on; or, if the kernel refuses the fence,
+    /// Closes every cache. What is in them is the lock's from then on; or, if the system refuses the fence,
     /// the caches are given up.
     #[cold]
     #[inline(never)]
@@ -94,7 +94,7 @@ impl Pool {
         }
     }
 
-    /// The kernel refuses the heavy fence: what other threads' caches hold can't be told any more. They
+    /// The system refuses the heavy fence: what other threads' caches hold can't be told any more. They
     /// are closed for good, and whoever owns one brings what is in it to the depot at its next call.
     #[cold]
     pub(super) fn give_up_caches(&self, shared: &mut Shared) {
@@ -127,7 +127,7 @@ impl Pool {
         }
     }
 
-    /// The thief's side of the protocol. False if the kernel refuses it.
+    /// The thief's side of the protocol. False if the system refuses it.
     pub(super) fn thief_fence(&self) -> bool {
         if self.needs_heavy_fence() {
             return fence::heavy();

@@ -20,7 +20,10 @@ use crate::slots::likely_owner::as_likely;
 use crate::slots::secret::keyed;
 
 /// The bits of a decoded word in which there is no address.
-const STATE_BITS: u64 = !(ADDRESS_END - 1) | (OWNER_ALIGN as u64 - 1);
+const STATE_BITS: u64 = !ADDRESS | (OWNER_ALIGN as u64 - 1);
+
+/// The bits that an address may have.
+const ADDRESS: u64 = if usize::BITS == 64 { ADDRESS_END - 1 } else { u32::MAX as u64 };
 
 static_assertions::const_assert_eq!(size_of::<AtomicU64>(), WORD);
 

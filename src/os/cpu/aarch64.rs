@@ -12,8 +12,8 @@ pub fn place() -> *mut usize {
     unsafe {
         asm!(
             "mrs {1}, tpidr_el0",
-            "adrp {0}, :gottprel:cmempool_thread",
-            "ldr {0}, [{0}, :gottprel_lo12:cmempool_thread]",
+            "adrp {0}, :gottprel:cmempool_thread_own",
+            "ldr {0}, [{0}, :gottprel_lo12:cmempool_thread_own]",
             out(reg) offset,
             out(reg) thread,
             options(pure, readonly, nostack, preserves_flags)

@@ -1,4 +1,4 @@
-//! What does a 32-bit ARM processor give?
+//! What does a 32-bit ARM processor give? In ARM mode alone: there `pc` is 8 bytes ahead.
 
 /// Where the calling thread's block is.
 #[cfg(elf)]
@@ -15,7 +15,7 @@ pub fn place() -> *mut usize {
             "ldr {0}, [{0}]",
             "b 4f",
             ".p2align 2",
-            "3: .word cmempool_thread(GOTTPOFF)+(. - 2b - 8)",
+            "3: .word cmempool_thread_own(GOTTPOFF)+(. - 2b - 8)",
             "4:",
             out(reg) offset,
             out(reg) thread,

@@ -1,6 +1,6 @@
 //! What does the processor give that Rust has no words for?
 //!
-//! A processor has a file here with its way to the thread block, and with whatever else is worth an
+//! A processor has a file here with its way to the thread block (`place`), and with whatever else is worth an
 //! instruction; for the rest there are `other.rs` and the functions below.
 
 #[cfg(target_arch = "aarch64")]
@@ -40,8 +40,25 @@ use self::x86::place;
 #[cfg(all(elf, target_arch = "x86_64"))]
 pub use self::x86_64::thread_block;
 
+#[cfg(all(
+    elf,
+    not(any(
+        target_arch = "aarch64",
+        target_arch = "arm",
+        target_arch = "riscv64",
+        target_arch = "riscv32",
+        target_arch = "s390x",
+        target_arch = "x86",
+        target_arch = "x86_64"
+    ))
+))]
+compile_error!(
+    "cmempool knows nothing of this processor: `src/os/cpu/mod.rs` says what one has to provide"
+);
+
 // The thread block (see `slots/inlined.rs`): four pairs of words, of which the first is all ones in a thread
-// that is new. Protected: programs see it, and each module that has the library in it uses its own.
+// that is new. Programs see it by the first name. By the second, which is hidden, each module with the library
+// in it uses its own, whatever a loader makes of a name that is there twice.
 #[cfg(elf)]
 core::arch::global_asm!(
     ".pushsection .tdata,\"awT\",%progbits",
@@ -50,7 +67,10 @@ core::arch::global_asm!(
     ".protected cmempool_thread",
     ".type cmempool_thread, %object",
     ".size cmempool_thread, 8 * {word}",
+    ".hidden cmempool_thread_own",
+    ".type cmempool_thread_own, %object",
     "cmempool_thread:",
+    "cmempool_thread_own:",
     ".rept 4",
     ".fill {word}, 1, 0xff",
     ".fill {word}, 1, 0",

@@ -8,7 +8,7 @@ pub fn place() -> *mut usize {
     // SAFETY: reads the thread register and a constant of the loader's.
     unsafe {
         core::arch::asm!(
-            "la.tls.ie {0}, cmempool_thread",
+            "la.tls.ie {0}, cmempool_thread_own",
             "add {0}, {0}, tp",
             out(reg) place,
             options(pure, readonly, nostack, preserves_flags)

@@ -12,7 +12,7 @@ pub fn place() -> *mut usize {
             "ear {1}, %a0",
             "sllg {1}, {1}, 32",
             "ear {1}, %a1",
-            "larl {0}, cmempool_thread@INDNTPOFF",
+            "larl {0}, cmempool_thread_own@INDNTPOFF",
             "lg {0}, 0({0})",
             out(reg_addr) offset,
             out(reg_addr) thread,

@@ -15,7 +15,7 @@ pub fn place() -> *mut usize {
             "call 2f",
             "2: popl {0}",
             "addl $_GLOBAL_OFFSET_TABLE_+(. - 2b), {0}",
-            "movl cmempool_thread@GOTNTPOFF({0}), {0}",
+            "movl cmempool_thread_own@GOTNTPOFF({0}), {0}",
             "movl %gs:0, {1}",
             out(reg) offset,
             out(reg) thread,

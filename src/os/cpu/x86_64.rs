@@ -50,7 +50,7 @@ pub mod thread_block {
         // SAFETY: reads the calling thread's own block.
         unsafe {
             asm!(
-                "mov {0}, qword ptr [rip + cmempool_thread@GOTTPOFF]",
+                "mov {0}, qword ptr [rip + cmempool_thread_own@GOTTPOFF]",
                 "mov {0}, qword ptr fs:[{0} + {at}]",
                 out(reg) value,
                 at = const AT,
@@ -66,7 +66,7 @@ pub mod thread_block {
         // SAFETY: writes the calling thread's own block.
         unsafe {
             asm!(
-                "mov {0}, qword ptr [rip + cmempool_thread@GOTTPOFF]",
+                "mov {0}, qword ptr [rip + cmempool_thread_own@GOTTPOFF]",
                 "mov qword ptr fs:[{0} + {at} + 8], {2}",
                 "mov qword ptr fs:[{0} + {at}], {1}",
                 out(reg) _,
@@ -89,8 +89,8 @@ pub mod thread_block {
         // SAFETY: reads the calling thread's own block.
         unsafe {
             asm!(
-                "lea rax, [rip + cmempool_thread@TLSDESC]",
-                "call [rax + cmempool_thread@TLSCALL]",
+                "lea rax, [rip + cmempool_thread_own@TLSDESC]",
+                "call [rax + cmempool_thread_own@TLSCALL]",
                 "mov rax, qword ptr fs:[rax + {at}]",
                 out("rax") value,
                 at = const AT,
@@ -106,8 +106,8 @@ pub mod thread_block {
         // SAFETY: writes the calling thread's own block.
         unsafe {
             asm!(
-                "lea rax, [rip + cmempool_thread@TLSDESC]",
-                "call [rax + cmempool_thread@TLSCALL]",
+                "lea rax, [rip + cmempool_thread_own@TLSDESC]",
+                "call [rax + cmempool_thread_own@TLSCALL]",
                 "mov qword ptr fs:[rax + {at} + 8], {1}",
                 "mov qword ptr fs:[rax + {at}], {0}",
                 in(reg) value,

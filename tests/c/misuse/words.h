@@ -102,7 +102,7 @@ static void dynamic_size_forged(struct world *world)
 {
     char *entry = take_dynamic(world);
     size_t forged = world->size * 2;
-    memcpy(entry - 32, &forged, sizeof forged);
+    memcpy(entry - SIZE_AT, &forged, sizeof forged);
     entry = r_mempool_realloc_entry(world->rmp, blame(world, entry), forged);
     CHECK(entry == NULL);
 }
@@ -116,6 +116,11 @@ static const struct misuse words_misuses[] = {
     {HEADER, "overwritten, padding", 10, overflow, OVERWRITTEN, 0, 0, 'A'},
     {HEADER, "bit 4 overwritten", 64, overflow_by_one_bit, OVERWRITTEN, 0, 4, 0},
     {HEADER, "bit 6 overwritten", 64, overflow_by_one_bit, OVERWRITTEN, 0, 6, 0},
+#if UINTPTR_MAX <= UINT32_MAX
+    /* Of an address of 64 bits, where a change may name another one. */
+    {HEADER, "bit 32 overwritten", 64, overflow_by_one_bit, OVERWRITTEN, 0, 32, 0},
+    {HEADER, "bit 47 overwritten", 64, overflow_by_one_bit, OVERWRITTEN, 0, 47, 0},
+#endif
     {HEADER, "bit 48 overwritten", 64, overflow_by_one_bit, OVERWRITTEN, 0, 48, 0},
     {HEADER, "bit 63 overwritten", 64, overflow_by_one_bit, OVERWRITTEN, 0, 63, 0},
     {HEADER, "overwritten, then realloc", 64, overflow_then_realloc, OVERWRITTEN, RANGED_ONLY, 0,
