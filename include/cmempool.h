@@ -33,8 +33,8 @@
  *     another thread's cache come back with that thread's next calls on the pool, or its end.
  *
  * Sizes are in bytes. C99 and C++11 onwards. Linux with the GNU C library on 32-bit and 64-bit processors, with
- * musl on x86-64; Windows, macOS, FreeBSD and boards without an operating system: docs/platforms.md says
- * what differs there, and where the library was run.
+ * musl on x86-64; Windows; boards without an operating system; macOS and FreeBSD, built only. What differs
+ * there, and where the library was run: docs/platforms.md.
  */
 /* Generated from the library's source; `make header` writes it anew. */
 #ifndef CMEMPOOL_H
