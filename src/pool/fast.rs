@@ -19,8 +19,8 @@ impl Pool {
     /// Takes an entry of a slot from the thread's cache, or says why not: then
     /// [`alloc_slow`](Self::alloc_slow) goes on.
     ///
-    /// About 20 instructions, no call where thread-local data needs none, no lock; written are one line of the thread's own and the
-    /// slot's word.
+    /// About 20 instructions and no lock, and no call where thread-local data needs none; written are one line of
+    /// the thread's own and the slot's word.
     #[inline(always)]
     pub fn alloc_fast(&self) -> Result<Entry, Missed> {
         let Some(cache) = self.fast_cache() else {
@@ -44,8 +44,8 @@ impl Pool {
 
     /// Takes back an entry of any pool that is in a slot. O(1).
     ///
-    /// Fails if it is none that is out: [`free_dynamic`](Self::free_dynamic) goes on. The fast path: about 30 instructions,
-    /// no call, no lock, one line of the thread's own and the slot's word written.
+    /// Fails if it is none that is out: [`free_dynamic`](Self::free_dynamic) goes on. The fast path: about 30
+    /// instructions, no lock, one line of the thread's own and the slot's word written.
     ///
     /// # Safety
     /// The 8 bytes before the entry can be read.

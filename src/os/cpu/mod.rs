@@ -67,6 +67,7 @@ core::arch::global_asm!(
     ".protected cmempool_thread",
     ".type cmempool_thread, %object",
     ".size cmempool_thread, 8 * {word}",
+    ".globl cmempool_thread_own",
     ".hidden cmempool_thread_own",
     ".type cmempool_thread_own, %object",
     "cmempool_thread:",
