@@ -117,7 +117,7 @@ endef
 
 # What a DLL shows.
 define DEFINE
-{ echo EXPORTS; $(NM) $(LIB)/members/*.o | sed -n 's/.* T \(_*\(r_\)*mempool_.*\)/\1/p'; } > $(LIB)/cmempool.def;
+{ echo EXPORTS; $(NM) $(LIB)/members/*.o | sed -n 's/.* T \(_*\(r_\|c\)*mempool_.*\)/\1/p'; } > $(LIB)/cmempool.def;
 endef
 
 ## run: build and run the example programs

@@ -17,6 +17,7 @@ const FACE: &[&str] = &[
     "src/capi/bulk.rs",
     "src/pool/stats.rs",
     "src/capi/inspect.rs",
+    "src/capi/walk.rs",
     "src/capi/dumps.rs",
     "src/report/handler.rs",
     "src/capi/misuse.rs",

@@ -569,6 +569,37 @@ typedef struct mempool_stats {
  */
 typedef bool (*mempool_visitor)(void *entry, size_t usable_size, void *context);
 
+/* ---- Find pools ----------------------------------------------------------------------------- */
+
+/**
+ * A pool, as `mempool_for_each_pool` shows it.
+ */
+typedef struct mempool_pool_info {
+    /**
+     * `sizeof(mempool_pool_info)` of the library: a later version may have more members.
+     */
+    size_t struct_size;
+    /**
+     * The pool, if it is an ordinary one; else NULL.
+     */
+    struct mempool *mp;
+    /**
+     * The pool, if it is a ranged one; else NULL.
+     */
+    struct r_mempool *rmp;
+    /**
+     * Its name, as it was given at create and cut; "" without one. It is there until the visitor returns.
+     */
+    const char *name;
+} mempool_pool_info;
+
+/**
+ * Called with a pool and the context. To go on, it returns true.
+ */
+typedef bool (*mempool_pool_visitor)(const struct mempool_pool_info *pool, void *context);
+
+/* ---- Hear of misuse ------------------------------------------------------------------------- */
+
 /**
  * What went wrong. It and what it points to are there until the handler returns.
  */
@@ -1222,6 +1253,47 @@ size_t mempool_for_each_live(const struct mempool *mp,
  */
 size_t r_mempool_for_each_live(const struct r_mempool *rmp, mempool_visitor visit, void *context);
 
+/* ---- Find pools ----------------------------------------------------------------------------- */
+
+/**
+ * Calls `visit` with every pool of the process, the newest first, until it returns false.
+ *
+ * `visit` may use the pool that it gets, make pools and destroy any.
+ *
+ * @param visit    called for each; NULL only counts
+ * @param context  handed to `visit`; the library does not look at it
+ * @return how many pools `visit` was called with
+ *
+ * Threads: safe from any thread at any time. A pool that is made meanwhile is not visited. One that another
+ * thread destroys may be visited all the same: use it in `visit` only if you know that it stays. Cost:
+ * O(log pools) for each, with no lock held while `visit` runs.
+ */
+size_t mempool_for_each_pool(mempool_pool_visitor visit,
+                             void *context);
+
+/**
+ * The ordinary pool with this name; the newest, if there are several.
+ *
+ * @param name  as given at create: what is cut there is cut here, too. NULL and "" are nobody's
+ * @return the pool; NULL if there is none. `errno` stays as it is
+ *
+ * Threads: safe from any thread at any time; use the pool only if you know that nobody destroys it. Cost:
+ * O(pools), with the lock of the list of pools.
+ */
+struct mempool *mempool_find(const char *name);
+
+/**
+ * As `mempool_find`, for ranged pools.
+ */
+struct r_mempool *r_mempool_find(const char *name);
+
+/**
+ * The version of the library that the program runs with, such as "1.0.0". Constant; O(1), from any thread.
+ *
+ * `CMEMPOOL_VERSION_MAJOR` and its like are those of the header that it was compiled with.
+ */
+const char *cmempool_version(void);
+
 #if !defined(CMEMPOOL_BARE)
 /* ---- Reports -------------------------------------------------------------------------------- */
 
@@ -1284,6 +1356,8 @@ void r_mempool_dump_json(const struct r_mempool *rmp, FILE *out);
  */
 void mempool_dump_all_json(FILE *out);
 #endif
+
+/* ---- Hear of misuse ------------------------------------------------------------------------- */
 
 /**
  * Sets the function that is called when the library finds a misuse. Without one, a line is written to

@@ -5,6 +5,8 @@ use core::ffi::c_void;
 use crate::report::handler::set_handler;
 pub use crate::report::handler::{mempool_misuse, mempool_misuse_handler, mempool_misuse_kind};
 
+/// # Hear of misuse
+///
 /// Sets the function that is called when the library finds a misuse. Without one, a line is written to
 /// stderr.
 ///

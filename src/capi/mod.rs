@@ -25,6 +25,7 @@ mod newer;
 mod options;
 mod ordinary;
 mod ranged;
+mod walk;
 
 pub use bulk::*;
 #[cfg(not(feature = "bare"))]
@@ -37,3 +38,4 @@ pub use newer::*;
 pub use options::*;
 pub use ordinary::*;
 pub use ranged::*;
+pub use walk::*;

@@ -44,6 +44,8 @@ pub enum mempool_misuse_kind {
     MEMPOOL_MISUSE_USE_AFTER_FREE = 12,
 }
 
+/// # Hear of misuse
+///
 /// What went wrong. It and what it points to are there until the handler returns.
 #[repr(C)]
 #[derive(Clone, Copy)]
