@@ -77,7 +77,7 @@ static const char *const infallible[] = {
     /* Of the compiler's own functions. */
     "__getauxval", "raise",
     "pthread_key_delete", "pthread_mutex_consistent", "pthread_mutex_init",
-    "pthread_mutex_trylock", "pthread_mutex_unlock", "pthread_mutexattr_init",
+    "pthread_mutex_trylock", "pthread_mutex_unlock", "pthread_mutexattr_destroy", "pthread_mutexattr_init",
     "pthread_mutexattr_setrobust", "pthread_self", "pthread_setcancelstate", "secure_getenv",
     "__asan_poison_memory_region",
     "__asan_unpoison_memory_region", "__lsan_register_root_region",
