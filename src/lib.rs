@@ -34,7 +34,7 @@
 //!                          ~> take_one (no cache) -> Depot::take
 //!                                ~> take_back_from_caches (depot empty: closes all caches)
 //!                     ~> dynamic::alloc (all out, may fall back)
-//! mempool_free_entry  -> Pool::free -> Cache::push
+//! mempool_free_entry  -> Pool::free_slot -> Cache::push
 //!                                   ~> settle_push (cache full or closed)
 //!                                        -> make_room -> Rack::take_empty for the full magazine
 //!                                   ~> free_slow (no cache) -> Depot::give

@@ -93,7 +93,7 @@ for compiler in gcc clang; do
     for sanitizer in "${sanitizers[@]}"; do
         echo '#include <cmempool.h>
         void *f(mempool *mp) { return mempool_alloc_entry(mp); }' > "$scratch/one.c"
-        "$compiler" -O2 -fsanitize=$sanitizer -I"$prefix/include" -c "$scratch/one.c" -o "$scratch/one.o"
+        "$compiler" -O2 -fsanitize="$sanitizer" -I"$prefix/include" -c "$scratch/one.c" -o "$scratch/one.o"
         if nm "$scratch/one.o" | grep -q cmempool_thread; then
             echo "failed: $compiler -fsanitize=$sanitizer inlines" >&2
             exit 1

@@ -54,6 +54,7 @@ done < <(grep -v '^#' "$here/cannot.txt")
 read_platform() { # name
     platform=$1
     work=$ports/$1
+    # shellcheck disable=SC2034 # tests/facts.rs reads it
     label=''            # its name in README.md
     target=''           # Rust's name of it
     compiler=()         # builds C programs
