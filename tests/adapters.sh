@@ -4,8 +4,8 @@
 # usage: tests/adapters.sh PREFIX
 #
 # Builds, against the cmempool installed below PREFIX and the libraries as they are installed, with
-# each compiler there is: tests/adapters/*.c, the examples, each header as C++, and what
-# adapters/README.md shows, by the commands it shows; programs also with _FORTIFY_SOURCE and with
+# each compiler there is: tests/adapters/*.c, the examples, each header as C++, and the programs of README.md
+# and adapters/README.md, by the commands shown there; programs also with _FORTIFY_SOURCE and with
 # link-time optimisation. Runs the programs, the tests also with AddressSanitizer, and the adapter's
 # own in hardened and bypassed pools and under valgrind. Prints a line for each library; ends with 1 if
 # anything failed.
@@ -144,42 +144,47 @@ check_library() { # name, names for pkg-config...
     echo "$name: passed"
 }
 
-# The programs that the README shows, each with the name that its first line says, built and run by
-# the commands that it shows.
-check_readme() {
-    local name=README.md out=$work/readme.out command shown cc=(cc) compiler level
+# The programs of a document whose first line names their file, built and run by the commands shown there. A
+# program that includes an adapter must have a name, and each that has one a command.
+check_document() {
+    local name=$1 out=$work/document.out directory=$work/${1//\//-} command shown cc=(cc) compiler level file
     # Compilers with their flags, in place of the one that is shown.
     for compiler in "${compilers[@]}"; do
         for level in ${levels[$compiler]}; do
             cc+=("$compiler ${level//,/ }")
         done
     done
-    mkdir "$work/readme"
-    awk -v into="$work/readme/" '
+    mkdir "$directory"
+    awk -v into="$directory/" '
         /^```c$/ {
             getline
-            file = $2
-            if (!sub(/\.c:$/, ".c", file)) { print "a program without a name: " $0; exit 1 }
+            code = 1
+            file = sub(/\.c:$/, ".c", $2) ? into $2 : ""
         }
-        /^```$/ { file = "" }
-        file { print > (into file) }' "$root/adapters/README.md"
-    cd "$work/readme"
-    [ "$(grep -c '^    cc ' "$root/adapters/README.md")" -ge "$(find . -name '*.c' | wc -l)" ] &&
-        [ -n "$(find . -name '*.c')" ] || {
-        echo "FAILED README.md: a program without a command, or none"
+        /^```$/ { code = 0 }
+        code && !file && /#include <cmempool\// { print "a program without a name: " $0; exit 1 }
+        code && file { print > file }' "$root/$name"
+    cd "$directory"
+    [ -n "$(find . -name '*.c')" ] || {
+        echo "FAILED $name: it shows no program"
         return 1
     }
-    while read -r shown; do
+    for file in *.c; do
+        shown=$(sed -n "s/^    \(cc $file .*\)/\1/p" "$root/$name")
+        [ -n "$shown" ] || {
+            echo "FAILED $name: no command for $file"
+            return 1
+        }
         for compiler in "${cc[@]}"; do
             command=${shown/#cc /$compiler }
             run "$command" bash -euc "$command" || return
-            grep -q '^ranged pool' "$out" || {
-                echo "FAILED README.md: no report from $command"
+            ! grep -q r_mempool_dump "$file" || grep -q '^ranged pool' "$out" || {
+                echo "FAILED $name: no report from $command"
                 return 1
             }
         done
-    done < <(sed -n 's/^    \(cc .*\)/\1/p' "$root/adapters/README.md")
-    echo "README.md: passed"
+    done
+    echo "$name: passed"
 }
 
 failed=0 missing=0
@@ -205,8 +210,10 @@ while [ -n "$(jobs -p)" ]; do
     wait -n || failed=1
 done
 if [ $missing -eq 0 ]; then
-    (check_readme) || failed=1
+    for document in README.md adapters/README.md; do
+        (check_document "$document") || failed=1
+    done
 else
-    echo "skipped: adapters/README.md, which needs them all"
+    echo "skipped: the programs of README.md and adapters/README.md, which need them all"
 fi
 exit $failed

@@ -6,7 +6,7 @@ mod common;
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use common::{Scratch, is_there, prefix, root, run, skip};
+use common::{Scratch, is_there, prefix, root, run, skip, symbols};
 
 /// A constant of the source, and where a document quotes it, `{}` being its value.
 const QUOTES: [(&str, &str, &str, &str); 38] = [
@@ -213,15 +213,19 @@ fn longest_paths() {
     assert_eq!(found, text.lines().filter(|line| line.starts_with("| `")).count());
 }
 
-/// The README says what stands in the way of each row of its tables that is above its aim, and of no other:
+/// The table of `make bench` in a document, and what follows it.
+fn table_of_bench(text: &str) -> (&str, &str) {
+    text.split_once("<!-- table of make bench -->")
+        .and_then(|(_, rest)| rest.split_once("<!-- end of the table -->"))
+        .expect("there is the table")
+}
+
+/// docs/speed.md says what stands in the way of each row that is above its aim, and of no other:
 /// `- **title; title.** ...`
 #[test]
 fn rows_above_their_aims_have_a_sentence() {
-    let text = file("README.md");
-    let (table, rest) = text
-        .split_once("<!-- table of make bench -->")
-        .and_then(|(_, rest)| rest.split_once("<!-- end of the table -->"))
-        .expect("README.md has a table");
+    let text = file("docs/speed.md");
+    let (table, rest) = table_of_bench(&text);
     let above: BTreeSet<&str> = table
         .lines()
         .filter_map(|line| {
@@ -239,7 +243,38 @@ fn rows_above_their_aims_have_a_sentence() {
         .filter_map(|item| item.split_once(".**"))
         .flat_map(|(titles, _)| titles.split("; "))
         .collect();
-    assert_eq!(said, above, "what the README explains, and what is above its aim");
+    assert_eq!(said, above, "what docs/speed.md explains, and what is above its aim");
+}
+
+/// The rows that the README shows are those of docs/speed.md, of the same run; those above their aims are among them.
+#[test]
+fn the_readme_shows_rows_of_the_whole_table() {
+    let (readme, speed) = (file("README.md"), file("docs/speed.md"));
+    let (shown, whole) = (table_of_bench(&readme).0, table_of_bench(&speed).0);
+    for line in shown.lines() {
+        assert!(whole.lines().any(|other| other == line), "docs/speed.md lacks this line: {line}");
+    }
+    let rows = shown.lines().filter(|line| line.ends_with(" |")).skip(1);
+    let ratios: Vec<f64> =
+        rows.filter_map(|line| line.split(" | ").nth(4)?.trim().parse().ok()).collect();
+    let slow = ratios.iter().filter(|ratio| **ratio > 1.0).count();
+    assert!(ratios.len() >= 8 && 2 * slow >= ratios.len(), "fast and slow rows: {ratios:?}");
+}
+
+/// The guide names every function that a program may call, and no other.
+#[test]
+fn the_guide_lists_all_functions() {
+    let text = file("docs/guide.md");
+    let (_, rest) = text.split_once("## All functions").expect("there is the section");
+    let table = rest.split("\n## ").next().expect("it ends somewhere");
+    let listed: BTreeSet<&str> = table
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|name| !name.contains(|c: char| c.is_ascii_uppercase()))
+        .collect();
+    let exported = symbols().into_iter().filter(|name| !name.starts_with('_')).collect();
+    assert_eq!(listed, exported, "what the guide lists, and what the library exports");
 }
 
 /// The platforms that the documents list are those that `make ports` does, and what is built only is said to be.

@@ -43,13 +43,16 @@ impl Places {
         self.bench.join("programs/lua.lua")
     }
 
-    /// Puts the table where the README has its marks for it.
-    pub fn write_into_readme(&self, table: &str) -> Result<()> {
-        let path = self.root.join("README.md");
+    /// Puts a table where a document has its marks for one.
+    pub fn write_table(&self, document: &str, table: &str) -> Result<()> {
+        let path = self.root.join(document);
         let text = read_to_string(&path)?;
-        let (before, rest) =
-            text.split_once(TABLE_BEGIN).context("README.md has no mark for a table")?;
-        let (_, after) = rest.split_once(TABLE_END).context("README.md has no end of the table")?;
+        let (before, rest) = text
+            .split_once(TABLE_BEGIN)
+            .with_context(|| format!("{document} has no mark for a table"))?;
+        let (_, after) = rest
+            .split_once(TABLE_END)
+            .with_context(|| format!("{document} has no end of the table"))?;
         std::fs::write(&path, format!("{before}{TABLE_BEGIN}\n\n{table}\n{TABLE_END}{after}"))?;
         Ok(())
     }

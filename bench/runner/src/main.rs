@@ -48,7 +48,7 @@ struct Arguments {
     /// List the rows and stop.
     #[arg(long)]
     list: bool,
-    /// Draw the pictures and write the README's table of the last results anew and stop.
+    /// Draw the pictures and write the documents' tables of the last results anew and stop.
     #[arg(long)]
     draw: bool,
     /// The library's source tree, with its built library below the target directory.
@@ -100,8 +100,8 @@ fn run(arguments: &Arguments) -> Result<()> {
     if arguments.draw {
         let text = std::fs::read_to_string(&json)
             .with_context(|| format!("no results in {}: run `make bench` first", json.display()))?;
-        let results = serde_json::from_str(&text)?;
-        places.write_into_readme(&Results::readme_table(&results))?;
+        let results: Results = serde_json::from_str(&text)?;
+        write_tables(&places, &results)?;
         return pictures::draw(&results, &places.results);
     }
 
@@ -138,9 +138,14 @@ fn run(arguments: &Arguments) -> Result<()> {
         std::fs::write(&json, serde_json::to_string_pretty(&results)? + "\n")?;
         println!("Wrote {}", places.shown(&json));
         if !arguments.quick {
-            places.write_into_readme(&results.readme_table())?;
+            write_tables(&places, &results)?;
             pictures::draw(&results, &places.results)?;
         }
     }
     Ok(())
+}
+
+fn write_tables(places: &Places, results: &Results) -> Result<()> {
+    places.write_table("README.md", &results.summary_table())?;
+    places.write_table("docs/speed.md", &results.whole_table())
 }

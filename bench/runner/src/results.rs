@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::field::{CALLED, Field, OURS};
 use crate::machine::Machine;
-use crate::rows::Row;
+use crate::rows::{Row, SUMMARY};
 
 #[derive(Serialize, Deserialize)]
 pub struct Results {
@@ -321,12 +321,28 @@ impl Results {
         }
     }
 
-    /// The rows as the README has them, in Markdown.
-    pub fn readme_table(&self) -> String {
+    /// All rows and the slowest calls, in Markdown, as docs/speed.md has them.
+    pub fn whole_table(&self) -> String {
+        let mut table = self.rows_in_markdown(|_| true);
+        self.slowest_calls(&mut table);
+        table + &self.machine_line()
+    }
+
+    /// The rows of the README, in Markdown.
+    pub fn summary_table(&self) -> String {
+        self.rows_in_markdown(|row| SUMMARY.contains(&row.id.as_str())) + &self.machine_line()
+    }
+
+    fn machine_line(&self) -> String {
+        let MachineFacts { processor, cpus, kernel, .. } = &self.machine;
+        format!("\n{processor}, {cpus} CPUs, Linux {kernel}; `make bench` wrote this.\n")
+    }
+
+    fn rows_in_markdown(&self, shows: impl Fn(&RowResult) -> bool) -> String {
         let mut table =
             "| | cmempool | called | best of the others | ratio | aim |\n|---|---:|---:|---:|---:|---:|\n"
                 .to_owned();
-        for row in &self.rows {
+        for row in self.rows.iter().filter(|row| shows(row)) {
             let (Some(ours), Some(ratio), Some(peer)) = (row.of(OURS), row.ratio, &row.best_peer)
             else {
                 continue;
@@ -342,10 +358,6 @@ impl Results {
                 shown(best),
             );
         }
-        self.slowest_calls(&mut table);
-        let MachineFacts { processor, cpus, kernel, .. } = &self.machine;
-        let _ =
-            writeln!(table, "\n{processor}, {cpus} CPUs, Linux {kernel}; `make bench` wrote this.");
         table
     }
 

@@ -250,6 +250,20 @@ pub fn rows() -> Vec<Row> {
     ]
 }
 
+/// The rows that the README shows, fast ones and slow ones; docs/speed.md has all.
+pub const SUMMARY: [&str; 10] = [
+    "loop",
+    "churn",
+    "cold",
+    "ranged",
+    "threads2_loop",
+    "pass_on",
+    "threads100_bursts",
+    "memory64",
+    "sqlite",
+    "lua",
+];
+
 /// The rows of these names; all if there are none.
 pub fn chosen(ids: &[String]) -> Result<Vec<Row>> {
     for id in ids {

@@ -176,6 +176,10 @@ static void powers(void)
         {2, 20, 2, {{16, 32}, {2, 1}}},
         {33, 129, 5, {{64, 128, 256}, {8, 4, 2}}},
         {100, 2000, 9, {{128, 256, 512, 1024, 2048}, {16, 8, 4, 2, 1}}},
+        /* Those that README.md and docs/guide.md show. */
+        {32, 256, 64, {{32, 64, 128, 256}, {64, 32, 16, 8}}},
+        {16, 4096, 1024, {{16, 32, 64, 128, 256, 512, 1024, 2048, 4096}, {1024, 512, 256, 128, 64, 32, 16, 8, 4}}},
+        {1000, 5000, 100, {{1024, 2048, 4096, 8192}, {128, 64, 32, 16}}},
     };
     for (size_t i = 0; i < LENGTH(table); i++)
         for (int p = fallback_disabled; p < __fallback_end_place_holder; p++) {
@@ -190,6 +194,8 @@ static void powers(void)
                 cascade(rmp, &table[i].shape, from, policy);
             r_mempool_destroy(rmp);
         }
+    /* The largest class would have no entry. */
+    CHECK_FAILS(r_mempool_create(16, 256, 4, fallback_disabled), EINVAL);
 }
 
 /* The pool of 13 classes that a well-known document shows. */
