@@ -162,8 +162,11 @@ check_document() {
             file = sub(/\.c:$/, ".c", $2) ? into $2 : ""
         }
         /^```$/ { code = 0 }
-        code && !file && /#include <cmempool\// { print "a program without a name: " $0; exit 1 }
-        code && file { print > file }' "$root/$name"
+        code && !file && /#include <cmempool\// { exit 1 }
+        code && file { print > file }' "$root/$name" || {
+        echo "FAILED $name: a program that includes an adapter has no name"
+        return 1
+    }
     cd "$directory"
     [ -n "$(find . -name '*.c')" ] || {
         echo "FAILED $name: it shows no program"
