@@ -2,8 +2,8 @@
  * cmempool: memory pools. Blocks are allocated up front, handed out and taken back in O(1).
  *
  * An ordinary pool (mempool) has N entries of one size. A ranged pool (r_mempool) is a collection
- * of pools, its classes, over power-of-two sizes or any list of sizes. An entry is freed with its
- * pointer alone. Link with -lcmempool, or `pkg-config --cflags --libs cmempool`.
+ * of pools, its classes, over power-of-two sizes or any list of sizes. Its pointer alone frees an
+ * entry. Link with -lcmempool, or `pkg-config --cflags --libs cmempool`.
  *
  *     mempool *mp = mempool_create(1024, sizeof(struct session), false);
  *     struct session *s = mempool_alloc_entry(mp);
@@ -12,29 +12,29 @@
  *     mempool_destroy(mp);
  *
  * Promises
- *   - N entries can be taken from a pool of N, by whichever threads, in whatever order.
- *   - Memory is there once create returns, unless asked otherwise.
+ *   - N entries can be allocated from a pool of N, by any threads, in any order.
+ *   - Memory is there when create returns, unless you ask otherwise.
  *   - Every entry is aligned for max_align_t (16 bytes), or as asked, up to 4096.
- *   - Functions that fail return NULL (a buffer's size: 0) and set errno: EINVAL for arguments that
- *     make no sense, ENOMEM for what can't be had. Nothing else changes. Counts are 0 for a NULL pool
+ *   - Functions that fail return NULL (a buffer's size: 0) and set errno: EINVAL for invalid arguments,
+ *     ENOMEM when memory or entries are not available. Nothing else changes. Counts are 0 for a NULL pool
  *     and for a size that no class has, and leave errno alone.
  *   - Misuse (a double free, a pointer that is no entry, an overwritten header) writes one line to
  *     stderr, or calls the program's handler (mempool_set_misuse_handler), and aborts.
- *   - All functions may be called from any thread, unless their comment says otherwise, but not from a
- *     signal handler. None is a cancellation point.
+ *   - Any thread may call any function, unless its comment says otherwise; a signal handler may call
+ *     none. No function is a cancellation point.
  *   - The shared library is never unloaded, nor is a plugin that links the static one: dlclose returns
  *     0 and leaves it loaded, for the threads that used a pool.
- *   - Alloc and free are inlined where compilers optimise, and call the library for what needs a lock: see
+ *   - With optimisation, alloc and free are inlined, and call the library for what needs a lock: see
  *     CMEMPOOL_NO_INLINE below.
- *   - A child of fork may use every pool, whatever other threads were doing; what those held, took or
- *     gave back at that moment counts as out there. Not after vfork or a bare clone.
+ *   - A child of fork may use every pool, whatever other threads were doing; entries that those held, or
+ *     were allocating or freeing, count as out there. Not after vfork or a bare clone.
  *   - If your seccomp filter denies membarrier, install it before you create a pool; the pools then use
- *     full fences. Where it comes later, a pool that runs short goes on without thread caches: entries in
- *     another thread's cache come back with that thread's next calls on the pool, or its end.
+ *     full fences. If you install it later, a pool that runs short goes on without thread caches: entries
+ *     in another thread's cache come back with that thread's next calls on the pool, or its end.
  *
  * Sizes are in bytes. C99 and C++11 onwards. Linux with the GNU C library on 32-bit and 64-bit processors, with
- * musl on x86-64; Windows; boards without an operating system; macOS and FreeBSD, built only. What differs
- * there, and where the library was run: docs/platforms.md.
+ * musl on x86-64; Windows; boards without an operating system; macOS and FreeBSD (built, not run).
+ * docs/platforms.md says what differs there.
  */
 /* Generated from the library's source; `make header` writes it anew. */
 #ifndef CMEMPOOL_H
@@ -45,8 +45,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Without an operating system there are no streams. A compiler that is told so, or a definition of
- * CMEMPOOL_BARE, leaves out what needs one. */
+/* Without an operating system there are no streams: -ffreestanding, or defining CMEMPOOL_BARE, leaves out
+ * what needs one. */
 #if !defined(CMEMPOOL_BARE) && defined(__STDC_HOSTED__) && __STDC_HOSTED__ == 0
 #define CMEMPOOL_BARE
 #endif
@@ -56,17 +56,17 @@
 #include <string.h>
 #endif
 
-/* ---- What compilers can be told; nothing, where they can't. -------------------------------- */
+/* ---- Attributes, for compilers that know them ----------------------------------------------- */
 
 #if defined(__GNUC__) && !defined(CMEMPOOL_NO_ATTRIBUTES)
-/* A new entry is aligned at least like max_align_t. Not malloc: for_each_live, a handler of leaks, a
- * caller's buffer and a backing reach entries by other pointers. Nor malloc(mempool_free_entry): entries
- * also go back in bulk, by a reset, and with their pool, which GCC's analyzer would call leaks. Nor
- * warn_unused_result: an entry whose pointer is dropped still goes with its pool. */
+/* A new entry is aligned at least like max_align_t. The attribute is not malloc: for_each_live, a handler of
+ * leaks, a caller's buffer and a backing reach entries by other pointers. Nor malloc(mempool_free_entry):
+ * entries are also freed in bulk, by a reset, and with their pool, which GCC's analyzer would call leaks. Nor
+ * warn_unused_result: an entry whose pointer is dropped is still freed with its pool. */
 #define CMEMPOOL_ENTRY __attribute__((assume_aligned(16)))
 /* Parameter number n says how many bytes of the result its holder may use. */
 #define CMEMPOOL_ALLOC_SIZE(n) __attribute__((alloc_size(n)))
-/* Dropping the result loses what only it can give back. */
+/* Dropping the result leaks it. */
 #define CMEMPOOL_MUST_USE __attribute__((warn_unused_result))
 /* No pointer argument may be NULL. */
 #define CMEMPOOL_NONNULL __attribute__((nonnull))
@@ -77,7 +77,7 @@
 #define CMEMPOOL_NONNULL
 #endif
 
-/* Also where a program is compiled with -fno-builtin, no call. */
+/* No call, even with -fno-builtin. */
 #if defined(__GNUC__)
 #define CMEMPOOL_COPY(to, from, size) ((void)__builtin_memcpy(to, from, size))
 #else
@@ -118,74 +118,72 @@ static inline void cmempool_copy(void *to, const void *from, size_t size)
 #define MEMPOOL_FALL_BACK 1
 
 /**
- * Flag: calls on the pool and frees of its entries never overlap, so it takes no lock. One thread
- * may use it, or several that take turns by means of their own.
+ * Flag: calls on the pool and frees of its entries never overlap, so it takes no lock. One thread may use it,
+ * or several that take turns by a lock of their own.
  */
 #define MEMPOOL_SINGLE_THREAD 2
 
 /**
- * Flag: don't have the memory provided at create. Create is fast, the first use of each page
- * costs a page fault, and where memory is overcommitted it may end the process. A hardened pool writes
- * every entry's header at create, and so uses most pages there all the same.
+ * Flag: don't have the system provide the memory at create. Create is fast; the first use of each page costs a
+ * page fault, and may end the process where memory is overcommitted. A hardened pool writes every entry's
+ * header at create, and so uses most pages anyway.
  */
 #define MEMPOOL_NO_PREFAULT 4
 
 /**
- * Flag: overwrite an entry with zeros when it is freed. Costs the writes, and keeps the pool's calls
- * off the shortest path.
+ * Flag: overwrite an entry with zeros when it is freed. Costs the writes, and the pool's calls take the slow
+ * path.
  */
 #define MEMPOOL_ZERO_ON_FREE 8
 
 /**
  * Flag: when the pool is destroyed while entries of it are out, report them, one report for each
- * class: how many, and the addresses of the first four. It goes to the handler of
- * `mempool_set_misuse_handler`, else to stderr in one line; then destroy goes on. Costs nothing before,
- * and at destroy a look at each slot if there is something to report. The word `leaks` in the
- * environment's `CMEMPOOL_OPTIONS` asks for the same for all pools.
+ * class: how many, and the addresses of the first four. The report goes to the handler of
+ * `mempool_set_misuse_handler`, or to stderr in one line; then destroy goes on. Costs nothing until destroy,
+ * and there a look at each slot if there is something to report. `CMEMPOOL_OPTIONS=leaks` in the environment
+ * does the same for all pools.
  */
 #define MEMPOOL_REPORT_LEAKS 16
 
 /**
- * Flag: look for misuse more closely. Caught besides:
+ * Flag: look for misuse more closely. A hardened pool also catches:
  *
  * - two threads that free the same entry at the same moment;
  * - a write into an entry that is free, when it is handed out again;
- * - a write past the end of an entry, when that is freed or given to realloc. The end is that of the size
- *   that was asked for. Behind it lie bytes that nobody may write: up to the class's size, then 16 (none
- *   in a caller's buffer, but for padding), then the next entry's header. Entries from the heap have 16;
+ * - a write past the end of an entry, that is, past the size that was asked for, when the entry is freed or
+ *   given to realloc. Behind the end lie bytes that nobody may write: up to the class's size, then 16 (in a
+ *   caller's buffer only padding), then the next entry's header. Entries from the heap have 16;
  * - both, in every entry, when the pool is destroyed or reset.
  *
- * Entries go out in random order, another one in each pool and in each child of fork; the last freed are
- * kept back; the memory lies between two pages that can't be touched (not in a caller's buffer or a
- * backing's memory). Every call takes the lock and time in proportion to the entry's size, destroy and
- * reset in proportion to the pool's; an entry takes 16 bytes more (not in a caller's buffer).
+ * The order of entries is random, another one in each pool and in each child of fork. The entries freed last
+ * are held back. The memory lies between two inaccessible pages (not in a caller's buffer or a backing's
+ * memory). Every call takes the lock, and time in proportion to the entry's size; destroy and reset take time
+ * in proportion to the pool's size. An entry takes 16 bytes more (not in a caller's buffer).
  */
 #define MEMPOOL_HARDENED 32
 
 /**
- * Flag: put the pool into huge pages of 2 MiB that the system keeps ready (`vm.nr_hugepages`): fewer
- * TLB misses, and memory that is never swapped out. The pool's memory is rounded up to a multiple of that.
- * Where the system has not enough of them the pool has ordinary pages, as without the flag: for 2 MiB
- * and more it asks the kernel for transparent huge pages. EINVAL with a buffer or a backing; hardened
- * pools have ordinary pages. A pool in huge pages is not there in a child of fork: a call on it, or a free
- * of its entries, ends there in SIGSEGV. (The kernel sets none aside for a child, and would kill it at
- * its first write.)
+ * Flag: put the pool into huge pages of 2 MiB that the system reserves (`vm.nr_hugepages`): fewer TLB misses,
+ * and memory that is never swapped out. The pool's memory is rounded up to a multiple of 2 MiB. If the system
+ * has too few of them, the pool has ordinary pages, as without the flag: for 2 MiB and more it asks the kernel
+ * for transparent huge pages. EINVAL with a buffer or a backing; hardened pools have ordinary pages. A child
+ * of fork does not have a pool in huge pages: a call on it, or a free of its entries, ends in SIGSEGV there.
+ * (The kernel reserves no huge pages for a child, and would kill it at its first write.)
  */
 #define MEMPOOL_HUGE_PAGES 64
 
 /**
- * Flag: lock the pool's memory (`mlock`): it is never swapped out. Where that is refused, create fails
- * with `mlock`'s EPERM, ENOMEM or EAGAIN. Locking provides every page, `MEMPOOL_NO_PREFAULT` or not.
- * Whole pages are locked, and unlocked when the pool is destroyed. Locks don't add up: of a buffer's or a
- * backing's memory, what else lies in its first and last page goes the same way, and a lock that the
- * program had on it is gone, too. Not locked are entries that come from the heap or the backing (with
- * the word `bypass` in `CMEMPOOL_OPTIONS` that is all of them) and, as always, the memory of a child of
- * fork.
+ * Flag: lock the pool's memory (`mlock`): it is never swapped out. If the system refuses, create fails with
+ * `mlock`'s EPERM, ENOMEM or EAGAIN. Locking provides every page, `MEMPOOL_NO_PREFAULT` or not. Whole pages
+ * are locked, and unlocked when the pool is destroyed. Locks don't add up: destroy also unlocks what else lies
+ * in the first and last page of a buffer or a backing's memory, even if your program had locked it. Two things
+ * are not locked: entries from the heap or the backing (with `CMEMPOOL_OPTIONS=bypass` these are all entries),
+ * and, as always, the memory of a child of fork.
  */
 #define MEMPOOL_LOCKED 128
 
 /**
- * Note: the pool is in huge pages that the system kept ready.
+ * Note: the pool is in huge pages that the system reserved.
  */
 #define MEMPOOL_NOTE_HUGE_PAGES 1
 
@@ -202,22 +200,22 @@ static inline void cmempool_copy(void *to, const void *from, size_t size)
 /* ---- Measure or declare a buffer ------------------------------------------------------------ */
 
 /**
- * Bytes of a buffer that are needed once, whatever is in it.
+ * Bytes of a buffer that every pool needs once.
  */
 #define CMEMPOOL_PER_REGION 448
 
 /**
- * Bytes of a buffer that a ranged pool needs beyond that.
+ * Bytes of a buffer that a ranged pool needs besides, once.
  */
 #define CMEMPOOL_PER_RANGED 576
 
 /**
- * Bytes of a buffer that are needed per class; an ordinary pool is one.
+ * Bytes of a buffer for each class; an ordinary pool is one class.
  */
 #define CMEMPOOL_PER_CLASS 576
 
 /**
- * Bytes of a buffer that are needed beside each slot.
+ * Bytes of a buffer for each slot, beside the slot itself.
  */
 #define CMEMPOOL_PER_SLOT 8
 
@@ -246,40 +244,40 @@ typedef enum r_memory_fallback_policy_t {
 } r_memory_fallback_policy_t;
 
 /**
- * What kind of misuse a report is about. The numbers stay as they are; more kinds may come.
+ * What kind of misuse a report is about. These numbers never change; later versions may add kinds.
  */
 typedef enum mempool_misuse_kind {
     /**
-     * An entry was freed that is free already.
+     * The entry that was freed is already free.
      */
     MEMPOOL_MISUSE_DOUBLE_FREE = 1,
     /**
-     * What was freed is no entry of any pool.
+     * The pointer that was freed is no entry of any pool.
      */
     MEMPOOL_MISUSE_FOREIGN_POINTER = 2,
     /**
-     * What was freed points into an entry, not to its start.
+     * The pointer that was freed leads into an entry, not to its start.
      */
     MEMPOOL_MISUSE_INTERIOR_POINTER = 3,
     /**
-     * The library's bytes in front of an entry were overwritten.
+     * The library's bytes before an entry were overwritten.
      */
     MEMPOOL_MISUSE_HEADER_OVERWRITTEN = 4,
     /**
-     * What was freed is where an entry could be, but none was ever handed out there.
+     * An entry could be where the freed pointer leads, but none was ever handed out there.
      */
     MEMPOOL_MISUSE_NEVER_HANDED_OUT = 5,
     /**
-     * An entry was given to the realloc of a ranged pool that it is not of.
+     * A ranged pool's realloc got an entry of another pool.
      */
     MEMPOOL_MISUSE_WRONG_POOL = 6,
     /**
-     * A function that takes a pool got what is no live pool of that sort: it was destroyed, or never was
+     * A function that takes a pool got a pointer to no live pool of that sort: it was destroyed, or never was
      * one.
      */
     MEMPOOL_MISUSE_NOT_A_POOL = 7,
     /**
-     * What was freed lies where a pool was that is destroyed.
+     * The entry that was freed lies in memory of a pool that was destroyed.
      */
     MEMPOOL_MISUSE_POOL_DESTROYED = 8,
     /**
@@ -291,42 +289,41 @@ typedef enum mempool_misuse_kind {
      */
     MEMPOOL_MISUSE_OVERFLOW = 10,
     /**
-     * A pool is being destroyed while entries of it are out, and was asked to report that. The only
-     * kind after which the program goes on.
+     * A pool that reports leaks is being destroyed while entries of it are out. The only kind after which the
+     * program goes on.
      */
     MEMPOOL_MISUSE_LEAK = 11,
     /**
-     * An entry that was freed was given to a function that needs a live one and is no free.
+     * A function other than free, which needs a live entry, got one that was freed.
      */
     MEMPOOL_MISUSE_USE_AFTER_FREE = 12,
 } mempool_misuse_kind;
 
 /**
- * A pool of entries of one size. Only the library looks inside.
+ * A pool of entries of one size. Its members are the library's.
  */
 typedef struct mempool mempool;
 
 /**
- * A collection of pools, called classes, each with entries of one size. Only the library looks
- * inside.
+ * A collection of pools, called classes, each with entries of one size. Its members are the library's.
  */
 typedef struct r_mempool r_mempool;
 
 /* ---- Make a pool with options --------------------------------------------------------------- */
 
 /**
- * Where a pool's memory comes from, in place of the kernel and of `malloc`. Start from
- * `MEMPOOL_BACKING_INIT`, and give both functions.
+ * Where a pool's memory comes from, instead of the kernel and `malloc`. Start from `MEMPOOL_BACKING_INIT`, and
+ * set both functions.
  *
  * `alloc` is called once by create (not for a pool in a buffer), and once for each entry that would
- * come from the heap. `free` gets each block back, with the size that was asked for: that of an entry
- * when the entry is freed, the pool's own, and those of entries that were never freed, in
- * `mempool_destroy` or `r_mempool_destroy`, in any order. The struct is copied; what `context` points to
- * must be there as long as the pool.
+ * come from the heap. `free` gets each block back, with the size that was asked for: the block of an entry
+ * when the entry is freed; the pool's own block, and those of entries that were never freed, in
+ * `mempool_destroy` or `r_mempool_destroy`, in any order. The struct is copied; what `context` points to must
+ * live as long as the pool.
  *
- * Both run in the thread that called the library, in several at once if the pool is not for a single
- * thread. No lock is held meanwhile: they may use other pools, make and destroy them, and fork. They
- * must not use the pool they work for, and must return (no `longjmp`, no C++ exception).
+ * Both run in the thread that called the library, so in several at once unless the pool is for a single
+ * thread. No lock is held meanwhile: they may use, create and destroy other pools, and fork. They must not use
+ * the pool they work for, and must return (no `longjmp`, no C++ exception).
  */
 typedef struct mempool_backing {
     /**
@@ -334,16 +331,15 @@ typedef struct mempool_backing {
      */
     size_t struct_size;
     /**
-     * Returns `size` bytes, whatever they contain, at a multiple of `alignment`; NULL if there are
-     * none: then create fails with ENOMEM, and so does taking an entry. `alignment` is 16 for the
-     * pool's own memory, and the pool's alignment for an entry: a pool without an alignment of its own is
-     * content with what `malloc` returns. Memory at another address is given back at once; then create
-     * fails with EINVAL, and taking an entry with ENOMEM. So is a pool's own memory that has a tagged
-     * pointer or ends above 2^48. No other process may share the memory.
+     * Returns `size` bytes, whatever they contain, aligned to `alignment`, or NULL; then create, or the alloc
+     * of an entry, fails with ENOMEM. `alignment` is 16 for the pool's own memory, and the pool's alignment
+     * for an entry: without an alignment of the pool's own, what `malloc` returns will do. Misaligned memory
+     * is given back at once, and create fails with EINVAL, an alloc with ENOMEM. So is a pool's own memory
+     * that has a tagged pointer or ends above 2^48. No other process may share the memory.
      */
     void *(*alloc)(size_t size, size_t alignment, void *context);
     /**
-     * Takes back what `alloc` returned, with the same size. It may unmap it.
+     * Gets back what `alloc` returned, with the same size. It may unmap the memory.
      */
     void (*free)(void *memory, size_t size, void *context);
     /**
@@ -353,8 +349,8 @@ typedef struct mempool_backing {
 } mempool_backing;
 
 /**
- * What an ordinary pool is to be. Start from `MEMPOOL_OPTIONS_INIT`, which sets `struct_size`
- * and leaves the rest 0; 0 means the default wherever it is allowed.
+ * Options of an ordinary pool. Start from `MEMPOOL_OPTIONS_INIT`, which sets `struct_size` and leaves the rest
+ * 0. Where 0 is allowed, it means the default.
  */
 typedef struct mempool_options {
     /**
@@ -376,17 +372,17 @@ typedef struct mempool_options {
      */
     size_t alignment;
     /**
-     * Shown in reports, or NULL. The first 63 bytes are copied, or up to three less, so that no part of a
-     * UTF-8 character stays at the end. Lines for people show a question mark in the place of each control
-     * character (C0, DEL, C1) and of each byte that is no UTF-8.
+     * Shown in reports, or NULL. The first 63 bytes are copied, or up to three less, so that no UTF-8
+     * character is cut. Lines for people show a question mark instead of each control character (C0, DEL, C1)
+     * and of each byte that is no UTF-8.
      */
     const char *name;
     /**
-     * Memory of the caller's to put the pool and all it needs into, or NULL. It must be aligned to
-     * 16 bytes and belong to the pool until that is destroyed. The library then makes no heap and
-     * no kernel memory call for the pool, except for entries that fall back to the heap and to lock it.
-     * A pool stores addresses in 48 bits: the pointer must have no tag in its upper bits (Arm's MTE,
-     * HWAddressSanitizer), and the buffer must end at 2^48 or below.
+     * Memory of the caller's for the pool and all it needs, or NULL. It must be aligned to 16 bytes and belong
+     * to the pool until that is destroyed. The library then asks neither the heap nor the kernel for memory,
+     * except for entries that fall back to the heap, and to lock the buffer. A pool stores addresses in 48
+     * bits: the pointer must have no tag in its upper bits (Arm's MTE, HWAddressSanitizer), and the buffer
+     * must end at 2^48 or below.
      */
     void *buffer;
     /**
@@ -398,9 +394,8 @@ typedef struct mempool_options {
      */
     uint64_t flags;
     /**
-     * Where the pool's memory comes from: see `mempool_backing`. NULL is the kernel, or for a pool of
-     * less than a page the heap. With a buffer, it is for those entries alone that would come from the
-     * heap.
+     * Where the pool's memory comes from: see `mempool_backing`. NULL means the kernel, or the heap for a pool
+     * of less than a page. With a buffer, the backing serves only the entries that would come from the heap.
      */
     const struct mempool_backing *backing;
 } mempool_options;
@@ -420,8 +415,8 @@ typedef struct r_mempool_class {
 } r_mempool_class;
 
 /**
- * What a ranged pool is to be. Start from `R_MEMPOOL_OPTIONS_INIT`, which sets `struct_size` and
- * leaves the rest 0; 0 means the default wherever it is allowed.
+ * Options of a ranged pool. Start from `R_MEMPOOL_OPTIONS_INIT`, which sets `struct_size` and leaves the rest
+ * 0. Where 0 is allowed, it means the default.
  *
  * The classes are either powers of two (`smallest_size`, `largest_size` and `smallest_count`, as
  * for `r_mempool_create`) or an explicit list (`classes` and `class_count`); the fields of the
@@ -446,8 +441,7 @@ typedef struct r_mempool_options {
      */
     size_t smallest_count;
     /**
-     * An explicit list of classes, in ascending order of their sizes, no two the same; or NULL. It
-     * is copied.
+     * An explicit list of classes in ascending order of their sizes, all different; or NULL. It is copied.
      */
     const struct r_mempool_class *classes;
     /**
@@ -491,16 +485,16 @@ typedef struct r_mempool_options {
 /* ---- Figures of a pool ---------------------------------------------------------------------- */
 
 /**
- * What `mempool_get_stats` and `r_mempool_get_stats` tell. Start from `MEMPOOL_STATS_INIT`, which
- * sets `struct_size`.
+ * The figures that `mempool_get_stats` and `r_mempool_get_stats` return. Start from `MEMPOOL_STATS_INIT`,
+ * which sets `struct_size`.
  *
- * How exact it is: exact if no other thread is inside a call on the pool at that moment. If some are, each
- * of them may make `used`, `cached` and the dynamic figures wrong by one. Of a single-thread pool that
- * another thread uses, the figures may be a moment old.
+ * The figures are exact if no other thread is inside a call on the pool at that moment. If some are, each of
+ * them may make `used`, `cached` and the dynamic figures wrong by one. If another thread uses a single-thread
+ * pool, its figures may be a moment old.
  */
 typedef struct mempool_stats {
     /**
-     * `sizeof(mempool_stats)`: tells the library which version of this struct it is to fill.
+     * `sizeof(mempool_stats)`: tells the library which version of this struct to fill.
      */
     size_t struct_size;
     /**
@@ -508,7 +502,7 @@ typedef struct mempool_stats {
      */
     size_t elem_size;
     /**
-     * How many entries the pool or class was made for.
+     * How many entries the pool or class has.
      */
     size_t capacity;
     /**
@@ -517,17 +511,17 @@ typedef struct mempool_stats {
     size_t used;
     /**
      * The high-water mark: the most of them that were out at once, since create or the last
-     * `mempool_reset_peak`. Exact as long as one thread uses the pool. With several it is never
-     * less than the truth, and more by no more than what lies free in their caches.
+     * `mempool_reset_peak`. Exact as long as one thread uses the pool. With several it is never too low, and
+     * too high by no more than the entries that lie free in their caches.
      */
     size_t peak_used;
     /**
-     * Free entries that lie in the caches of threads. Each thread can have them when it needs them.
+     * Free entries in the caches of threads. Any thread that needs them gets them.
      */
     size_t cached;
     /**
-     * Entries from the heap that are out, because there was none in the pool. Under
-     * `fallback_at_last_exhaustion` they count with the class that would have fitted.
+     * Entries from the heap that are out. Under `fallback_at_last_exhaustion` they count with the class that
+     * fits.
      */
     size_t dynamic_used;
     /**
@@ -535,37 +529,37 @@ typedef struct mempool_stats {
      */
     size_t dynamic_peak;
     /**
-     * Calls that the pool or class should have served and had no entry for, since create: a larger
-     * class, the heap or nobody served them. One that wanted many entries at once counts once. A realloc
-     * that should have moved an entry to this class and found it empty counts, too.
+     * Calls since create for which the pool or class had no entry; a larger class, the heap or nothing served
+     * them. A bulk call counts once. A realloc that should have moved an entry to this class and found it
+     * empty counts, too.
      */
     uint64_t exhausted;
     /**
-     * Those of these calls that returned NULL.
+     * How many of these calls returned NULL.
      */
     uint64_t failed;
     /**
-     * Bytes of memory that were set aside for all of this at create. An ordinary pool's whole
-     * memory; of a ranged pool's, the share of the class.
+     * Bytes of memory that create set aside: all memory of an ordinary pool, or the class's share of a ranged
+     * pool's.
      */
     size_t bytes_reserved;
     /**
-     * Bytes from an entry to the next: the entry, its header, and what aligns them.
+     * Bytes from an entry to the next: the entry, its header, and padding.
      */
     size_t bytes_per_entry;
     /**
-     * Those of `bytes_reserved` that are caches.
+     * How many of `bytes_reserved` are for caches.
      */
     size_t cache_bytes;
     /**
-     * `MEMPOOL_NOTE_…` bits, or-ed together: what the pool's memory is, of what was asked for.
+     * `MEMPOOL_NOTE_…` bits, or-ed together: which flags about memory took effect.
      */
     uint64_t notes;
 } mempool_stats;
 
 /**
- * Called with a live entry, its `mempool_usable_size`, and the context. To go on, it returns true. In a
- * ranged pool, only the bytes that the holder asked for are sure to be in use.
+ * Called with a live entry, its `mempool_usable_size`, and the context. Returns true to go on, false to end
+ * the walk. In a ranged pool, only the bytes that the holder asked for are sure to be in use.
  */
 typedef bool (*mempool_visitor)(void *entry, size_t usable_size, void *context);
 
@@ -588,29 +582,29 @@ typedef struct mempool_pool_info {
      */
     struct r_mempool *rmp;
     /**
-     * Its name, as it was given at create and cut; "" without one. It is there until the visitor returns.
+     * Its name as given at create, cut to its length there; "" without one. Valid until the visitor returns.
      */
     const char *name;
 } mempool_pool_info;
 
 /**
- * Called with a pool and the context. To go on, it returns true.
+ * Called with a pool and the context. Returns true to go on, false to end the walk.
  */
 typedef bool (*mempool_pool_visitor)(const struct mempool_pool_info *pool, void *context);
 
-/* ---- Hear of misuse ------------------------------------------------------------------------- */
+/* ---- Report misuse -------------------------------------------------------------------------- */
 
 /**
- * What went wrong. It and what it points to are there until the handler returns.
+ * What went wrong. It, and what it points to, is valid until the handler returns.
  */
 typedef struct mempool_misuse {
     /**
-     * Bytes of this struct as the library knows it. A later version may have more members at the end:
-     * compare before you use one that came later.
+     * The size of this struct in the library that runs. A later version may have more members at the end:
+     * check the size before you use one of these.
      */
     size_t struct_size;
     /**
-     * A `mempool_misuse_kind`, or a number of a later version's.
+     * A `mempool_misuse_kind`, or a number that a later version added.
      */
     uint32_t kind;
     /**
@@ -623,22 +617,22 @@ typedef struct mempool_misuse {
      */
     const void *pointer;
     /**
-     * The pool, a `mempool *` or `r_mempool *` as its create function returned it; NULL if there is
-     * none to blame. After `MEMPOOL_MISUSE_POOL_DESTROYED`, and after
-     * `MEMPOOL_MISUSE_NOT_A_POOL`, a number, no more.
+     * The pool, a `mempool *` or `r_mempool *` as its create function returned it; NULL if no pool is
+     * concerned. With `MEMPOOL_MISUSE_POOL_DESTROYED` and `MEMPOOL_MISUSE_NOT_A_POOL` it is only a number:
+     * don't use the pool.
      */
     const void *pool;
     /**
-     * The pool's name; "" without a name or a pool. Control characters in it are as they were given; in
-     * `text` they are question marks.
+     * The pool's name; "" without a name or a pool. Control characters in it are as given; in `text` they are
+     * question marks.
      */
     const char *pool_name;
     /**
-     * Usable bytes of the pool's entries, in a ranged pool of the class's; 0 where none is to blame.
+     * Usable bytes of the pool's entries, in a ranged pool of the class's; 0 if no pool is concerned.
      */
     size_t entry_size;
     /**
-     * All of it in one line, without a newline: what is written to stderr where there is no handler.
+     * All of it in one line, without a newline: what is written to stderr if there is no handler.
      */
     const char *text;
 } mempool_misuse;
@@ -655,16 +649,15 @@ extern "C" {
 /* ---- Make a pool ---------------------------------------------------------------------------- */
 
 /**
- * Makes a pool of `elem_count` entries of `elem_size` bytes each.
+ * Creates a pool of `elem_count` entries of `elem_size` bytes each.
  *
- * All memory is allocated, and provided by the system, before this returns: the pool's entries
- * can't run out of memory later, overcommitted or not. Every entry is aligned like `max_align_t`
- * (16 bytes). A slot takes `elem_size` and 8 bytes, rounded up to a multiple of 16 (an `int` takes
- * 16), and at most 8 bytes of bookkeeping beside it, thread caches included; a pool takes 1 KiB at
- * most beyond that.
+ * All memory is allocated, and provided by the system, before this returns. So using the entries can't run out
+ * of memory later, even if the system overcommits. Every entry is aligned like `max_align_t` (16 bytes). A
+ * slot takes `elem_size` plus 8 bytes, rounded up to a multiple of 16 (an `int` takes 16), and at most 8 bytes
+ * of bookkeeping beside it, thread caches included. A pool takes at most 1 KiB more.
  *
- * Also a macro of the same name, which takes the fourth argument of the original's newer release,
- * too: see `mempool_create_from_preallocated_buffer`.
+ * Also a macro of the same name, which accepts the fourth argument of the original's newer release: see
+ * `mempool_create_from_preallocated_buffer`.
  *
  * @param elem_count  how many entries, 1 to 4294967295
  * @param elem_size   usable bytes of each, at least 1
@@ -672,108 +665,109 @@ extern "C" {
  *                    (`malloc`'s memory), false makes `mempool_alloc_entry` return NULL
  * @return the pool, to be destroyed with `mempool_destroy`; NULL with `errno` set
  * @errno EINVAL  a count or size of 0
- * @errno ENOMEM  the memory can't be had, or so many entries not be counted
+ * @errno ENOMEM  memory is not available, or there are more entries than a pool can count
  *
- * Threads: any number may use the pool at once. One for each 64 entries, and up to 4096, keep a cache of
- * free entries, up to 2042; in a pool of 12 to 127 entries one thread does. The others take a lock at each
- * call. Cost: grows with the memory, page by page.
+ * Threads: any number may use the pool at once. One for each 64 entries, and up to 4096, keep a cache of up to
+ * 2042 free entries; in a pool of 12 to 127 entries one thread does. The others take a lock at each call.
+ * Cost: grows with the memory, page by page.
  */
 struct mempool *mempool_create(size_t elem_count,
                                size_t elem_size,
                                bool fallback_to_dynamic_memory)
 CMEMPOOL_MUST_USE;
 
-/* ---- Take an entry -------------------------------------------------------------------------- */
+/* ---- Allocate an entry ---------------------------------------------------------------------- */
 
 /**
- * Takes an entry.
+ * Allocates an entry.
  *
- * Exactly as many entries as the pool was made for can be out at once, whichever threads hold
- * them. Then the pool takes from the heap, or has none, as chosen at create. The content is
- * whatever an earlier holder left.
+ * Exactly as many entries as the pool was made for can be out at once, whichever threads hold them. Then the
+ * pool takes from the heap, or returns NULL, as chosen at create. The content is whatever an earlier holder
+ * left.
  *
- * A pool that was destroyed hands out nothing. In a buffer the call is misuse as with
- * `mempool_destroy`, while the buffer holds what the pool left there; on the heap, where pools of less
- * than a page are, while the heap has not used the memory again. Where the pool had a mapping of its own,
- * the call faults (SIGSEGV).
+ * A pool that was destroyed hands out nothing. If it was in a buffer, the call is reported as misuse, as with
+ * `mempool_destroy`, while the buffer still holds what the pool left there; if it was on the heap, where pools
+ * of less than a page are, while the heap has not reused the memory. If the pool had a mapping of its own, the
+ * call faults (SIGSEGV).
  *
  * @param mp  a live pool
  * @return the entry, aligned like `max_align_t` or as chosen at create; NULL with `errno` set
  * @errno EINVAL  `mp` is NULL
- * @errno ENOMEM  all entries are out (and the heap, where the pool may use it, has none)
+ * @errno ENOMEM  all entries are out (and the heap, if the pool may use it, has no memory)
  *
- * Threads: safe. Cost: O(1), some 20 instructions and no lock while the thread has free entries of
- * the pool in its cache. To fill that takes a lock, each ten to a thousand calls by the thread's share of the
- * pool, and moves at most 64 entries. Only a call that finds all free entries in other threads' caches looks
- * at each of those: O(threads that used the pool), once per shortage. It waits for no thread but for one that
- * is at the depot under the lock.
+ * Threads: safe. Cost: O(1), some 20 instructions and no lock while the thread's cache has free entries of the
+ * pool. Filling the cache takes a lock and moves at most 64 entries; it happens once in ten to a thousand
+ * calls, by the thread's share of the pool. If all free entries are in other threads' caches, a call looks at
+ * each of these: O(threads that used the pool), once per shortage. It waits for no other thread, except for
+ * one that holds the pool's lock.
  */
 void *mempool_alloc_entry(struct mempool *mp)
 CMEMPOOL_ENTRY;
 
 /**
- * Takes an entry whose bytes are all zero.
+ * Allocates an entry whose bytes are all zero.
  *
- * As `mempool_alloc_entry`; the cost grows with the entries' size.
+ * As `mempool_alloc_entry`; the cost grows with the size of an entry.
  */
 void *mempool_calloc_entry(struct mempool *mp) CMEMPOOL_ENTRY;
 
-/* ---- Give an entry back --------------------------------------------------------------------- */
+/* ---- Free an entry -------------------------------------------------------------------------- */
 
 /**
- * Gives an entry back, to whatever pool it came from, ordinary or ranged, or to the heap.
+ * Frees an entry: it goes back to whatever pool it came from, ordinary or ranged, or to the heap.
  *
- * Also a macro of the same name, which sets the caller's variable to NULL, evaluates its argument
- * once, and can be used wherever an expression can. To call the function itself, put its name in
- * parentheses: `(mempool_free_entry)(p)`; its address is taken as usual.
+ * Also a macro of the same name, which sets the caller's variable to NULL, evaluates its argument once, and is
+ * an expression. Its argument must be an lvalue. To call the function itself, put its name in parentheses:
+ * `(mempool_free_entry)(p)`; its address is taken as usual.
  *
  * @param entry  a live entry; NULL does nothing
  *
  * Anything else is misuse: the process writes one line to stderr, or calls the handler of
- * `mempool_set_misuse_handler`, and aborts. Caught are an entry that was freed before (at once, or
- * after other calls, as long as it is not out again; if it came from the heap, as long as the heap
- * has not used its memory again), a pointer into an entry, a pointer that is no pool's, an entry
- * whose 8 bytes in front were overwritten, and one whose pool is destroyed, as long as its memory
- * can be read: where the pool had a mapping of its own, the call faults (SIGSEGV). An entry that
- * `mempool_reset` took back counts as freed. For these checks the library reads the 8 bytes before the
- * pointer. Two threads that free the same entry at the same moment may go unseen, and so may data of the
- * program's that looks like a word of ours: with a chance of 2^-23 for random data. Other functions that
- * need a live entry report one that was freed as `MEMPOOL_MISUSE_USE_AFTER_FREE`.
+ * `mempool_set_misuse_handler`, and aborts. Caught are:
  *
- * Threads: safe, on any thread, also when the one that took the entry has ended. Cost: O(1), some 30
- * instructions and no lock while the thread's cache has room. To empty that takes a lock, each ten to a
- * thousand calls by the thread's share of the pool, and moves at most 64 entries.
+ * - an entry that was freed before, while it is not out again; if it came from the heap, while the heap has
+ *   not reused its memory. An entry that `mempool_reset` took back counts as freed;
+ * - a pointer into an entry, and a pointer that is no pool's;
+ * - an entry with the 8 bytes before it overwritten;
+ * - an entry whose pool was destroyed, while its memory can be read. If the pool had a mapping of its own, the
+ *   call faults (SIGSEGV).
+ *
+ * For these checks the library reads the 8 bytes before the pointer. Two threads that free the same entry at the
+ * same moment may go unseen, and so may data that looks like the library's: with a chance of 2^-23 for random
+ * data. Other functions that need a live entry report a freed one as `MEMPOOL_MISUSE_USE_AFTER_FREE`.
+ *
+ * Threads: safe, on any thread, also when the one that allocated the entry has ended. Cost: O(1), some 30
+ * instructions and no lock while the thread's cache has room. Making room takes a lock and moves at most 64
+ * entries; it happens once in ten to a thousand calls, by the thread's share of the pool.
  */
 void mempool_free_entry(void *entry);
 
 /* ---- Destroy a pool ------------------------------------------------------------------------- */
 
 /**
- * Destroys a pool and everything in it, entries that were never freed and those that came from the
- * heap included.
+ * Destroys a pool and everything in it, including entries that were never freed and those from the heap.
  *
  * Also a macro of the same name, which sets the caller's variable to NULL: see
  * `mempool_free_entry`. A buffer of the caller's can be used again afterwards.
  *
  * @param mp  a live pool; NULL does nothing
  *
- * Anything else is misuse, reported as with `mempool_free_entry`: a pool that was destroyed before, by
- * another thread at the same moment included, a pool of the other sort, an entry, any other number. The
- * pointer is looked up among the live pools, and nothing is read there. The last 16 pools that were
- * destroyed are reported by name. Counts, inspection and resets check a pool in the same way; functions that
- * hand out entries have no time for that: see `mempool_alloc_entry`. Once another pool lies at the same
- * address, the pointer is that pool's.
+ * Anything else is misuse, reported as with `mempool_free_entry`: a pool that was destroyed before, even by
+ * another thread at the same moment, a pool of the other sort, an entry, any other number. The library looks
+ * the pointer up among the live pools, and reads nothing there. The last 16 pools that were destroyed are
+ * reported by name. Counts, inspection and resets check a pool in the same way; for the functions that hand
+ * out entries this would be too slow: see `mempool_alloc_entry`. Once another pool lies at the same address,
+ * the pointer is that pool's.
  *
- * Threads: nobody else may be inside a call on the pool or use its entries, now or later. Cost:
- * that of giving the memory back, O(dynamic entries) and O(log pools); O(entries) in a buffer, and
- * where entries that are out are to be reported.
+ * Threads: no other thread may be inside a call on the pool or use its entries, now or later. Cost: giving the
+ * memory back, O(dynamic entries) and O(log pools); O(entries) in a buffer, and if leaks are to be reported.
  */
 void mempool_destroy(struct mempool *mp);
 
 /* ---- Count entries -------------------------------------------------------------------------- */
 
 /**
- * How many entries the pool was made for. 0 for NULL.
+ * How many entries the pool has, free or out. 0 for NULL.
  *
  * Threads: safe. Cost: O(log pools), with the lock of the list of all pools.
  */
@@ -790,7 +784,7 @@ size_t mempool_total_capacity(const struct mempool *mp);
 size_t mempool_used_count(const struct mempool *mp);
 
 /**
- * How many entries are out that came from the heap, because the pool was empty. 0 for NULL.
+ * How many entries from the heap, handed out because the pool was empty, are out. 0 for NULL.
  *
  * Threads: safe. Cost: O(log pools), with the lock of the list of all pools, and then the pool's.
  */
@@ -811,14 +805,15 @@ void _mempool_destroy(struct mempool *mp);
 /* ---- Make a pool ---------------------------------------------------------------------------- */
 
 /**
- * Makes a ranged pool: one class per power of two from `smallest_size` to `largest_size`.
+ * Creates a ranged pool: one class for each power of two from `smallest_size` to `largest_size`.
  *
- * The smallest class has `smallest_count` entries, and each class half as many as the one below.
- * Sizes and the count are rounded up to powers of two, and the smallest size to at least 16. The
- * classes' memory is one mapping; what `mempool_create` says of memory and alignment holds here.
+ * The smallest class has `smallest_count` entries, and each larger class half as many as the one before. Sizes
+ * and the count are rounded up to powers of two, and the smallest size to at least 16. So (32, 256, 64, ..)
+ * makes classes of 32, 64, 128 and 256 bytes with 64, 32, 16 and 8 entries. All classes share one mapping;
+ * memory and alignment are as for `mempool_create`.
  *
- * Also a macro of the same name, which takes the five arguments of the original's newer release,
- * too: see `mempool_create_from_preallocated_buffer`.
+ * Also a macro of the same name, which accepts the five arguments of the original's newer release: see
+ * `mempool_create_from_preallocated_buffer`.
  *
  * @param smallest_size   usable bytes of the smallest class's entries, at least 1
  * @param largest_size    usable bytes of the largest class's entries; after rounding, more than
@@ -826,8 +821,8 @@ void _mempool_destroy(struct mempool *mp);
  * @param smallest_count  entries of the smallest class, enough for the largest class to have one
  * @param policy          what to do when the class that fits is empty
  * @return the ranged pool, to be destroyed with `r_mempool_destroy`; NULL with `errno` set
- * @errno EINVAL  an argument that breaks a rule above, or no policy
- * @errno ENOMEM  the memory can't be had, or so many entries not be counted
+ * @errno EINVAL  an argument breaks a rule above, or `policy` is unknown
+ * @errno ENOMEM  memory is not available, or there are more entries than a pool can count
  *
  * Threads: any number may use the pool at once. Cost: grows with the memory, page by page.
  */
@@ -837,31 +832,30 @@ struct r_mempool *r_mempool_create(size_t smallest_size,
                                    r_memory_fallback_policy_t policy)
 CMEMPOOL_MUST_USE;
 
-/* ---- Take an entry -------------------------------------------------------------------------- */
+/* ---- Allocate an entry ---------------------------------------------------------------------- */
 
 /**
- * Takes an entry of `size` bytes.
+ * Allocates an entry of `size` bytes.
  *
- * It comes from the smallest class whose entries are large enough; when that is empty, from
- * wherever the policy says. What such an entry has beyond `size` becomes the caller's by
- * `r_mempool_realloc_entry`: see `mempool_usable_size`. A pool that was destroyed hands out nothing: see
- * `mempool_alloc_entry`.
+ * It comes from the smallest class whose entries are large enough; if that is empty, from where the policy
+ * says. The entry may have more bytes than `size`; they become the caller's by `r_mempool_realloc_entry`: see
+ * `mempool_usable_size`. A pool that was destroyed hands out nothing: see `mempool_alloc_entry`.
  *
  * @param rmp   a live ranged pool
  * @param size  bytes, 1 to the largest class's size
  * @return the entry, aligned like `max_align_t` or as chosen at create; NULL with `errno` set
- * @errno EINVAL  `rmp` is NULL, or a size of 0 or above the largest class's
- * @errno ENOMEM  no entry to be had
+ * @errno EINVAL  `rmp` is NULL, or the size is 0 or above the largest class's
+ * @errno ENOMEM  no entry is available
  *
- * Threads: safe. Cost: O(1), as `mempool_alloc_entry`; O(classes) when the class that fits is empty;
- * with an explicit list, a step more for each class between the same two powers of two.
+ * Threads: safe. Cost: O(1), as `mempool_alloc_entry`; O(classes) if the class that fits is empty. With an
+ * explicit list, one step more for each class between the same two powers of two.
  */
 void *r_mempool_alloc_entry(struct r_mempool *rmp,
                             size_t size)
 CMEMPOOL_ENTRY CMEMPOOL_ALLOC_SIZE(2);
 
 /**
- * Takes an entry of `size` bytes, all zero.
+ * Allocates an entry of `size` bytes, all zero.
  *
  * As `r_mempool_alloc_entry`; the cost grows with the size.
  */
@@ -874,38 +868,37 @@ CMEMPOOL_ENTRY CMEMPOOL_ALLOC_SIZE(2);
 /**
  * Makes an entry larger or smaller, as `realloc` does.
  *
- * When the size fits the entry's own class, the entry stays where it is, and `size` of its bytes are the
- * caller's from then on. Otherwise it moves: its bytes, as many as both have, are copied to an entry of
- * the class that fits, and the old entry is freed. Entries from the heap move into the pool and back in
- * the same way.
+ * If the size fits the entry's own class, the entry stays where it is, and `size` of its bytes are the
+ * caller's from then on. Otherwise it moves: as many bytes as both sizes have are copied to an entry of the
+ * class that fits, and the old entry is freed. Entries from the heap move into the pool and back in the same
+ * way.
  *
- * An entry that should shrink moves to the class that fits. If that is empty, this counts as `exhausted`
- * there (see `mempool_stats`), and the entry moves to the next smaller class that has one, or stays where
- * it is; `mempool_usable_size` tells which.
+ * An entry that shrinks moves to the class that fits. If that is empty, it counts as `exhausted` there (see
+ * `mempool_stats`), and the entry moves to the next class that has an entry and is smaller than its own, or
+ * stays where it is; `mempool_usable_size` says which.
  *
  * @param rmp    a live ranged pool
  * @param entry  a live entry of this ranged pool; NULL makes this `r_mempool_alloc_entry`. Anything
- *               else is misuse: see `mempool_free_entry`. After the pool was destroyed, as
+ *               else is misuse: see `mempool_free_entry`. On a pool that was destroyed, as
  *               `mempool_alloc_entry`
  * @param size   bytes, 1 to the largest class's size
- * @return the entry, at its old address or a new one; NULL with `errno` set, and then the old entry
- *         is as it was, and still out
- * @errno EINVAL  `rmp` is NULL, or a size of 0 or above the largest class's
- * @errno ENOMEM  no entry to be had
+ * @return the entry, at its old address or a new one; NULL with `errno` set: then the old entry is unchanged,
+ *         and still out
+ * @errno EINVAL  `rmp` is NULL, or the size is 0 or above the largest class's
+ * @errno ENOMEM  no entry is available
  *
- * Threads: safe, as long as one thread at a time uses the entry. Cost: that of an alloc, a copy
- * and a free when it moves; else O(1).
+ * Threads: safe, as long as one thread at a time uses the entry. Cost: an alloc, a copy and a free if it
+ * moves; else O(1).
  */
 void *r_mempool_realloc_entry(struct r_mempool *rmp,
                               void *entry,
                               size_t size)
 CMEMPOOL_MUST_USE CMEMPOOL_ALLOC_SIZE(3);
 
-/* ---- Give an entry back --------------------------------------------------------------------- */
+/* ---- Free an entry -------------------------------------------------------------------------- */
 
 /**
- * Gives an entry back, to whatever pool it came from: the same as `mempool_free_entry`, and a macro
- * in the same way.
+ * Frees an entry, of whatever pool: the same as `mempool_free_entry`, and also a macro.
  */
 void r_mempool_free_entry(void *entry);
 
@@ -920,7 +913,7 @@ void r_mempool_destroy(struct r_mempool *rmp);
 /* ---- Count entries -------------------------------------------------------------------------- */
 
 /**
- * How many entries the class was made for that fits `size`. 0 for a size of 0 or above the largest
+ * How many entries, free or out, the class that fits `size` has. 0 for a size of 0 or above the largest
  * class's, and for NULL.
  *
  * Threads: safe. Cost: as `mempool_total_capacity`, and for the class as in `r_mempool_alloc_entry`.
@@ -929,21 +922,22 @@ size_t r_mempool_total_capacity(const struct r_mempool *rmp,
                                 size_t size);
 
 /**
- * How many entries of the class that fits `size` are out, whatever was asked for; dynamic ones
- * don't count. 0 for a size of 0 or above the largest class's, and for NULL.
+ * How many entries of the class that fits `size` are out, whatever size was asked for; dynamic ones don't
+ * count. 0 for a size of 0 or above the largest class's, and for NULL.
  *
  * Exact when no other thread is inside a call on the pool, and never above the capacity.
  *
  * Threads: safe. Cost: as `mempool_used_count`.
  */
-size_t r_mempool_used_count(const struct r_mempool *rmp, size_t size);
+size_t r_mempool_used_count(const struct r_mempool *rmp,
+                            size_t size);
 
 /**
- * How many entries are out that came from the heap.
+ * How many entries from the heap are out.
  *
- * Under `fallback_at_first_exhaustion` those that the class fitting `size` would have served;
- * under `fallback_at_last_exhaustion` all, whichever size is asked for. 0 for a size of 0 or above
- * the largest class's, and for NULL.
+ * Under `fallback_at_first_exhaustion` it counts those that the class fitting `size` should have served; under
+ * `fallback_at_last_exhaustion` all, whatever the size. 0 for a size of 0 or above the largest class's, and
+ * for NULL.
  *
  * Threads: safe; under `fallback_at_last_exhaustion` exact when no other thread is inside a call
  * on the pool. Cost: as `mempool_dynamic_allocs_count`; under `fallback_at_last_exhaustion` O(classes)
@@ -962,17 +956,17 @@ void _r_mempool_destroy(struct r_mempool *rmp);
 /* ---- Make a pool with options --------------------------------------------------------------- */
 
 /**
- * Makes a pool with options.
+ * Creates a pool with options.
  *
- * @param options  what the pool is to be; read during the call only
+ * @param options  the options; read only during the call
  * @return the pool, to be destroyed with `mempool_destroy`; NULL with `errno` set
- * @errno EINVAL  NULL, a struct of an unknown size, an unknown flag, a count, size or alignment that
- *                breaks a rule, a buffer too small or badly aligned, a backing without both functions
- *                or that gives badly aligned memory, either with a tagged pointer or an end above
- *                2^48, huge pages asked for with either
- * @errno ENOMEM  the memory can't be had, or not be locked (`RLIMIT_MEMLOCK`), or so many entries not be
- *                counted
- * @errno EPERM   the memory was to be locked, which the process may not
+ * @errno EINVAL  NULL; a struct of an unknown size; an unknown flag; a count, size or alignment that breaks a
+ *                rule; a buffer that is too small or misaligned; a backing that lacks a function or returns
+ *                misaligned memory; either with a tagged pointer or an end above 2^48; huge pages together
+ *                with either
+ * @errno ENOMEM  memory is not available, or may not be locked (`RLIMIT_MEMLOCK`), or there are more entries
+ *                than a pool can count
+ * @errno EPERM   the process may not lock memory
  * @errno EAGAIN  not all of the memory could be locked
  *
  * Threads and cost: as `mempool_create`.
@@ -981,17 +975,17 @@ struct mempool *mempool_create_with(const struct mempool_options *options)
 CMEMPOOL_MUST_USE;
 
 /**
- * Makes a ranged pool with options.
+ * Creates a ranged pool with options.
  *
- * @param options  what the ranged pool is to be; read during the call only
+ * @param options  the options; read only during the call
  * @return the ranged pool, to be destroyed with `r_mempool_destroy`; NULL with `errno` set
- * @errno EINVAL  NULL, a struct of an unknown size, an unknown flag or policy, classes or an
- *                alignment that break a rule, a buffer too small or badly aligned, a backing without
- *                both functions or that gives badly aligned memory, either with a tagged pointer or
- *                an end above 2^48, huge pages asked for with either
- * @errno ENOMEM  the memory can't be had, or not be locked (`RLIMIT_MEMLOCK`), or so many entries not be
- *                counted
- * @errno EPERM   the memory was to be locked, which the process may not
+ * @errno EINVAL  NULL; a struct of an unknown size; an unknown flag or policy; classes or an alignment that
+ *                break a rule; a buffer that is too small or misaligned; a backing that lacks a function or
+ *                returns misaligned memory; either with a tagged pointer or an end above 2^48; huge pages
+ *                together with either
+ * @errno ENOMEM  memory is not available, or may not be locked (`RLIMIT_MEMLOCK`), or there are more entries
+ *                than a pool can count
+ * @errno EPERM   the process may not lock memory
  * @errno EAGAIN  not all of the memory could be locked
  *
  * Threads and cost: as `r_mempool_create`.
@@ -1002,8 +996,8 @@ CMEMPOOL_MUST_USE;
 /* ---- Measure or declare a buffer ------------------------------------------------------------ */
 
 /**
- * How many bytes a buffer needs for a pool with these options. What the options say of a buffer,
- * a name, flags and a backing has no influence.
+ * How many bytes a buffer needs for a pool with these options. Buffer, name, flags and backing in the options
+ * don't matter.
  *
  * @return bytes; 0 with `errno` as `mempool_create_with` would set it
  *
@@ -1014,8 +1008,8 @@ CMEMPOOL_MUST_USE;
 size_t mempool_buffer_size(const struct mempool_options *options);
 
 /**
- * How many bytes a buffer needs for a ranged pool with these options. What the options say of a
- * buffer, a name, flags, a policy and a backing has no influence.
+ * How many bytes a buffer needs for a ranged pool with these options. Buffer, name, flags, policy and backing
+ * in the options don't matter.
  *
  * @return bytes; 0 with `errno` as `r_mempool_create_with` would set it
  *
@@ -1025,17 +1019,16 @@ size_t mempool_buffer_size(const struct mempool_options *options);
  */
 size_t r_mempool_buffer_size(const struct r_mempool_options *options);
 
-/* ---- Take and give back many entries -------------------------------------------------------- */
+/* ---- Allocate and free many entries --------------------------------------------------------- */
 
 /**
- * Takes `n` entries at once: all of them, or none.
+ * Allocates `n` entries at once: all of them, or none.
  *
- * As `n` calls of `mempool_alloc_entry`, and faster: what is not in the thread's cache comes from the
- * pool with one look under one lock. If the pool may take from the heap, what is missing comes from
- * there.
+ * As `n` calls of `mempool_alloc_entry`, and faster: the entries that the thread's cache lacks come from the
+ * pool at once, under one lock. If the pool may take from the heap, missing entries come from there.
  *
- * A call that fails changes nothing and disturbs nobody: no high-water mark moves, no other call meets a
- * pool that is emptier, and `exhausted` and `failed` count it once.
+ * A call that fails changes nothing and disturbs no other: no high-water mark moves, no other call finds the
+ * pool emptier, and `exhausted` and `failed` count it once.
  *
  * ```c
  * void *packets[32];
@@ -1048,9 +1041,9 @@ size_t r_mempool_buffer_size(const struct r_mempool_options *options);
  * @param mp       a live pool
  * @param entries  filled in with `n` entries; with NULL, if there are not so many
  * @param n        how many; 0 does nothing and succeeds
- * @return whether there were so many; else `errno` is set, and none is taken
+ * @return true if there were so many; else `errno` is set, and none is taken
  * @errno EINVAL  `mp` or `entries` is NULL
- * @errno ENOMEM  fewer than `n` entries are left (and the heap, where the pool may use it, has not the
+ * @errno ENOMEM  fewer than `n` entries are left (and the heap, if the pool may use it, has no memory for the
  *                others)
  *
  * Threads: safe. Cost: O(n), one uncontended lock; O(caches) more in a shortage.
@@ -1060,14 +1053,14 @@ bool mempool_alloc_bulk(struct mempool *mp,
                         size_t n);
 
 /**
- * As `mempool_alloc_bulk`, for entries of `size` bytes of a ranged pool. If the class that fits has not
- * enough, the others come from where the pool's policy says.
+ * As `mempool_alloc_bulk`, for entries of `size` bytes of a ranged pool. If the class that fits has too few,
+ * the others come from where the pool's policy says.
  *
  * @param rmp      a live ranged pool
  * @param size     bytes of each, 1 to the largest class's size
  * @param entries  filled in with `n` entries; with NULL, if there are not so many
  * @param n        how many; 0 does nothing and succeeds
- * @return whether there were so many; else `errno` is set, and none is taken
+ * @return true if there were so many; else `errno` is set, and none is taken
  * @errno EINVAL  `rmp` or `entries` is NULL, or a size of 0 or above the largest class's
  * @errno ENOMEM  there are not so many entries
  */
@@ -1077,34 +1070,34 @@ bool r_mempool_alloc_bulk(struct r_mempool *rmp,
                           size_t n);
 
 /**
- * Gives many entries back at once, of whatever pools, ordinary or ranged, or from the heap.
+ * Frees many entries at once, of whatever pools, ordinary or ranged, or from the heap.
  *
- * As `mempool_free_entry` for each, and faster where entries of the same pool follow each other: they
- * share one lock. The array stays as it is, and must not lie in one of the entries: what is in an entry
- * that was freed may be gone before the next is read.
+ * As `mempool_free_entry` for each, and faster if entries of the same pool follow each other: they share one
+ * lock. The array is not changed. It must not lie in one of the entries: once that is freed, its content may
+ * be gone before the next pointer is read.
  *
- * @param entries  `n` live entries, each once; NULLs among them do nothing. Anything else is misuse:
- *                 see `mempool_free_entry`. NULL in place of the array does nothing
+ * @param entries  `n` live entries, each once; NULLs among them are skipped. Anything else is misuse: see
+ *                 `mempool_free_entry`. NULL instead of the array does nothing
  * @param n        how many
  *
- * Threads: safe. Cost: O(n), and an uncontended lock for each row of entries of the same pool.
+ * Threads: safe. Cost: O(n), and an uncontended lock for each run of entries of the same pool.
  */
 void mempool_free_bulk(void *const *entries,
                        size_t n);
 
 /**
- * Takes all entries of a pool back at once, those from the heap included: what was out is free, as if
- * its holder had freed it, and the pool is as full as when it was made.
+ * Frees all entries of a pool at once, including those from the heap, as if their holders had freed them. Then
+ * all entries are free, as at create.
  *
- * An entry that is freed once more afterwards is a double free, and caught as such until it is handed
- * out again, or, if it came from the heap, while the heap has not used its memory again. To reset a pool
- * of which nothing is out changes nothing. The high-water marks stay: see `mempool_reset_peak`.
+ * To free one of them afterwards is a double free, caught until the entry is handed out again or, if it came
+ * from the heap, while the heap has not reused its memory. Resetting a pool of which nothing is out changes
+ * nothing. The high-water marks stay: see `mempool_reset_peak`.
  *
  * @param mp  a live pool; NULL does nothing
  *
- * Threads: nobody else may be inside a call on the pool or use its entries meanwhile, or use those
- * entries later; other threads may use the pool again once they know that this call has returned. Cost:
- * O(entries that were ever out), much less than to free each.
+ * Threads: no other thread may be inside a call on the pool or use its entries meanwhile, or use those entries
+ * later. Other threads may use the pool again once they know that this call has returned. Cost: O(entries that
+ * were ever out), much less than freeing each.
  */
 void mempool_reset(struct mempool *mp);
 
@@ -1116,7 +1109,7 @@ void r_mempool_reset(struct r_mempool *rmp);
 /* ---- Figures of a pool ---------------------------------------------------------------------- */
 
 /**
- * Tells how full a pool is, how full it was, and what it takes.
+ * Returns a pool's figures: how full it is, how full it was, and how much memory it takes.
  *
  * ```c
  * mempool_stats stats = MEMPOOL_STATS_INIT;
@@ -1126,13 +1119,13 @@ void r_mempool_reset(struct r_mempool *rmp);
  *
  * @param mp     a live pool
  * @param stats  filled in; its `struct_size` must be set
- * @return whether it was; else `errno` is set, and nothing changes
- * @errno EINVAL  `mp` or `stats` is NULL, or `struct_size` is that of no version this library knows
+ * @return true if it was; else `errno` is set, and nothing changes
+ * @errno EINVAL  `mp` or `stats` is NULL, or this library knows no version with that `struct_size`
  *
- * Threads: safe, also for another thread than the one that uses a single-thread pool. Cost: O(log pools +
- * threads that used the pool), with the lock of the list of pools and then the pool's. The figures cost
- * allocs and frees nothing, but where several threads make a new high-water mark at the same time: then some
- * of their allocs take the pool's lock.
+ * Threads: safe; any thread may ask about a single-thread pool. Cost: O(log pools + threads that used the
+ * pool), with the lock of the list of pools and then the pool's. The figures cost allocs and frees nothing,
+ * except while several threads raise the high-water mark at the same time: then some of their allocs take the
+ * pool's lock.
  */
 bool mempool_get_stats(const struct mempool *mp,
                        struct mempool_stats *stats);
@@ -1156,18 +1149,18 @@ size_t r_mempool_class_count(const struct r_mempool *rmp);
  * @param rmp    a live ranged pool
  * @param index  number of the class, from 0, the smallest, to `r_mempool_class_count(rmp) - 1`
  * @param stats  filled in; its `struct_size` must be set
- * @return whether it was; else `errno` is set, and nothing changes
+ * @return true if it was; else `errno` is set, and nothing changes
  * @errno EINVAL  as for `mempool_get_stats`, or there is no such class
  */
 bool r_mempool_get_stats(const struct r_mempool *rmp, size_t index, struct mempool_stats *stats);
 
 /**
- * Starts a pool's high-water marks anew, from what is out now. The counts of exhausted and failed calls
- * go on: they only grow. NULL does nothing.
+ * Restarts a pool's high-water marks from what is out now. The counts of exhausted and failed calls go on:
+ * they only grow. NULL does nothing.
  *
- * Threads: safe. A call that is under way in another thread counts on either side of it. Cost:
- * O(log pools), with the lock of the list of all pools, and O(threads that used the pool), with the
- * pool's; threads fill their caches anew.
+ * Threads: safe. A call under way in another thread counts as before or after it. Cost: O(log pools), with the
+ * lock of the list of all pools, and O(threads that used the pool), with the pool's; threads then refill their
+ * caches.
  */
 void mempool_reset_peak(struct mempool *mp);
 
@@ -1179,12 +1172,12 @@ void r_mempool_reset_peak(struct r_mempool *rmp);
 /* ---- Ask about entries ---------------------------------------------------------------------- */
 
 /**
- * How many bytes an entry has. In an ordinary pool, all of them are its holder's.
+ * How many bytes an entry has. In an ordinary pool, its holder may use all of them.
  *
- * In a ranged pool, the holder has as many as it asked for, and an entry may have more. To have all of
+ * In a ranged pool, the holder may use as many as it asked for, and the entry may have more. To use all of
  * them, ask `r_mempool_realloc_entry` for this size, and use the pointer that it returns: the entry stays
- * where it is, and nothing is copied. Before that, a write there is an overflow to `_FORTIFY_SOURCE`, and
- * may be one to AddressSanitizer, Valgrind and hardened pools.
+ * where it is, and nothing is copied. Before that, `_FORTIFY_SOURCE`, AddressSanitizer, Valgrind and hardened
+ * pools may report a write there as an overflow.
  *
  * ```c
  * size_t size = mempool_usable_size(entry);
@@ -1195,13 +1188,13 @@ void r_mempool_reset_peak(struct r_mempool *rmp);
  * @param entry  a live entry of any pool; 0 for NULL. Anything else is misuse: see
  *               `mempool_free_entry`
  *
- * Threads: safe, as long as nobody frees the entry meanwhile. Cost: O(1); for an entry from the heap
- * with the pool's lock.
+ * Threads: safe, as long as no thread frees the entry meanwhile. Cost: O(1); for an entry from the heap with
+ * the pool's lock.
  */
 size_t mempool_usable_size(const void *entry);
 
 /**
- * The pool that an entry is of: a `mempool`, or an `r_mempool` if it came from a ranged pool.
+ * The pool of an entry: a `mempool`, or an `r_mempool` if it came from a ranged pool.
  *
  * @param entry  a live entry of any pool; NULL for NULL. Anything else is misuse: see
  *               `mempool_free_entry`
@@ -1215,9 +1208,9 @@ void *mempool_owner(const void *entry);
  *
  * False for a pointer into the middle of an entry, for one that was freed, for NULL.
  *
- * Threads: safe; of an entry that another thread frees meanwhile, either answer may come. Cost: as
- * `mempool_total_capacity`; for a pointer outside of the pool's memory also a lock and O(entries of the
- * pool from the heap that are out).
+ * Threads: safe; if another thread frees the entry meanwhile, the answer may be either. Cost: as
+ * `mempool_total_capacity`; for a pointer outside the pool's memory also a lock and O(entries of the pool from
+ * the heap that are out).
  */
 bool mempool_owns(const struct mempool *mp,
                   const void *pointer);
@@ -1232,17 +1225,17 @@ bool r_mempool_owns(const struct r_mempool *rmp,
  * Calls `visit` with every entry of a pool that is out, those from the heap last, until it returns
  * false.
  *
- * `visit` may free the entry that it gets, and take new ones, which it may be called with or not. It
- * must not free another one that came from the heap, nor destroy the pool.
+ * `visit` may free the entry that it gets. It may allocate new ones; they may be visited or not. It must not
+ * free another entry that came from the heap, nor destroy the pool.
  *
  * @param mp       a live pool; NULL does nothing
  * @param visit    called for each; NULL only counts
- * @param context  handed to `visit`; the library does not look at it
+ * @param context  passed to `visit`; the library does not look at it
  * @return how many entries `visit` was called with
  *
- * Threads: other threads may take and free entries of the pool's own, which `visit` is then called
- * with or not; an entry that it looks at, or one from the heap, must not be freed meanwhile. Cost:
- * O(capacity), with no lock held while `visit` runs.
+ * Threads: other threads may allocate and free the pool's own entries meanwhile; these may be visited or not.
+ * They must not free the entry that is being visited, nor one from the heap. Cost: O(capacity), with no lock
+ * held while `visit` runs.
  */
 size_t mempool_for_each_live(const struct mempool *mp,
                              mempool_visitor visit,
@@ -1258,15 +1251,15 @@ size_t r_mempool_for_each_live(const struct r_mempool *rmp, mempool_visitor visi
 /**
  * Calls `visit` with every pool of the process, the newest first, until it returns false.
  *
- * `visit` may use the pool that it gets, make pools and destroy any.
+ * `visit` may use the pool that it gets, create pools, and destroy any pool.
  *
  * @param visit    called for each; NULL only counts
- * @param context  handed to `visit`; the library does not look at it
+ * @param context  passed to `visit`; the library does not look at it
  * @return how many pools `visit` was called with
  *
- * Threads: safe from any thread at any time. A pool that is made meanwhile is not visited. One that another
- * thread destroys may be visited all the same: use it in `visit` only if you know that it stays. Cost:
- * O(log pools) for each, with no lock held while `visit` runs.
+ * Threads: safe from any thread at any time. A pool that is created meanwhile is not visited. A pool that
+ * another thread destroys may still be visited: use it in `visit` only if you know that it stays. Cost: O(log
+ * pools) for each pool, with no lock held while `visit` runs.
  */
 size_t mempool_for_each_pool(mempool_pool_visitor visit,
                              void *context);
@@ -1274,8 +1267,8 @@ size_t mempool_for_each_pool(mempool_pool_visitor visit,
 /**
  * The ordinary pool with this name; the newest, if there are several.
  *
- * @param name  as given at create: what is cut there is cut here, too. NULL and "" are nobody's
- * @return the pool; NULL if there is none. `errno` stays as it is
+ * @param name  as given at create: a long name is cut here as it was there. No pool has the name NULL or ""
+ * @return the pool; NULL if there is none. `errno` is not changed
  *
  * Threads: safe from any thread at any time; use the pool only if you know that nobody destroys it. Cost:
  * O(pools), with the lock of the list of pools.
@@ -1288,9 +1281,9 @@ struct mempool *mempool_find(const char *name);
 struct r_mempool *r_mempool_find(const char *name);
 
 /**
- * The version of the library that the program runs with, such as "1.0.0". Constant; O(1), from any thread.
+ * The version of the library that the program runs with, such as "1.0.0". Constant. Threads: safe. Cost: O(1).
  *
- * `CMEMPOOL_VERSION_MAJOR` and its like are those of the header that it was compiled with.
+ * `CMEMPOOL_VERSION_MAJOR` and its like say the version of the header that it was compiled with.
  */
 const char *cmempool_version(void);
 
@@ -1298,8 +1291,8 @@ const char *cmempool_version(void);
 /* ---- Reports -------------------------------------------------------------------------------- */
 
 /**
- * Writes a report that a person reads: the pool's name, how full it is and was, a bar, what it takes,
- * and advice where it was exhausted or never used.
+ * Writes a report for a person: the pool's name, how full it is and was, a bar, how much memory it takes, and
+ * advice where it was exhausted or never used.
  *
  * ```text
  * pool "sessions" at 0x7f12a4c00080: 88 KiB; hands out its own, ..
@@ -1307,16 +1300,16 @@ const char *cmempool_version(void);
  *       64 B      1000       412       871  [##########---------..
  * ```
  *
- * Behind the bar stand how often the pool or class was exhausted, and how many entries from the heap
- * are out and were out at most.
+ * Behind the bar it shows how often the pool or class was exhausted, how many entries from the heap are out,
+ * and how many were out at most.
  *
- * A failure of the stream is left to be found with `ferror`.
+ * If writing to the stream fails, `ferror` says so.
  *
  * @param mp   a live pool; NULL writes nothing
- * @param out  where to; a `FILE` that is open for writing
+ * @param out  a `FILE` that is open for writing
  *
- * Threads: safe; exact as `mempool_get_stats`. What other threads write to the same stream meanwhile may
- * come in between, also inside of a line, unless `flockfile` keeps them waiting. Cost: that of writing
+ * Threads: safe; as exact as `mempool_get_stats`. If other threads write to the same stream meanwhile, their
+ * text may come in between, even inside a line, unless you lock the stream with `flockfile`. Cost: writing
  * some lines.
  */
 void mempool_dump(const struct mempool *mp,
@@ -1332,10 +1325,10 @@ void r_mempool_dump(const struct r_mempool *rmp, FILE *out);
  *
  * The pools come in the reverse order of their creation.
  *
- * Threads: safe from any thread at any time; exact as `mempool_get_stats`. A pool that is made meanwhile
- * is not in the report; one that is destroyed is in it whole, in part or not. No lock of the library's is
- * held while the stream is written to: a slow one holds up nobody else. Cost: O(log pools) for each pool
- * beside the writing.
+ * Threads: safe from any thread at any time; as exact as `mempool_get_stats`. A pool that is created meanwhile
+ * is not in the report; one that is destroyed meanwhile is in it as a whole, in part or not at all. No lock of
+ * the library is held while the stream is written to: a slow stream holds up no other thread. Cost: O(log
+ * pools) for each pool, beside the writing.
  */
 void mempool_dump_all(FILE *out);
 
@@ -1357,24 +1350,21 @@ void r_mempool_dump_json(const struct r_mempool *rmp, FILE *out);
 void mempool_dump_all_json(FILE *out);
 #endif
 
-/* ---- Hear of misuse ------------------------------------------------------------------------- */
+/* ---- Report misuse -------------------------------------------------------------------------- */
 
 /**
- * Sets the function that is called when the library finds a misuse. Without one, a line is written to
- * stderr.
+ * Sets the function that the library calls when it finds a misuse. Without one, it writes a line to stderr.
  *
- * When the handler returns, the process aborts, except after `MEMPOOL_MISUSE_LEAK`, after which destroy
- * goes on. That can't be changed: a pool that is known to be damaged may hand out the same memory
- * twice. A handler is there to log in the program's own way, to stop for a debugger, or to end the
- * process in another way, by `_exit`.
+ * When the handler returns, the process aborts; only after `MEMPOOL_MISUSE_LEAK` destroy goes on. You can't
+ * change that: a damaged pool may hand out the same memory twice. Use a handler to log in the program's own
+ * way, to stop for a debugger, or to end the process by `_exit`.
  *
- * The handler runs in the thread that made the call, inside of that call, with no lock of the library's
- * held and with cancellation off. It may be called by several threads at once. It must return or end the
- * process: no `longjmp`, no C++ exception, no `pthread_exit`. It may call the library's functions, to
- * count that pool's entries for one, but not destroy that pool, nor fork and use pools in the child. A
- * pool that was found to have the same memory free twice hands out none of it any more: NULL with
- * ENOMEM, or from the heap. A misuse that the handler commits itself is not given to it again: its line
- * goes to stderr, and the process aborts.
+ * The handler runs in the thread that made the call, inside that call, with no lock of the library held and
+ * with cancellation off. Several threads may call it at once. It must return or end the process: no `longjmp`,
+ * no C++ exception, no `pthread_exit`. It may call the library's functions, for example to count the pool's
+ * entries, but must not destroy that pool, nor fork and use pools in the child. A pool in which the same
+ * memory was found free twice hands out no more of its own: NULL with ENOMEM, or entries from the heap. If the
+ * handler itself commits a misuse, its line goes to stderr, and the process aborts.
  *
  * ```c
  * static void on_misuse(const mempool_misuse *report, void *context)
@@ -1390,17 +1380,18 @@ void mempool_dump_all_json(FILE *out);
  * mempool_set_misuse_handler(on_misuse, stderr);
  * ```
  *
- * A handler may be called wherever the heap is damaged too: where that matters, it keeps to what a
- * signal handler may do, as `write(2, report->text, strlen(report->text))`.
+ * The heap may be damaged when a handler runs. If that matters, do only what a signal handler may do, such as
+ * `write(2, report->text, strlen(report->text))`.
  *
- * @param handler  called with a report, which is there until it returns, and the context; NULL
- *                 restores the default
- * @param context  handed to the handler; the library does not look at it
+ * @param handler  called with a report, which is valid until it returns, and the context; NULL restores the
+ *                 default
+ * @param context  passed to the handler; the library does not look at it
  *
- * Handler and context change together: a misuse in another thread meanwhile goes to the old handler
- * with the old context, or to the new one with the new. The old one may still run when this returns.
+ * Handler and context change together: a misuse in another thread meanwhile calls the old handler with the old
+ * context, or the new one with the new. The old handler may still run when this returns.
  *
- * Threads: safe. Cost: O(1). Errors: none. Holds for all pools of the process, made before or after.
+ * Threads: safe. Cost: O(1). Errors: none. The handler is for all pools of the process, created before or
+ * after.
  */
 void mempool_set_misuse_handler(mempool_misuse_handler handler,
                                 void *context);
@@ -1408,26 +1399,26 @@ void mempool_set_misuse_handler(mempool_misuse_handler handler,
 /* ---- Make a pool as the original's newer release does --------------------------------------- */
 
 /**
- * Makes a pool in a buffer, of as many entries as fit: of `elem_count`, if
- * `DECLARE_STATIC_MEMPOOL_BUFFER` declared it for that many of this size.
+ * Creates a pool in a buffer, with as many entries as fit: `elem_count`, if `DECLARE_STATIC_MEMPOOL_BUFFER`
+ * declared the buffer for that many of this size.
  *
- * Programs for the original's newer release compile as they are. There `mempool_create` and
- * `r_mempool_create` take one argument more, and the latter exponents in place of sizes and a count.
- * This makes a pool of 1000 sessions that one thread at a time uses, and a ranged pool of 2^4 to
- * 2^16 bytes with 2^17 entries in the smallest class:
+ * Programs for the original's newer release compile unchanged. There `mempool_create` and `r_mempool_create`
+ * take one argument more, and the latter takes exponents instead of sizes and a count. This creates a pool of
+ * 1000 sessions for one thread at a time, and a ranged pool of 2^4 to 2^16 bytes with 2^17 entries in the
+ * smallest class:
  *
  * ```c
  * mempool *mp = mempool_create(1000, sizeof(struct session), false, true);
  * r_mempool *rmp = r_mempool_create(4, 16, 17, fallback_disabled, false);
  * ```
  *
- * Both names are macros beside functions, and tell by the number of arguments which form is meant:
- * a program may use both. An argument with a comma outside of parentheses, as in `f<1, 2>()`, needs
- * parentheses around it. The functions themselves, as in `(mempool_create)(1000, 8, false)` and
- * behind their addresses, take the older forms.
+ * Both names are macros as well as functions; the number of arguments decides which form is meant. A program
+ * may use both. An argument with a comma outside of parentheses, as in `f<1, 2>()`, needs parentheses around
+ * it. The functions themselves, as in `(mempool_create)(1000, 8, false)`, and their addresses have the older
+ * form.
  *
- * With exponents, as there, create fails with EINVAL where the smallest class's is below 4 or another one
- * is 0: unlike the older form, which makes a smallest class of 16 bytes of any smaller size.
+ * With exponents, as in the original, create fails with EINVAL if the smallest class's exponent is below 4 or
+ * another one is 0. The older form, in contrast, makes a smallest class of 16 bytes of any smaller size.
  *
  * @param buffer       memory of the caller's, aligned to 16 bytes, that belongs to the pool until
  *                     that is destroyed
@@ -1436,9 +1427,9 @@ void mempool_set_misuse_handler(mempool_misuse_handler handler,
  * @param fallback_to_dynamic_memory  as for `mempool_create`
  * @param will_be_accessed_by_only_one_thread  true: as `MEMPOOL_SINGLE_THREAD`
  * @return the pool, to be destroyed with `mempool_destroy`; NULL with `errno` set
- * @errno EINVAL  a size of 0, no buffer, one that is badly aligned, too small for one entry, has a
- *                tagged pointer or ends above 2^48
- * @errno ENOMEM  the pool can't be made for want of memory elsewhere
+ * @errno EINVAL  a size of 0; no buffer, or one that is misaligned, too small for one entry, has a tagged
+ *                pointer or ends above 2^48
+ * @errno ENOMEM  other memory that the pool needs is not available
  *
  * Threads and cost: as `mempool_create`.
  */
@@ -1450,7 +1441,7 @@ struct mempool *mempool_create_from_preallocated_buffer(void *buffer,
 CMEMPOOL_MUST_USE;
 
 /**
- * Makes a ranged pool in a buffer, with exponents as for the newer form of `r_mempool_create`.
+ * Creates a ranged pool in a buffer, with exponents as for the newer form of `r_mempool_create`.
  *
  * `DECLARE_STATIC_RMEMPOOL_BUFFER` declares such a buffer. What `r_mempool_create` says of sizes
  * and counts holds here, except that a smallest class of less than 2^4 bytes is refused.
@@ -1465,9 +1456,9 @@ CMEMPOOL_MUST_USE;
  * @param policy       what to do when the class that fits is empty
  * @param will_be_accessed_by_only_one_thread  true: as `MEMPOOL_SINGLE_THREAD`
  * @return the ranged pool, to be destroyed with `r_mempool_destroy`; NULL with `errno` set
- * @errno EINVAL  a smallest exponent below 4, another one of 0, sizes or a count that
- *                `r_mempool_create` refuses, no policy, no buffer, one that is too small, badly
- *                aligned, has a tagged pointer or ends above 2^48
+ * @errno EINVAL  a smallest exponent below 4, another one of 0; sizes, a count or a policy that
+ *                `r_mempool_create` refuses; no buffer, or one that is too small, misaligned, has a tagged
+ *                pointer or ends above 2^48
  * @errno ENOMEM  so much can't be counted, or the pool can't be made for want of memory elsewhere
  *
  * Threads and cost: as `r_mempool_create`.
@@ -1510,8 +1501,8 @@ CMEMPOOL_MUST_USE;
     (CMEMPOOL_PER_REGION + R_MEMPOOL_CLASS_SIZE(elem_count, elem_size))
 
 /** Declares a static array `name` that is a buffer for a pool of exactly `elem_count` entries of
- *  `elem_size` bytes. Usable at file scope and in functions, in C and C++; ends with a semicolon of
- *  the caller's. Give it to `mempool_create_with` as `buffer`, and `sizeof name` as `buffer_size`.
+ *  `elem_size` bytes. Usable at file scope and in functions, in C and C++; write a semicolon after
+ *  it. Give it to `mempool_create_with` as `buffer`, and `sizeof name` as `buffer_size`.
  *
  *      MEMPOOL_STATIC_BUFFER(memory, 100, sizeof(struct session));
  *
@@ -1524,8 +1515,8 @@ CMEMPOOL_MUST_USE;
 #define MEMPOOL_STATIC_BUFFER(name, elem_count, elem_size) \
     static CMEMPOOL_ALIGNED(64) unsigned char name[MEMPOOL_BUFFER_SIZE(elem_count, elem_size)]
 
-/** Bytes of a buffer for a ranged pool of powers of two, with arguments as for `r_mempool_create`
- *  (which must be valid there) and default alignment. A constant expression if its arguments are;
+/** Bytes of a buffer for a ranged pool of powers of two, with default alignment. The arguments are
+ *  those of `r_mempool_create`, and must be valid there. A constant expression if its arguments are;
  *  equal to `r_mempool_buffer_size`. */
 #define R_MEMPOOL_BUFFER_SIZE(smallest_size, largest_size, smallest_count) \
     CMEMPOOL_RANGED_SIZE(CMEMPOOL_CLASS_BITS(smallest_size), CMEMPOOL_BITS(largest_size), \
@@ -1537,8 +1528,8 @@ CMEMPOOL_MUST_USE;
     static CMEMPOOL_ALIGNED(64) unsigned char \
         name[R_MEMPOOL_BUFFER_SIZE(smallest_size, largest_size, smallest_count)]
 
-/** Bytes that a ranged pool's buffer needs beside its classes: for an explicit list of classes, it
- *  needs this, and `R_MEMPOOL_CLASS_SIZE` for each class. */
+/** Bytes that a ranged pool's buffer needs beside its classes. The buffer for an explicit list of
+ *  classes needs this, plus `R_MEMPOOL_CLASS_SIZE` for each class. */
 #define R_MEMPOOL_BUFFER_BASE ((size_t)(CMEMPOOL_PER_REGION + CMEMPOOL_PER_RANGED))
 
 /** Bytes that one class adds to a buffer, with default alignment. */
@@ -1583,8 +1574,8 @@ CMEMPOOL_MUST_USE;
     R_MEMPOOL_STATIC_BUFFER(name, (size_t)1 << (smallest_exponent), \
                             (size_t)1 << (largest_exponent), (size_t)1 << (count_exponent))
 
-/* 2^e; for an exponent below the least the size 0, which is refused, and for one that no size has room for
- * the largest size, which no pool can have. */
+/* 2^e. For an exponent below the least, 0, which create refuses; for one beyond the width of a size, the
+ * largest size, which no pool can have. */
 #define CMEMPOOL_POWER_OF_TWO(e, least) \
     ((e) < (least) ? 0 : (size_t)(e) < 8 * sizeof(size_t) ? (size_t)1 << (e) : SIZE_MAX)
 
@@ -1614,7 +1605,7 @@ static inline CMEMPOOL_MUST_USE r_mempool *cmempool_r_create_5(size_t smallest_e
     return r_mempool_create_with(&options);
 }
 
-/* The number of arguments moves the name that is meant to the sixth place. */
+/* The number of arguments decides which name is in the sixth place. */
 #define CMEMPOOL_SIXTH(a, b, c, d, e, f, ...) f
 #define mempool_create(...) \
     CMEMPOOL_SIXTH(__VA_ARGS__, mempool_create, cmempool_create_4, mempool_create, \
@@ -1625,21 +1616,21 @@ static inline CMEMPOOL_MUST_USE r_mempool *cmempool_r_create_5(size_t smallest_e
 
 /* ---- The fast paths, inlined ----------------------------------------------------------------- */
 
-/* Alloc and free are also inlined into programs, where compilers optimise and no tool watches: they serve
- * what needs no lock, and call the library for all else. CMEMPOOL_NO_INLINE, defined before the header,
- * leaves them out: do so in code that may change threads in the middle of a function, as fibers and
- * coroutines can, since compilers look up a thread's data once per function. `(mempool_alloc_entry)(mp)`,
- * `(mempool_free_entry)(p)` and pointers to the functions call.
+/* With optimisation and without sanitizers, alloc and free are inlined: they do what needs no lock, and call
+ * the library for the rest. Define CMEMPOOL_NO_INLINE before the header to turn that off. Do so in code that
+ * may move to another thread in the middle of a function, as fibers and coroutines can: compilers look up a
+ * thread's data once per function. `(mempool_alloc_entry)(mp)`, `(mempool_free_entry)(p)` and pointers to the
+ * functions call the library.
  *
  * What this code reads of the library is layout 1, which no release changes: the thread block, the process
- * block, and of pools and caches the fields below. A library that has another one leaves the distance of
- * layout 1 negative, as does a thread that has no cache, and this code calls. */
+ * block, and the fields of pools and caches below. A library with another layout leaves the distance of layout
+ * 1 negative, as it is in a thread without a cache; then this code calls the library. */
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* Where it goes on when the thread's cache stopped it. */
+/* Called when the thread's cache is empty, full or closed. */
 void *_mempool_alloc_missed(mempool *mp);
 void *_r_mempool_alloc_missed(r_mempool *rmp, void *pool, size_t size);
 void _mempool_free_missed(void *pool);

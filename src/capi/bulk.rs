@@ -38,16 +38,15 @@ unsafe fn fill(
     result.map_err(set_errno).is_ok()
 }
 
-/// # Take and give back many entries
+/// # Allocate and free many entries
 ///
-/// Takes `n` entries at once: all of them, or none.
+/// Allocates `n` entries at once: all of them, or none.
 ///
-/// As `n` calls of `mempool_alloc_entry`, and faster: what is not in the thread's cache comes from the
-/// pool with one look under one lock. If the pool may take from the heap, what is missing comes from
-/// there.
+/// As `n` calls of `mempool_alloc_entry`, and faster: the entries that the thread's cache lacks come from the
+/// pool at once, under one lock. If the pool may take from the heap, missing entries come from there.
 ///
-/// A call that fails changes nothing and disturbs nobody: no high-water mark moves, no other call meets a
-/// pool that is emptier, and `exhausted` and `failed` count it once.
+/// A call that fails changes nothing and disturbs no other: no high-water mark moves, no other call finds the
+/// pool emptier, and `exhausted` and `failed` count it once.
 ///
 /// ```c
 /// void *packets[32];
@@ -60,9 +59,9 @@ unsafe fn fill(
 /// @param mp       a live pool
 /// @param entries  filled in with `n` entries; with NULL, if there are not so many
 /// @param n        how many; 0 does nothing and succeeds
-/// @return whether there were so many; else `errno` is set, and none is taken
+/// @return true if there were so many; else `errno` is set, and none is taken
 /// @errno EINVAL  `mp` or `entries` is NULL
-/// @errno ENOMEM  fewer than `n` entries are left (and the heap, where the pool may use it, has not the
+/// @errno ENOMEM  fewer than `n` entries are left (and the heap, if the pool may use it, has no memory for the
 ///                others)
 ///
 /// Threads: safe. Cost: O(n), one uncontended lock; O(caches) more in a shortage.
@@ -88,14 +87,14 @@ pub unsafe extern "C" fn mempool_alloc_bulk(
     }
 }
 
-/// As `mempool_alloc_bulk`, for entries of `size` bytes of a ranged pool. If the class that fits has not
-/// enough, the others come from where the pool's policy says.
+/// As `mempool_alloc_bulk`, for entries of `size` bytes of a ranged pool. If the class that fits has too few,
+/// the others come from where the pool's policy says.
 ///
 /// @param rmp      a live ranged pool
 /// @param size     bytes of each, 1 to the largest class's size
 /// @param entries  filled in with `n` entries; with NULL, if there are not so many
 /// @param n        how many; 0 does nothing and succeeds
-/// @return whether there were so many; else `errno` is set, and none is taken
+/// @return true if there were so many; else `errno` is set, and none is taken
 /// @errno EINVAL  `rmp` or `entries` is NULL, or a size of 0 or above the largest class's
 /// @errno ENOMEM  there are not so many entries
 ///
@@ -125,17 +124,17 @@ pub unsafe extern "C" fn r_mempool_alloc_bulk(
     }
 }
 
-/// Gives many entries back at once, of whatever pools, ordinary or ranged, or from the heap.
+/// Frees many entries at once, of whatever pools, ordinary or ranged, or from the heap.
 ///
-/// As `mempool_free_entry` for each, and faster where entries of the same pool follow each other: they
-/// share one lock. The array stays as it is, and must not lie in one of the entries: what is in an entry
-/// that was freed may be gone before the next is read.
+/// As `mempool_free_entry` for each, and faster if entries of the same pool follow each other: they share one
+/// lock. The array is not changed. It must not lie in one of the entries: once that is freed, its content may
+/// be gone before the next pointer is read.
 ///
-/// @param entries  `n` live entries, each once; NULLs among them do nothing. Anything else is misuse:
-///                 see `mempool_free_entry`. NULL in place of the array does nothing
+/// @param entries  `n` live entries, each once; NULLs among them are skipped. Anything else is misuse: see
+///                 `mempool_free_entry`. NULL instead of the array does nothing
 /// @param n        how many
 ///
-/// Threads: safe. Cost: O(n), and an uncontended lock for each row of entries of the same pool.
+/// Threads: safe. Cost: O(n), and an uncontended lock for each run of entries of the same pool.
 ///
 /// # Safety
 /// `entries` is NULL or an array of `n` pointers, each NULL or a live entry.
@@ -151,18 +150,18 @@ pub unsafe extern "C" fn mempool_free_bulk(entries: *const *mut c_void, n: usize
     }
 }
 
-/// Takes all entries of a pool back at once, those from the heap included: what was out is free, as if
-/// its holder had freed it, and the pool is as full as when it was made.
+/// Frees all entries of a pool at once, including those from the heap, as if their holders had freed them. Then
+/// all entries are free, as at create.
 ///
-/// An entry that is freed once more afterwards is a double free, and caught as such until it is handed
-/// out again, or, if it came from the heap, while the heap has not used its memory again. To reset a pool
-/// of which nothing is out changes nothing. The high-water marks stay: see `mempool_reset_peak`.
+/// To free one of them afterwards is a double free, caught until the entry is handed out again or, if it came
+/// from the heap, while the heap has not reused its memory. Resetting a pool of which nothing is out changes
+/// nothing. The high-water marks stay: see `mempool_reset_peak`.
 ///
 /// @param mp  a live pool; NULL does nothing
 ///
-/// Threads: nobody else may be inside a call on the pool or use its entries meanwhile, or use those
-/// entries later; other threads may use the pool again once they know that this call has returned. Cost:
-/// O(entries that were ever out), much less than to free each.
+/// Threads: no other thread may be inside a call on the pool or use its entries meanwhile, or use those entries
+/// later. Other threads may use the pool again once they know that this call has returned. Cost: O(entries that
+/// were ever out), much less than freeing each.
 ///
 /// # Safety
 /// `mp` is NULL or a live pool that nobody else uses meanwhile.

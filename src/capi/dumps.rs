@@ -8,8 +8,8 @@ use crate::os::File as FILE;
 
 /// # Reports
 ///
-/// Writes a report that a person reads: the pool's name, how full it is and was, a bar, what it takes,
-/// and advice where it was exhausted or never used.
+/// Writes a report for a person: the pool's name, how full it is and was, a bar, how much memory it takes, and
+/// advice where it was exhausted or never used.
 ///
 /// ```text
 /// pool "sessions" at 0x7f12a4c00080: 88 KiB; hands out its own, ..
@@ -17,16 +17,16 @@ use crate::os::File as FILE;
 ///       64 B      1000       412       871  [##########---------..
 /// ```
 ///
-/// Behind the bar stand how often the pool or class was exhausted, and how many entries from the heap
-/// are out and were out at most.
+/// Behind the bar it shows how often the pool or class was exhausted, how many entries from the heap are out,
+/// and how many were out at most.
 ///
-/// A failure of the stream is left to be found with `ferror`.
+/// If writing to the stream fails, `ferror` says so.
 ///
 /// @param mp   a live pool; NULL writes nothing
-/// @param out  where to; a `FILE` that is open for writing
+/// @param out  a `FILE` that is open for writing
 ///
-/// Threads: safe; exact as `mempool_get_stats`. What other threads write to the same stream meanwhile may
-/// come in between, also inside of a line, unless `flockfile` keeps them waiting. Cost: that of writing
+/// Threads: safe; as exact as `mempool_get_stats`. If other threads write to the same stream meanwhile, their
+/// text may come in between, even inside a line, unless you lock the stream with `flockfile`. Cost: writing
 /// some lines.
 ///
 /// # Safety
@@ -55,10 +55,10 @@ pub unsafe extern "C" fn r_mempool_dump(rmp: *const r_mempool, out: *mut FILE) {
 ///
 /// The pools come in the reverse order of their creation.
 ///
-/// Threads: safe from any thread at any time; exact as `mempool_get_stats`. A pool that is made meanwhile
-/// is not in the report; one that is destroyed is in it whole, in part or not. No lock of the library's is
-/// held while the stream is written to: a slow one holds up nobody else. Cost: O(log pools) for each pool
-/// beside the writing.
+/// Threads: safe from any thread at any time; as exact as `mempool_get_stats`. A pool that is created meanwhile
+/// is not in the report; one that is destroyed meanwhile is in it as a whole, in part or not at all. No lock of
+/// the library is held while the stream is written to: a slow stream holds up no other thread. Cost: O(log
+/// pools) for each pool, beside the writing.
 ///
 /// # Safety
 /// `out` is a stream.

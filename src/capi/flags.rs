@@ -8,54 +8,52 @@ use crate::os::SMALL;
 /// Flag: when all entries are out, take from the heap, or from the pool's backing. Ordinary pools only;
 /// a ranged pool has a policy.
 pub const MEMPOOL_FALL_BACK: u64 = 1;
-/// Flag: calls on the pool and frees of its entries never overlap, so it takes no lock. One thread
-/// may use it, or several that take turns by means of their own.
+/// Flag: calls on the pool and frees of its entries never overlap, so it takes no lock. One thread may use it,
+/// or several that take turns by a lock of their own.
 pub const MEMPOOL_SINGLE_THREAD: u64 = 2;
-/// Flag: don't have the memory provided at create. Create is fast, the first use of each page
-/// costs a page fault, and where memory is overcommitted it may end the process. A hardened pool writes
-/// every entry's header at create, and so uses most pages there all the same.
+/// Flag: don't have the system provide the memory at create. Create is fast; the first use of each page costs a
+/// page fault, and may end the process where memory is overcommitted. A hardened pool writes every entry's
+/// header at create, and so uses most pages anyway.
 pub const MEMPOOL_NO_PREFAULT: u64 = 4;
-/// Flag: overwrite an entry with zeros when it is freed. Costs the writes, and keeps the pool's calls
-/// off the shortest path.
+/// Flag: overwrite an entry with zeros when it is freed. Costs the writes, and the pool's calls take the slow
+/// path.
 pub const MEMPOOL_ZERO_ON_FREE: u64 = 8;
 /// Flag: when the pool is destroyed while entries of it are out, report them, one report for each
-/// class: how many, and the addresses of the first four. It goes to the handler of
-/// `mempool_set_misuse_handler`, else to stderr in one line; then destroy goes on. Costs nothing before,
-/// and at destroy a look at each slot if there is something to report. The word `leaks` in the
-/// environment's `CMEMPOOL_OPTIONS` asks for the same for all pools.
+/// class: how many, and the addresses of the first four. The report goes to the handler of
+/// `mempool_set_misuse_handler`, or to stderr in one line; then destroy goes on. Costs nothing until destroy,
+/// and there a look at each slot if there is something to report. `CMEMPOOL_OPTIONS=leaks` in the environment
+/// does the same for all pools.
 pub const MEMPOOL_REPORT_LEAKS: u64 = 16;
-/// Flag: look for misuse more closely. Caught besides:
+/// Flag: look for misuse more closely. A hardened pool also catches:
 ///
 /// - two threads that free the same entry at the same moment;
 /// - a write into an entry that is free, when it is handed out again;
-/// - a write past the end of an entry, when that is freed or given to realloc. The end is that of the size
-///   that was asked for. Behind it lie bytes that nobody may write: up to the class's size, then 16 (none
-///   in a caller's buffer, but for padding), then the next entry's header. Entries from the heap have 16;
+/// - a write past the end of an entry, that is, past the size that was asked for, when the entry is freed or
+///   given to realloc. Behind the end lie bytes that nobody may write: up to the class's size, then 16 (in a
+///   caller's buffer only padding), then the next entry's header. Entries from the heap have 16;
 /// - both, in every entry, when the pool is destroyed or reset.
 ///
-/// Entries go out in random order, another one in each pool and in each child of fork; the last freed are
-/// kept back; the memory lies between two pages that can't be touched (not in a caller's buffer or a
-/// backing's memory). Every call takes the lock and time in proportion to the entry's size, destroy and
-/// reset in proportion to the pool's; an entry takes 16 bytes more (not in a caller's buffer).
+/// The order of entries is random, another one in each pool and in each child of fork. The entries freed last
+/// are held back. The memory lies between two inaccessible pages (not in a caller's buffer or a backing's
+/// memory). Every call takes the lock, and time in proportion to the entry's size; destroy and reset take time
+/// in proportion to the pool's size. An entry takes 16 bytes more (not in a caller's buffer).
 pub const MEMPOOL_HARDENED: u64 = 32;
-/// Flag: put the pool into huge pages of 2 MiB that the system keeps ready (`vm.nr_hugepages`): fewer
-/// TLB misses, and memory that is never swapped out. The pool's memory is rounded up to a multiple of that.
-/// Where the system has not enough of them the pool has ordinary pages, as without the flag: for 2 MiB
-/// and more it asks the kernel for transparent huge pages. EINVAL with a buffer or a backing; hardened
-/// pools have ordinary pages. A pool in huge pages is not there in a child of fork: a call on it, or a free
-/// of its entries, ends there in SIGSEGV. (The kernel sets none aside for a child, and would kill it at
-/// its first write.)
+/// Flag: put the pool into huge pages of 2 MiB that the system reserves (`vm.nr_hugepages`): fewer TLB misses,
+/// and memory that is never swapped out. The pool's memory is rounded up to a multiple of 2 MiB. If the system
+/// has too few of them, the pool has ordinary pages, as without the flag: for 2 MiB and more it asks the kernel
+/// for transparent huge pages. EINVAL with a buffer or a backing; hardened pools have ordinary pages. A child
+/// of fork does not have a pool in huge pages: a call on it, or a free of its entries, ends in SIGSEGV there.
+/// (The kernel reserves no huge pages for a child, and would kill it at its first write.)
 pub const MEMPOOL_HUGE_PAGES: u64 = 64;
-/// Flag: lock the pool's memory (`mlock`): it is never swapped out. Where that is refused, create fails
-/// with `mlock`'s EPERM, ENOMEM or EAGAIN. Locking provides every page, `MEMPOOL_NO_PREFAULT` or not.
-/// Whole pages are locked, and unlocked when the pool is destroyed. Locks don't add up: of a buffer's or a
-/// backing's memory, what else lies in its first and last page goes the same way, and a lock that the
-/// program had on it is gone, too. Not locked are entries that come from the heap or the backing (with
-/// the word `bypass` in `CMEMPOOL_OPTIONS` that is all of them) and, as always, the memory of a child of
-/// fork.
+/// Flag: lock the pool's memory (`mlock`): it is never swapped out. If the system refuses, create fails with
+/// `mlock`'s EPERM, ENOMEM or EAGAIN. Locking provides every page, `MEMPOOL_NO_PREFAULT` or not. Whole pages
+/// are locked, and unlocked when the pool is destroyed. Locks don't add up: destroy also unlocks what else lies
+/// in the first and last page of a buffer or a backing's memory, even if your program had locked it. Two things
+/// are not locked: entries from the heap or the backing (with `CMEMPOOL_OPTIONS=bypass` these are all entries),
+/// and, as always, the memory of a child of fork.
 pub const MEMPOOL_LOCKED: u64 = 128;
 
-/// Note: the pool is in huge pages that the system kept ready.
+/// Note: the pool is in huge pages that the system reserved.
 pub const MEMPOOL_NOTE_HUGE_PAGES: u64 = 1;
 /// Note: `MEMPOOL_HUGE_PAGES` was asked for, and the pool has ordinary pages.
 pub const MEMPOOL_NOTE_HUGE_PAGES_REFUSED: u64 = 2;
@@ -70,13 +68,13 @@ static_assertions::const_assert!(MEMPOOL_NOTE_LOCKED == region::NOTE_LOCKED);
 
 /// # Measure or declare a buffer
 ///
-/// Bytes of a buffer that are needed once, whatever is in it.
+/// Bytes of a buffer that every pool needs once.
 pub const CMEMPOOL_PER_REGION: usize = 448;
-/// Bytes of a buffer that a ranged pool needs beyond that.
+/// Bytes of a buffer that a ranged pool needs besides, once.
 pub const CMEMPOOL_PER_RANGED: usize = 576;
-/// Bytes of a buffer that are needed per class; an ordinary pool is one.
+/// Bytes of a buffer for each class; an ordinary pool is one class.
 pub const CMEMPOOL_PER_CLASS: usize = 576;
-/// Bytes of a buffer that are needed beside each slot.
+/// Bytes of a buffer for each slot, beside the slot itself.
 pub const CMEMPOOL_PER_SLOT: usize = 8;
 
 static_assertions::const_assert_eq!(CMEMPOOL_PER_REGION, layout::REGION_RESERVE);

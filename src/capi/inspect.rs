@@ -36,7 +36,7 @@ unsafe fn fill(stats: *mut mempool_stats, figures: impl FnOnce() -> Option<mempo
 
 /// # Figures of a pool
 ///
-/// Tells how full a pool is, how full it was, and what it takes.
+/// Returns a pool's figures: how full it is, how full it was, and how much memory it takes.
 ///
 /// ```c
 /// mempool_stats stats = MEMPOOL_STATS_INIT;
@@ -46,13 +46,13 @@ unsafe fn fill(stats: *mut mempool_stats, figures: impl FnOnce() -> Option<mempo
 ///
 /// @param mp     a live pool
 /// @param stats  filled in; its `struct_size` must be set
-/// @return whether it was; else `errno` is set, and nothing changes
-/// @errno EINVAL  `mp` or `stats` is NULL, or `struct_size` is that of no version this library knows
+/// @return true if it was; else `errno` is set, and nothing changes
+/// @errno EINVAL  `mp` or `stats` is NULL, or this library knows no version with that `struct_size`
 ///
-/// Threads: safe, also for another thread than the one that uses a single-thread pool. Cost: O(log pools +
-/// threads that used the pool), with the lock of the list of pools and then the pool's. The figures cost
-/// allocs and frees nothing, but where several threads make a new high-water mark at the same time: then some
-/// of their allocs take the pool's lock.
+/// Threads: safe; any thread may ask about a single-thread pool. Cost: O(log pools + threads that used the
+/// pool), with the lock of the list of pools and then the pool's. The figures cost allocs and frees nothing,
+/// except while several threads raise the high-water mark at the same time: then some of their allocs take the
+/// pool's lock.
 ///
 /// # Safety
 /// `mp` is NULL or a live pool, `stats` NULL or as large as its `struct_size` says.
@@ -87,7 +87,7 @@ pub unsafe extern "C" fn r_mempool_class_count(rmp: *const r_mempool) -> usize {
 /// @param rmp    a live ranged pool
 /// @param index  number of the class, from 0, the smallest, to `r_mempool_class_count(rmp) - 1`
 /// @param stats  filled in; its `struct_size` must be set
-/// @return whether it was; else `errno` is set, and nothing changes
+/// @return true if it was; else `errno` is set, and nothing changes
 /// @errno EINVAL  as for `mempool_get_stats`, or there is no such class
 ///
 /// # Safety
@@ -105,12 +105,12 @@ pub unsafe extern "C" fn r_mempool_get_stats(
     }
 }
 
-/// Starts a pool's high-water marks anew, from what is out now. The counts of exhausted and failed calls
-/// go on: they only grow. NULL does nothing.
+/// Restarts a pool's high-water marks from what is out now. The counts of exhausted and failed calls go on:
+/// they only grow. NULL does nothing.
 ///
-/// Threads: safe. A call that is under way in another thread counts on either side of it. Cost:
-/// O(log pools), with the lock of the list of all pools, and O(threads that used the pool), with the
-/// pool's; threads fill their caches anew.
+/// Threads: safe. A call under way in another thread counts as before or after it. Cost: O(log pools), with the
+/// lock of the list of all pools, and O(threads that used the pool), with the pool's; threads then refill their
+/// caches.
 ///
 /// # Safety
 /// `mp` is NULL or a live pool.
@@ -134,12 +134,12 @@ pub unsafe extern "C" fn r_mempool_reset_peak(rmp: *mut r_mempool) {
 
 /// # Ask about entries
 ///
-/// How many bytes an entry has. In an ordinary pool, all of them are its holder's.
+/// How many bytes an entry has. In an ordinary pool, its holder may use all of them.
 ///
-/// In a ranged pool, the holder has as many as it asked for, and an entry may have more. To have all of
+/// In a ranged pool, the holder may use as many as it asked for, and the entry may have more. To use all of
 /// them, ask `r_mempool_realloc_entry` for this size, and use the pointer that it returns: the entry stays
-/// where it is, and nothing is copied. Before that, a write there is an overflow to `_FORTIFY_SOURCE`, and
-/// may be one to AddressSanitizer, Valgrind and hardened pools.
+/// where it is, and nothing is copied. Before that, `_FORTIFY_SOURCE`, AddressSanitizer, Valgrind and hardened
+/// pools may report a write there as an overflow.
 ///
 /// ```c
 /// size_t size = mempool_usable_size(entry);
@@ -150,8 +150,8 @@ pub unsafe extern "C" fn r_mempool_reset_peak(rmp: *mut r_mempool) {
 /// @param entry  a live entry of any pool; 0 for NULL. Anything else is misuse: see
 ///               `mempool_free_entry`
 ///
-/// Threads: safe, as long as nobody frees the entry meanwhile. Cost: O(1); for an entry from the heap
-/// with the pool's lock.
+/// Threads: safe, as long as no thread frees the entry meanwhile. Cost: O(1); for an entry from the heap with
+/// the pool's lock.
 ///
 /// # Safety
 /// `entry` is NULL or a live entry.
@@ -161,7 +161,7 @@ pub unsafe extern "C" fn mempool_usable_size(entry: *const c_void) -> usize {
     unsafe { out(b"mempool_usable_size", entry) }.map_or(0, |(_, size)| size)
 }
 
-/// The pool that an entry is of: a `mempool`, or an `r_mempool` if it came from a ranged pool.
+/// The pool of an entry: a `mempool`, or an `r_mempool` if it came from a ranged pool.
 ///
 /// @param entry  a live entry of any pool; NULL for NULL. Anything else is misuse: see
 ///               `mempool_free_entry`
@@ -191,9 +191,9 @@ unsafe fn out<'a>(call: Call, entry: *const c_void) -> Option<(&'a Pool, usize)>
 ///
 /// False for a pointer into the middle of an entry, for one that was freed, for NULL.
 ///
-/// Threads: safe; of an entry that another thread frees meanwhile, either answer may come. Cost: as
-/// `mempool_total_capacity`; for a pointer outside of the pool's memory also a lock and O(entries of the
-/// pool from the heap that are out).
+/// Threads: safe; if another thread frees the entry meanwhile, the answer may be either. Cost: as
+/// `mempool_total_capacity`; for a pointer outside the pool's memory also a lock and O(entries of the pool from
+/// the heap that are out).
 ///
 /// # Safety
 /// `mp` is NULL or a live pool.
@@ -212,8 +212,8 @@ pub unsafe extern "C" fn r_mempool_owns(rmp: *const r_mempool, pointer: *const c
     ranged::live(b"r_mempool_owns", rmp).is_some_and(|collection| collection.owns(pointer as usize))
 }
 
-/// Called with a live entry, its `mempool_usable_size`, and the context. To go on, it returns true. In a
-/// ranged pool, only the bytes that the holder asked for are sure to be in use.
+/// Called with a live entry, its `mempool_usable_size`, and the context. Returns true to go on, false to end
+/// the walk. In a ranged pool, only the bytes that the holder asked for are sure to be in use.
 pub type mempool_visitor = Option<
     unsafe extern "C" fn(entry: *mut c_void, usable_size: usize, context: *mut c_void) -> bool,
 >;
@@ -221,17 +221,17 @@ pub type mempool_visitor = Option<
 /// Calls `visit` with every entry of a pool that is out, those from the heap last, until it returns
 /// false.
 ///
-/// `visit` may free the entry that it gets, and take new ones, which it may be called with or not. It
-/// must not free another one that came from the heap, nor destroy the pool.
+/// `visit` may free the entry that it gets. It may allocate new ones; they may be visited or not. It must not
+/// free another entry that came from the heap, nor destroy the pool.
 ///
 /// @param mp       a live pool; NULL does nothing
 /// @param visit    called for each; NULL only counts
-/// @param context  handed to `visit`; the library does not look at it
+/// @param context  passed to `visit`; the library does not look at it
 /// @return how many entries `visit` was called with
 ///
-/// Threads: other threads may take and free entries of the pool's own, which `visit` is then called
-/// with or not; an entry that it looks at, or one from the heap, must not be freed meanwhile. Cost:
-/// O(capacity), with no lock held while `visit` runs.
+/// Threads: other threads may allocate and free the pool's own entries meanwhile; these may be visited or not.
+/// They must not free the entry that is being visited, nor one from the heap. Cost: O(capacity), with no lock
+/// held while `visit` runs.
 ///
 /// # Safety
 /// `mp` is NULL or a live pool; `visit` can be called with `context` and does as said.

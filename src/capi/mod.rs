@@ -3,12 +3,11 @@
 //! The comments on public items become the header, `include/cmempool.h`, and that the man pages;
 //! `cbindgen.toml` holds the header's macros. Names are C's.
 //!
-//! A comment starts with a sentence that says what the item is for. A title before that, `# Take an
-//! entry`, opens a section of the header; all that stands under the same title is one man page, named
-//! after the first function there. `@param name  text`, `@return text` and, for each value of `errno`,
-//! `@errno NAME  text` have their places in a page, and so has a paragraph that starts with `Threads`.
-//! Code stands between fences, or indented by four.
-//! `# Safety` is for Rust alone.
+//! A comment starts with a sentence that says what the item is for. A title before that, `# Allocate an entry`,
+//! opens a section of the header; all that stands under the same title is one man page, named after the first
+//! function there. `@param name  text`, `@return text` and, for each value of `errno`, `@errno NAME  text` have
+//! their places in a page, and so has a paragraph that starts with `Threads`. Code stands between fences, or
+//! indented by four. `# Safety` is for Rust alone.
 
 #![allow(non_camel_case_types)]
 

@@ -33,26 +33,26 @@ fn power_of_two(exponent: usize, least: usize) -> usize {
 
 /// # Make a pool as the original's newer release does
 ///
-/// Makes a pool in a buffer, of as many entries as fit: of `elem_count`, if
-/// `DECLARE_STATIC_MEMPOOL_BUFFER` declared it for that many of this size.
+/// Creates a pool in a buffer, with as many entries as fit: `elem_count`, if `DECLARE_STATIC_MEMPOOL_BUFFER`
+/// declared the buffer for that many of this size.
 ///
-/// Programs for the original's newer release compile as they are. There `mempool_create` and
-/// `r_mempool_create` take one argument more, and the latter exponents in place of sizes and a count.
-/// This makes a pool of 1000 sessions that one thread at a time uses, and a ranged pool of 2^4 to
-/// 2^16 bytes with 2^17 entries in the smallest class:
+/// Programs for the original's newer release compile unchanged. There `mempool_create` and `r_mempool_create`
+/// take one argument more, and the latter takes exponents instead of sizes and a count. This creates a pool of
+/// 1000 sessions for one thread at a time, and a ranged pool of 2^4 to 2^16 bytes with 2^17 entries in the
+/// smallest class:
 ///
 /// ```c
 /// mempool *mp = mempool_create(1000, sizeof(struct session), false, true);
 /// r_mempool *rmp = r_mempool_create(4, 16, 17, fallback_disabled, false);
 /// ```
 ///
-/// Both names are macros beside functions, and tell by the number of arguments which form is meant:
-/// a program may use both. An argument with a comma outside of parentheses, as in `f<1, 2>()`, needs
-/// parentheses around it. The functions themselves, as in `(mempool_create)(1000, 8, false)` and
-/// behind their addresses, take the older forms.
+/// Both names are macros as well as functions; the number of arguments decides which form is meant. A program
+/// may use both. An argument with a comma outside of parentheses, as in `f<1, 2>()`, needs parentheses around
+/// it. The functions themselves, as in `(mempool_create)(1000, 8, false)`, and their addresses have the older
+/// form.
 ///
-/// With exponents, as there, create fails with EINVAL where the smallest class's is below 4 or another one
-/// is 0: unlike the older form, which makes a smallest class of 16 bytes of any smaller size.
+/// With exponents, as in the original, create fails with EINVAL if the smallest class's exponent is below 4 or
+/// another one is 0. The older form, in contrast, makes a smallest class of 16 bytes of any smaller size.
 ///
 /// @param buffer       memory of the caller's, aligned to 16 bytes, that belongs to the pool until
 ///                     that is destroyed
@@ -61,9 +61,9 @@ fn power_of_two(exponent: usize, least: usize) -> usize {
 /// @param fallback_to_dynamic_memory  as for `mempool_create`
 /// @param will_be_accessed_by_only_one_thread  true: as `MEMPOOL_SINGLE_THREAD`
 /// @return the pool, to be destroyed with `mempool_destroy`; NULL with `errno` set
-/// @errno EINVAL  a size of 0, no buffer, one that is badly aligned, too small for one entry, has a
-///                tagged pointer or ends above 2^48
-/// @errno ENOMEM  the pool can't be made for want of memory elsewhere
+/// @errno EINVAL  a size of 0; no buffer, or one that is misaligned, too small for one entry, has a tagged
+///                pointer or ends above 2^48
+/// @errno ENOMEM  other memory that the pool needs is not available
 ///
 /// Threads and cost: as `mempool_create`.
 ///
@@ -97,7 +97,7 @@ pub unsafe extern "C" fn mempool_create_from_preallocated_buffer(
     answer(create().map(ordinary::handle))
 }
 
-/// Makes a ranged pool in a buffer, with exponents as for the newer form of `r_mempool_create`.
+/// Creates a ranged pool in a buffer, with exponents as for the newer form of `r_mempool_create`.
 ///
 /// `DECLARE_STATIC_RMEMPOOL_BUFFER` declares such a buffer. What `r_mempool_create` says of sizes
 /// and counts holds here, except that a smallest class of less than 2^4 bytes is refused.
@@ -112,9 +112,9 @@ pub unsafe extern "C" fn mempool_create_from_preallocated_buffer(
 /// @param policy       what to do when the class that fits is empty
 /// @param will_be_accessed_by_only_one_thread  true: as `MEMPOOL_SINGLE_THREAD`
 /// @return the ranged pool, to be destroyed with `r_mempool_destroy`; NULL with `errno` set
-/// @errno EINVAL  a smallest exponent below 4, another one of 0, sizes or a count that
-///                `r_mempool_create` refuses, no policy, no buffer, one that is too small, badly
-///                aligned, has a tagged pointer or ends above 2^48
+/// @errno EINVAL  a smallest exponent below 4, another one of 0; sizes, a count or a policy that
+///                `r_mempool_create` refuses; no buffer, or one that is too small, misaligned, has a tagged
+///                pointer or ends above 2^48
 /// @errno ENOMEM  so much can't be counted, or the pool can't be made for want of memory elsewhere
 ///
 /// Threads and cost: as `r_mempool_create`.

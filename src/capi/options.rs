@@ -20,8 +20,8 @@ use crate::pool::traits::Traits;
 
 /// # Make a pool with options
 ///
-/// What an ordinary pool is to be. Start from `MEMPOOL_OPTIONS_INIT`, which sets `struct_size`
-/// and leaves the rest 0; 0 means the default wherever it is allowed.
+/// Options of an ordinary pool. Start from `MEMPOOL_OPTIONS_INIT`, which sets `struct_size` and leaves the rest
+/// 0. Where 0 is allowed, it means the default.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct mempool_options {
@@ -35,23 +35,22 @@ pub struct mempool_options {
     /// Alignment of every entry in bytes: a power of two up to 4096. 0, or less than 16, means 16,
     /// that of `max_align_t`. It rounds the size of a slot up: see `mempool_create`.
     pub alignment: usize,
-    /// Shown in reports, or NULL. The first 63 bytes are copied, or up to three less, so that no part of a
-    /// UTF-8 character stays at the end. Lines for people show a question mark in the place of each control
-    /// character (C0, DEL, C1) and of each byte that is no UTF-8.
+    /// Shown in reports, or NULL. The first 63 bytes are copied, or up to three less, so that no UTF-8
+    /// character is cut. Lines for people show a question mark instead of each control character (C0, DEL, C1)
+    /// and of each byte that is no UTF-8.
     pub name: *const c_char,
-    /// Memory of the caller's to put the pool and all it needs into, or NULL. It must be aligned to
-    /// 16 bytes and belong to the pool until that is destroyed. The library then makes no heap and
-    /// no kernel memory call for the pool, except for entries that fall back to the heap and to lock it.
-    /// A pool stores addresses in 48 bits: the pointer must have no tag in its upper bits (Arm's MTE,
-    /// HWAddressSanitizer), and the buffer must end at 2^48 or below.
+    /// Memory of the caller's for the pool and all it needs, or NULL. It must be aligned to 16 bytes and belong
+    /// to the pool until that is destroyed. The library then asks neither the heap nor the kernel for memory,
+    /// except for entries that fall back to the heap, and to lock the buffer. A pool stores addresses in 48
+    /// bits: the pointer must have no tag in its upper bits (Arm's MTE, HWAddressSanitizer), and the buffer
+    /// must end at 2^48 or below.
     pub buffer: *mut c_void,
     /// Bytes of the buffer, at least `mempool_buffer_size` of these options; 0 without a buffer.
     pub buffer_size: usize,
     /// `MEMPOOL_…` flags, or-ed together.
     pub flags: u64,
-    /// Where the pool's memory comes from: see `mempool_backing`. NULL is the kernel, or for a pool of
-    /// less than a page the heap. With a buffer, it is for those entries alone that would come from the
-    /// heap.
+    /// Where the pool's memory comes from: see `mempool_backing`. NULL means the kernel, or the heap for a pool
+    /// of less than a page. With a buffer, the backing serves only the entries that would come from the heap.
     pub backing: *const mempool_backing,
 }
 
@@ -65,8 +64,8 @@ pub struct r_mempool_class {
     pub elem_count: usize,
 }
 
-/// What a ranged pool is to be. Start from `R_MEMPOOL_OPTIONS_INIT`, which sets `struct_size` and
-/// leaves the rest 0; 0 means the default wherever it is allowed.
+/// Options of a ranged pool. Start from `R_MEMPOOL_OPTIONS_INIT`, which sets `struct_size` and leaves the rest
+/// 0. Where 0 is allowed, it means the default.
 ///
 /// The classes are either powers of two (`smallest_size`, `largest_size` and `smallest_count`, as
 /// for `r_mempool_create`) or an explicit list (`classes` and `class_count`); the fields of the
@@ -83,8 +82,7 @@ pub struct r_mempool_options {
     pub largest_size: usize,
     /// Entries of the smallest class.
     pub smallest_count: usize,
-    /// An explicit list of classes, in ascending order of their sizes, no two the same; or NULL. It
-    /// is copied.
+    /// An explicit list of classes in ascending order of their sizes, all different; or NULL. It is copied.
     pub classes: *const r_mempool_class,
     /// Length of the list, up to 256.
     pub class_count: usize,
@@ -270,17 +268,17 @@ unsafe fn known<T: Options>(options: *const T) -> Result<T, Error> {
 
 /// # Make a pool with options
 ///
-/// Makes a pool with options.
+/// Creates a pool with options.
 ///
-/// @param options  what the pool is to be; read during the call only
+/// @param options  the options; read only during the call
 /// @return the pool, to be destroyed with `mempool_destroy`; NULL with `errno` set
-/// @errno EINVAL  NULL, a struct of an unknown size, an unknown flag, a count, size or alignment that
-///                breaks a rule, a buffer too small or badly aligned, a backing without both functions
-///                or that gives badly aligned memory, either with a tagged pointer or an end above
-///                2^48, huge pages asked for with either
-/// @errno ENOMEM  the memory can't be had, or not be locked (`RLIMIT_MEMLOCK`), or so many entries not be
-///                counted
-/// @errno EPERM   the memory was to be locked, which the process may not
+/// @errno EINVAL  NULL; a struct of an unknown size; an unknown flag; a count, size or alignment that breaks a
+///                rule; a buffer that is too small or misaligned; a backing that lacks a function or returns
+///                misaligned memory; either with a tagged pointer or an end above 2^48; huge pages together
+///                with either
+/// @errno ENOMEM  memory is not available, or may not be locked (`RLIMIT_MEMLOCK`), or there are more entries
+///                than a pool can count
+/// @errno EPERM   the process may not lock memory
 /// @errno EAGAIN  not all of the memory could be locked
 ///
 /// Threads and cost: as `mempool_create`.
@@ -298,17 +296,17 @@ pub unsafe extern "C" fn mempool_create_with(options: *const mempool_options) ->
     answer(create().map(ordinary::handle))
 }
 
-/// Makes a ranged pool with options.
+/// Creates a ranged pool with options.
 ///
-/// @param options  what the ranged pool is to be; read during the call only
+/// @param options  the options; read only during the call
 /// @return the ranged pool, to be destroyed with `r_mempool_destroy`; NULL with `errno` set
-/// @errno EINVAL  NULL, a struct of an unknown size, an unknown flag or policy, classes or an
-///                alignment that break a rule, a buffer too small or badly aligned, a backing without
-///                both functions or that gives badly aligned memory, either with a tagged pointer or
-///                an end above 2^48, huge pages asked for with either
-/// @errno ENOMEM  the memory can't be had, or not be locked (`RLIMIT_MEMLOCK`), or so many entries not be
-///                counted
-/// @errno EPERM   the memory was to be locked, which the process may not
+/// @errno EINVAL  NULL; a struct of an unknown size; an unknown flag or policy; classes or an alignment that
+///                break a rule; a buffer that is too small or misaligned; a backing that lacks a function or
+///                returns misaligned memory; either with a tagged pointer or an end above 2^48; huge pages
+///                together with either
+/// @errno ENOMEM  memory is not available, or may not be locked (`RLIMIT_MEMLOCK`), or there are more entries
+///                than a pool can count
+/// @errno EPERM   the process may not lock memory
 /// @errno EAGAIN  not all of the memory could be locked
 ///
 /// Threads and cost: as `r_mempool_create`.
@@ -340,8 +338,8 @@ fn bytes(layout: Result<Layout<'_>, Error>) -> usize {
 
 /// # Measure or declare a buffer
 ///
-/// How many bytes a buffer needs for a pool with these options. What the options say of a buffer,
-/// a name, flags and a backing has no influence.
+/// How many bytes a buffer needs for a pool with these options. Buffer, name, flags and backing in the options
+/// don't matter.
 ///
 /// @return bytes; 0 with `errno` as `mempool_create_with` would set it
 ///
@@ -357,8 +355,8 @@ pub unsafe extern "C" fn mempool_buffer_size(options: *const mempool_options) ->
     bytes(unsafe { known(options) }.and_then(|options| options.layout()))
 }
 
-/// How many bytes a buffer needs for a ranged pool with these options. What the options say of a
-/// buffer, a name, flags, a policy and a backing has no influence.
+/// How many bytes a buffer needs for a ranged pool with these options. Buffer, name, flags, policy and backing
+/// in the options don't matter.
 ///
 /// @return bytes; 0 with `errno` as `r_mempool_create_with` would set it
 ///

@@ -17,7 +17,7 @@ use crate::report::misuse::{ALLOC, Call};
 
 /// # Make a pool
 ///
-/// A pool of entries of one size. Only the library looks inside.
+/// A pool of entries of one size. Its members are the library's.
 pub struct mempool {
     _opaque: Pool,
 }
@@ -46,16 +46,15 @@ pub(super) fn handle(collection: NonNull<Collection>) -> NonNull<mempool> {
 
 /// # Make a pool
 ///
-/// Makes a pool of `elem_count` entries of `elem_size` bytes each.
+/// Creates a pool of `elem_count` entries of `elem_size` bytes each.
 ///
-/// All memory is allocated, and provided by the system, before this returns: the pool's entries
-/// can't run out of memory later, overcommitted or not. Every entry is aligned like `max_align_t`
-/// (16 bytes). A slot takes `elem_size` and 8 bytes, rounded up to a multiple of 16 (an `int` takes
-/// 16), and at most 8 bytes of bookkeeping beside it, thread caches included; a pool takes 1 KiB at
-/// most beyond that.
+/// All memory is allocated, and provided by the system, before this returns. So using the entries can't run out
+/// of memory later, even if the system overcommits. Every entry is aligned like `max_align_t` (16 bytes). A
+/// slot takes `elem_size` plus 8 bytes, rounded up to a multiple of 16 (an `int` takes 16), and at most 8 bytes
+/// of bookkeeping beside it, thread caches included. A pool takes at most 1 KiB more.
 ///
-/// Also a macro of the same name, which takes the fourth argument of the original's newer release,
-/// too: see `mempool_create_from_preallocated_buffer`.
+/// Also a macro of the same name, which accepts the fourth argument of the original's newer release: see
+/// `mempool_create_from_preallocated_buffer`.
 ///
 /// @param elem_count  how many entries, 1 to 4294967295
 /// @param elem_size   usable bytes of each, at least 1
@@ -63,11 +62,11 @@ pub(super) fn handle(collection: NonNull<Collection>) -> NonNull<mempool> {
 ///                    (`malloc`'s memory), false makes `mempool_alloc_entry` return NULL
 /// @return the pool, to be destroyed with `mempool_destroy`; NULL with `errno` set
 /// @errno EINVAL  a count or size of 0
-/// @errno ENOMEM  the memory can't be had, or so many entries not be counted
+/// @errno ENOMEM  memory is not available, or there are more entries than a pool can count
 ///
-/// Threads: any number may use the pool at once. One for each 64 entries, and up to 4096, keep a cache of
-/// free entries, up to 2042; in a pool of 12 to 127 entries one thread does. The others take a lock at each
-/// call. Cost: grows with the memory, page by page.
+/// Threads: any number may use the pool at once. One for each 64 entries, and up to 4096, keep a cache of up to
+/// 2042 free entries; in a pool of 12 to 127 entries one thread does. The others take a lock at each call.
+/// Cost: grows with the memory, page by page.
 ///
 /// cbindgen:postfix=CMEMPOOL_MUST_USE
 #[unsafe(no_mangle)]
@@ -113,29 +112,29 @@ fn alloc_exhausted(pool: &Pool) -> *mut c_void {
     answer_entry(entry.ok_or(Error::NoMemory))
 }
 
-/// # Take an entry
+/// # Allocate an entry
 ///
-/// Takes an entry.
+/// Allocates an entry.
 ///
-/// Exactly as many entries as the pool was made for can be out at once, whichever threads hold
-/// them. Then the pool takes from the heap, or has none, as chosen at create. The content is
-/// whatever an earlier holder left.
+/// Exactly as many entries as the pool was made for can be out at once, whichever threads hold them. Then the
+/// pool takes from the heap, or returns NULL, as chosen at create. The content is whatever an earlier holder
+/// left.
 ///
-/// A pool that was destroyed hands out nothing. In a buffer the call is misuse as with
-/// `mempool_destroy`, while the buffer holds what the pool left there; on the heap, where pools of less
-/// than a page are, while the heap has not used the memory again. Where the pool had a mapping of its own,
-/// the call faults (SIGSEGV).
+/// A pool that was destroyed hands out nothing. If it was in a buffer, the call is reported as misuse, as with
+/// `mempool_destroy`, while the buffer still holds what the pool left there; if it was on the heap, where pools
+/// of less than a page are, while the heap has not reused the memory. If the pool had a mapping of its own, the
+/// call faults (SIGSEGV).
 ///
 /// @param mp  a live pool
 /// @return the entry, aligned like `max_align_t` or as chosen at create; NULL with `errno` set
 /// @errno EINVAL  `mp` is NULL
-/// @errno ENOMEM  all entries are out (and the heap, where the pool may use it, has none)
+/// @errno ENOMEM  all entries are out (and the heap, if the pool may use it, has no memory)
 ///
-/// Threads: safe. Cost: O(1), some 20 instructions and no lock while the thread has free entries of
-/// the pool in its cache. To fill that takes a lock, each ten to a thousand calls by the thread's share of the
-/// pool, and moves at most 64 entries. Only a call that finds all free entries in other threads' caches looks
-/// at each of those: O(threads that used the pool), once per shortage. It waits for no thread but for one that
-/// is at the depot under the lock.
+/// Threads: safe. Cost: O(1), some 20 instructions and no lock while the thread's cache has free entries of the
+/// pool. Filling the cache takes a lock and moves at most 64 entries; it happens once in ten to a thousand
+/// calls, by the thread's share of the pool. If all free entries are in other threads' caches, a call looks at
+/// each of these: O(threads that used the pool), once per shortage. It waits for no other thread, except for
+/// one that holds the pool's lock.
 ///
 /// # Safety
 /// `mp` is NULL or a live pool.
@@ -153,9 +152,9 @@ pub unsafe extern "C" fn mempool_alloc_entry(mp: *mut mempool) -> *mut c_void {
     }
 }
 
-/// Takes an entry whose bytes are all zero.
+/// Allocates an entry whose bytes are all zero.
 ///
-/// As `mempool_alloc_entry`; the cost grows with the entries' size.
+/// As `mempool_alloc_entry`; the cost grows with the size of an entry.
 ///
 /// # Safety
 /// `mp` is NULL or a live pool.
@@ -176,30 +175,33 @@ pub unsafe extern "C" fn mempool_calloc_entry(mp: *mut mempool) -> *mut c_void {
     entry
 }
 
-/// # Give an entry back
+/// # Free an entry
 ///
-/// Gives an entry back, to whatever pool it came from, ordinary or ranged, or to the heap.
+/// Frees an entry: it goes back to whatever pool it came from, ordinary or ranged, or to the heap.
 ///
-/// Also a macro of the same name, which sets the caller's variable to NULL, evaluates its argument
-/// once, and can be used wherever an expression can. To call the function itself, put its name in
-/// parentheses: `(mempool_free_entry)(p)`; its address is taken as usual.
+/// Also a macro of the same name, which sets the caller's variable to NULL, evaluates its argument once, and is
+/// an expression. Its argument must be an lvalue. To call the function itself, put its name in parentheses:
+/// `(mempool_free_entry)(p)`; its address is taken as usual.
 ///
 /// @param entry  a live entry; NULL does nothing
 ///
 /// Anything else is misuse: the process writes one line to stderr, or calls the handler of
-/// `mempool_set_misuse_handler`, and aborts. Caught are an entry that was freed before (at once, or
-/// after other calls, as long as it is not out again; if it came from the heap, as long as the heap
-/// has not used its memory again), a pointer into an entry, a pointer that is no pool's, an entry
-/// whose 8 bytes in front were overwritten, and one whose pool is destroyed, as long as its memory
-/// can be read: where the pool had a mapping of its own, the call faults (SIGSEGV). An entry that
-/// `mempool_reset` took back counts as freed. For these checks the library reads the 8 bytes before the
-/// pointer. Two threads that free the same entry at the same moment may go unseen, and so may data of the
-/// program's that looks like a word of ours: with a chance of 2^-23 for random data. Other functions that
-/// need a live entry report one that was freed as `MEMPOOL_MISUSE_USE_AFTER_FREE`.
+/// `mempool_set_misuse_handler`, and aborts. Caught are:
 ///
-/// Threads: safe, on any thread, also when the one that took the entry has ended. Cost: O(1), some 30
-/// instructions and no lock while the thread's cache has room. To empty that takes a lock, each ten to a
-/// thousand calls by the thread's share of the pool, and moves at most 64 entries.
+/// - an entry that was freed before, while it is not out again; if it came from the heap, while the heap has
+///   not reused its memory. An entry that `mempool_reset` took back counts as freed;
+/// - a pointer into an entry, and a pointer that is no pool's;
+/// - an entry with the 8 bytes before it overwritten;
+/// - an entry whose pool was destroyed, while its memory can be read. If the pool had a mapping of its own, the
+///   call faults (SIGSEGV).
+///
+/// For these checks the library reads the 8 bytes before the pointer. Two threads that free the same entry at the
+/// same moment may go unseen, and so may data that looks like the library's: with a chance of 2^-23 for random
+/// data. Other functions that need a live entry report a freed one as `MEMPOOL_MISUSE_USE_AFTER_FREE`.
+///
+/// Threads: safe, on any thread, also when the one that allocated the entry has ended. Cost: O(1), some 30
+/// instructions and no lock while the thread's cache has room. Making room takes a lock and moves at most 64
+/// entries; it happens once in ten to a thousand calls, by the thread's share of the pool.
 ///
 /// # Safety
 /// `entry` is NULL or a live entry.
@@ -211,24 +213,22 @@ pub unsafe extern "C" fn mempool_free_entry(entry: *mut c_void) {
 
 /// # Destroy a pool
 ///
-/// Destroys a pool and everything in it, entries that were never freed and those that came from the
-/// heap included.
+/// Destroys a pool and everything in it, including entries that were never freed and those from the heap.
 ///
 /// Also a macro of the same name, which sets the caller's variable to NULL: see
 /// `mempool_free_entry`. A buffer of the caller's can be used again afterwards.
 ///
 /// @param mp  a live pool; NULL does nothing
 ///
-/// Anything else is misuse, reported as with `mempool_free_entry`: a pool that was destroyed before, by
-/// another thread at the same moment included, a pool of the other sort, an entry, any other number. The
-/// pointer is looked up among the live pools, and nothing is read there. The last 16 pools that were
-/// destroyed are reported by name. Counts, inspection and resets check a pool in the same way; functions that
-/// hand out entries have no time for that: see `mempool_alloc_entry`. Once another pool lies at the same
-/// address, the pointer is that pool's.
+/// Anything else is misuse, reported as with `mempool_free_entry`: a pool that was destroyed before, even by
+/// another thread at the same moment, a pool of the other sort, an entry, any other number. The library looks
+/// the pointer up among the live pools, and reads nothing there. The last 16 pools that were destroyed are
+/// reported by name. Counts, inspection and resets check a pool in the same way; for the functions that hand
+/// out entries this would be too slow: see `mempool_alloc_entry`. Once another pool lies at the same address,
+/// the pointer is that pool's.
 ///
-/// Threads: nobody else may be inside a call on the pool or use its entries, now or later. Cost:
-/// that of giving the memory back, O(dynamic entries) and O(log pools); O(entries) in a buffer, and
-/// where entries that are out are to be reported.
+/// Threads: no other thread may be inside a call on the pool or use its entries, now or later. Cost: giving the
+/// memory back, O(dynamic entries) and O(log pools); O(entries) in a buffer, and if leaks are to be reported.
 ///
 /// # Safety
 /// `mp` is NULL or a live pool that nobody else uses.
@@ -242,7 +242,7 @@ pub unsafe extern "C" fn mempool_destroy(mp: *mut mempool) {
 
 /// # Count entries
 ///
-/// How many entries the pool was made for. 0 for NULL.
+/// How many entries the pool has, free or out. 0 for NULL.
 ///
 /// Threads: safe. Cost: O(log pools), with the lock of the list of all pools.
 ///
@@ -267,7 +267,7 @@ pub unsafe extern "C" fn mempool_used_count(mp: *const mempool) -> usize {
     live(b"mempool_used_count", mp).map_or(0, Pool::used)
 }
 
-/// How many entries are out that came from the heap, because the pool was empty. 0 for NULL.
+/// How many entries from the heap, handed out because the pool was empty, are out. 0 for NULL.
 ///
 /// Threads: safe. Cost: O(log pools), with the lock of the list of all pools, and then the pool's.
 ///

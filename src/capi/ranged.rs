@@ -15,8 +15,7 @@ use crate::pool::traits::Traits;
 use crate::report::misuse::Call;
 use crate::slots::word::Entry;
 
-/// A collection of pools, called classes, each with entries of one size. Only the library looks
-/// inside.
+/// A collection of pools, called classes, each with entries of one size. Its members are the library's.
 pub struct r_mempool {
     _opaque: Collection,
 }
@@ -70,14 +69,15 @@ pub(super) fn live<'a>(call: Call, rmp: *const r_mempool) -> Option<&'a Collecti
 
 /// # Make a pool
 ///
-/// Makes a ranged pool: one class per power of two from `smallest_size` to `largest_size`.
+/// Creates a ranged pool: one class for each power of two from `smallest_size` to `largest_size`.
 ///
-/// The smallest class has `smallest_count` entries, and each class half as many as the one below.
-/// Sizes and the count are rounded up to powers of two, and the smallest size to at least 16. The
-/// classes' memory is one mapping; what `mempool_create` says of memory and alignment holds here.
+/// The smallest class has `smallest_count` entries, and each larger class half as many as the one before. Sizes
+/// and the count are rounded up to powers of two, and the smallest size to at least 16. So (32, 256, 64, ..)
+/// makes classes of 32, 64, 128 and 256 bytes with 64, 32, 16 and 8 entries. All classes share one mapping;
+/// memory and alignment are as for `mempool_create`.
 ///
-/// Also a macro of the same name, which takes the five arguments of the original's newer release,
-/// too: see `mempool_create_from_preallocated_buffer`.
+/// Also a macro of the same name, which accepts the five arguments of the original's newer release: see
+/// `mempool_create_from_preallocated_buffer`.
 ///
 /// @param smallest_size   usable bytes of the smallest class's entries, at least 1
 /// @param largest_size    usable bytes of the largest class's entries; after rounding, more than
@@ -85,8 +85,8 @@ pub(super) fn live<'a>(call: Call, rmp: *const r_mempool) -> Option<&'a Collecti
 /// @param smallest_count  entries of the smallest class, enough for the largest class to have one
 /// @param policy          what to do when the class that fits is empty
 /// @return the ranged pool, to be destroyed with `r_mempool_destroy`; NULL with `errno` set
-/// @errno EINVAL  an argument that breaks a rule above, or no policy
-/// @errno ENOMEM  the memory can't be had, or so many entries not be counted
+/// @errno EINVAL  an argument breaks a rule above, or `policy` is unknown
+/// @errno ENOMEM  memory is not available, or there are more entries than a pool can count
 ///
 /// Threads: any number may use the pool at once. Cost: grows with the memory, page by page.
 ///
@@ -108,23 +108,22 @@ pub extern "C" fn r_mempool_create(
     answer(create().map(NonNull::cast))
 }
 
-/// # Take an entry
+/// # Allocate an entry
 ///
-/// Takes an entry of `size` bytes.
+/// Allocates an entry of `size` bytes.
 ///
-/// It comes from the smallest class whose entries are large enough; when that is empty, from
-/// wherever the policy says. What such an entry has beyond `size` becomes the caller's by
-/// `r_mempool_realloc_entry`: see `mempool_usable_size`. A pool that was destroyed hands out nothing: see
-/// `mempool_alloc_entry`.
+/// It comes from the smallest class whose entries are large enough; if that is empty, from where the policy
+/// says. The entry may have more bytes than `size`; they become the caller's by `r_mempool_realloc_entry`: see
+/// `mempool_usable_size`. A pool that was destroyed hands out nothing: see `mempool_alloc_entry`.
 ///
 /// @param rmp   a live ranged pool
 /// @param size  bytes, 1 to the largest class's size
 /// @return the entry, aligned like `max_align_t` or as chosen at create; NULL with `errno` set
-/// @errno EINVAL  `rmp` is NULL, or a size of 0 or above the largest class's
-/// @errno ENOMEM  no entry to be had
+/// @errno EINVAL  `rmp` is NULL, or the size is 0 or above the largest class's
+/// @errno ENOMEM  no entry is available
 ///
-/// Threads: safe. Cost: O(1), as `mempool_alloc_entry`; O(classes) when the class that fits is empty;
-/// with an explicit list, a step more for each class between the same two powers of two.
+/// Threads: safe. Cost: O(1), as `mempool_alloc_entry`; O(classes) if the class that fits is empty. With an
+/// explicit list, one step more for each class between the same two powers of two.
 ///
 /// # Safety
 /// `rmp` is NULL or a live ranged pool.
@@ -163,7 +162,7 @@ pub(super) fn alloc_missed(
     }
 }
 
-/// Takes an entry of `size` bytes, all zero.
+/// Allocates an entry of `size` bytes, all zero.
 ///
 /// As `r_mempool_alloc_entry`; the cost grows with the size.
 ///
@@ -186,27 +185,27 @@ pub unsafe extern "C" fn r_mempool_calloc_entry(rmp: *mut r_mempool, size: usize
 ///
 /// Makes an entry larger or smaller, as `realloc` does.
 ///
-/// When the size fits the entry's own class, the entry stays where it is, and `size` of its bytes are the
-/// caller's from then on. Otherwise it moves: its bytes, as many as both have, are copied to an entry of
-/// the class that fits, and the old entry is freed. Entries from the heap move into the pool and back in
-/// the same way.
+/// If the size fits the entry's own class, the entry stays where it is, and `size` of its bytes are the
+/// caller's from then on. Otherwise it moves: as many bytes as both sizes have are copied to an entry of the
+/// class that fits, and the old entry is freed. Entries from the heap move into the pool and back in the same
+/// way.
 ///
-/// An entry that should shrink moves to the class that fits. If that is empty, this counts as `exhausted`
-/// there (see `mempool_stats`), and the entry moves to the next smaller class that has one, or stays where
-/// it is; `mempool_usable_size` tells which.
+/// An entry that shrinks moves to the class that fits. If that is empty, it counts as `exhausted` there (see
+/// `mempool_stats`), and the entry moves to the next class that has an entry and is smaller than its own, or
+/// stays where it is; `mempool_usable_size` says which.
 ///
 /// @param rmp    a live ranged pool
 /// @param entry  a live entry of this ranged pool; NULL makes this `r_mempool_alloc_entry`. Anything
-///               else is misuse: see `mempool_free_entry`. After the pool was destroyed, as
+///               else is misuse: see `mempool_free_entry`. On a pool that was destroyed, as
 ///               `mempool_alloc_entry`
 /// @param size   bytes, 1 to the largest class's size
-/// @return the entry, at its old address or a new one; NULL with `errno` set, and then the old entry
-///         is as it was, and still out
-/// @errno EINVAL  `rmp` is NULL, or a size of 0 or above the largest class's
-/// @errno ENOMEM  no entry to be had
+/// @return the entry, at its old address or a new one; NULL with `errno` set: then the old entry is unchanged,
+///         and still out
+/// @errno EINVAL  `rmp` is NULL, or the size is 0 or above the largest class's
+/// @errno ENOMEM  no entry is available
 ///
-/// Threads: safe, as long as one thread at a time uses the entry. Cost: that of an alloc, a copy
-/// and a free when it moves; else O(1).
+/// Threads: safe, as long as one thread at a time uses the entry. Cost: an alloc, a copy and a free if it
+/// moves; else O(1).
 ///
 /// # Safety
 /// `rmp` is NULL or a live ranged pool, `entry` NULL or a live entry of it.
@@ -227,10 +226,9 @@ pub unsafe extern "C" fn r_mempool_realloc_entry(
     }))
 }
 
-/// # Give an entry back
+/// # Free an entry
 ///
-/// Gives an entry back, to whatever pool it came from: the same as `mempool_free_entry`, and a macro
-/// in the same way.
+/// Frees an entry, of whatever pool: the same as `mempool_free_entry`, and also a macro.
 ///
 /// # Safety
 /// `entry` is NULL or a live entry.
@@ -262,7 +260,7 @@ fn fitting<'a>(call: Call, rmp: *const r_mempool, size: usize) -> Option<&'a Poo
 
 /// # Count entries
 ///
-/// How many entries the class was made for that fits `size`. 0 for a size of 0 or above the largest
+/// How many entries, free or out, the class that fits `size` has. 0 for a size of 0 or above the largest
 /// class's, and for NULL.
 ///
 /// Threads: safe. Cost: as `mempool_total_capacity`, and for the class as in `r_mempool_alloc_entry`.
@@ -274,8 +272,8 @@ pub unsafe extern "C" fn r_mempool_total_capacity(rmp: *const r_mempool, size: u
     fitting(b"r_mempool_total_capacity", rmp, size).map_or(0, Pool::capacity)
 }
 
-/// How many entries of the class that fits `size` are out, whatever was asked for; dynamic ones
-/// don't count. 0 for a size of 0 or above the largest class's, and for NULL.
+/// How many entries of the class that fits `size` are out, whatever size was asked for; dynamic ones don't
+/// count. 0 for a size of 0 or above the largest class's, and for NULL.
 ///
 /// Exact when no other thread is inside a call on the pool, and never above the capacity.
 ///
@@ -288,11 +286,11 @@ pub unsafe extern "C" fn r_mempool_used_count(rmp: *const r_mempool, size: usize
     fitting(b"r_mempool_used_count", rmp, size).map_or(0, Pool::used)
 }
 
-/// How many entries are out that came from the heap.
+/// How many entries from the heap are out.
 ///
-/// Under `fallback_at_first_exhaustion` those that the class fitting `size` would have served;
-/// under `fallback_at_last_exhaustion` all, whichever size is asked for. 0 for a size of 0 or above
-/// the largest class's, and for NULL.
+/// Under `fallback_at_first_exhaustion` it counts those that the class fitting `size` should have served; under
+/// `fallback_at_last_exhaustion` all, whatever the size. 0 for a size of 0 or above the largest class's, and
+/// for NULL.
 ///
 /// Threads: safe; under `fallback_at_last_exhaustion` exact when no other thread is inside a call
 /// on the pool. Cost: as `mempool_dynamic_allocs_count`; under `fallback_at_last_exhaustion` O(classes)

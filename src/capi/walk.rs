@@ -22,13 +22,13 @@ pub struct mempool_pool_info {
     pub mp: *mut mempool,
     /// The pool, if it is a ranged one; else NULL.
     pub rmp: *mut r_mempool,
-    /// Its name, as it was given at create and cut; "" without one. It is there until the visitor returns.
+    /// Its name as given at create, cut to its length there; "" without one. Valid until the visitor returns.
     pub name: *const c_char,
 }
 
 static_assertions::const_assert_eq!(size_of::<mempool_pool_info>(), by_width(32, 16, 16));
 
-/// Called with a pool and the context. To go on, it returns true.
+/// Called with a pool and the context. Returns true to go on, false to end the walk.
 pub type mempool_pool_visitor =
     Option<unsafe extern "C" fn(pool: *const mempool_pool_info, context: *mut c_void) -> bool>;
 
@@ -47,15 +47,15 @@ impl Name {
 ///
 /// Calls `visit` with every pool of the process, the newest first, until it returns false.
 ///
-/// `visit` may use the pool that it gets, make pools and destroy any.
+/// `visit` may use the pool that it gets, create pools, and destroy any pool.
 ///
 /// @param visit    called for each; NULL only counts
-/// @param context  handed to `visit`; the library does not look at it
+/// @param context  passed to `visit`; the library does not look at it
 /// @return how many pools `visit` was called with
 ///
-/// Threads: safe from any thread at any time. A pool that is made meanwhile is not visited. One that another
-/// thread destroys may be visited all the same: use it in `visit` only if you know that it stays. Cost:
-/// O(log pools) for each, with no lock held while `visit` runs.
+/// Threads: safe from any thread at any time. A pool that is created meanwhile is not visited. A pool that
+/// another thread destroys may still be visited: use it in `visit` only if you know that it stays. Cost: O(log
+/// pools) for each pool, with no lock held while `visit` runs.
 ///
 /// # Safety
 /// `visit` can be called with `context` and does as said.
@@ -91,8 +91,8 @@ pub unsafe extern "C" fn mempool_for_each_pool(
 
 /// The ordinary pool with this name; the newest, if there are several.
 ///
-/// @param name  as given at create: what is cut there is cut here, too. NULL and "" are nobody's
-/// @return the pool; NULL if there is none. `errno` stays as it is
+/// @param name  as given at create: a long name is cut here as it was there. No pool has the name NULL or ""
+/// @return the pool; NULL if there is none. `errno` is not changed
 ///
 /// Threads: safe from any thread at any time; use the pool only if you know that nobody destroys it. Cost:
 /// O(pools), with the lock of the list of pools.
@@ -129,9 +129,9 @@ unsafe fn find(name: *const c_char, ranged: bool) -> *mut c_void {
     }
 }
 
-/// The version of the library that the program runs with, such as "1.0.0". Constant; O(1), from any thread.
+/// The version of the library that the program runs with, such as "1.0.0". Constant. Threads: safe. Cost: O(1).
 ///
-/// `CMEMPOOL_VERSION_MAJOR` and its like are those of the header that it was compiled with.
+/// `CMEMPOOL_VERSION_MAJOR` and its like say the version of the header that it was compiled with.
 #[unsafe(no_mangle)]
 pub extern "C" fn cmempool_version() -> *const c_char {
     concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()

@@ -13,33 +13,32 @@ use crate::os::{self, error::Error};
 
 /// # Make a pool with options
 ///
-/// Where a pool's memory comes from, in place of the kernel and of `malloc`. Start from
-/// `MEMPOOL_BACKING_INIT`, and give both functions.
+/// Where a pool's memory comes from, instead of the kernel and `malloc`. Start from `MEMPOOL_BACKING_INIT`, and
+/// set both functions.
 ///
 /// `alloc` is called once by create (not for a pool in a buffer), and once for each entry that would
-/// come from the heap. `free` gets each block back, with the size that was asked for: that of an entry
-/// when the entry is freed, the pool's own, and those of entries that were never freed, in
-/// `mempool_destroy` or `r_mempool_destroy`, in any order. The struct is copied; what `context` points to
-/// must be there as long as the pool.
+/// come from the heap. `free` gets each block back, with the size that was asked for: the block of an entry
+/// when the entry is freed; the pool's own block, and those of entries that were never freed, in
+/// `mempool_destroy` or `r_mempool_destroy`, in any order. The struct is copied; what `context` points to must
+/// live as long as the pool.
 ///
-/// Both run in the thread that called the library, in several at once if the pool is not for a single
-/// thread. No lock is held meanwhile: they may use other pools, make and destroy them, and fork. They
-/// must not use the pool they work for, and must return (no `longjmp`, no C++ exception).
+/// Both run in the thread that called the library, so in several at once unless the pool is for a single
+/// thread. No lock is held meanwhile: they may use, create and destroy other pools, and fork. They must not use
+/// the pool they work for, and must return (no `longjmp`, no C++ exception).
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct mempool_backing {
     /// `sizeof(mempool_backing)`.
     pub struct_size: usize,
-    /// Returns `size` bytes, whatever they contain, at a multiple of `alignment`; NULL if there are
-    /// none: then create fails with ENOMEM, and so does taking an entry. `alignment` is 16 for the
-    /// pool's own memory, and the pool's alignment for an entry: a pool without an alignment of its own is
-    /// content with what `malloc` returns. Memory at another address is given back at once; then create
-    /// fails with EINVAL, and taking an entry with ENOMEM. So is a pool's own memory that has a tagged
-    /// pointer or ends above 2^48. No other process may share the memory.
+    /// Returns `size` bytes, whatever they contain, aligned to `alignment`, or NULL; then create, or the alloc
+    /// of an entry, fails with ENOMEM. `alignment` is 16 for the pool's own memory, and the pool's alignment
+    /// for an entry: without an alignment of the pool's own, what `malloc` returns will do. Misaligned memory
+    /// is given back at once, and create fails with EINVAL, an alloc with ENOMEM. So is a pool's own memory
+    /// that has a tagged pointer or ends above 2^48. No other process may share the memory.
     pub alloc: Option<
         unsafe extern "C" fn(size: usize, alignment: usize, context: *mut c_void) -> *mut c_void,
     >,
-    /// Takes back what `alloc` returned, with the same size. It may unmap it.
+    /// Gets back what `alloc` returned, with the same size. It may unmap the memory.
     pub free: Option<unsafe extern "C" fn(memory: *mut c_void, size: usize, context: *mut c_void)>,
     /// The last argument of both.
     pub context: *mut c_void,

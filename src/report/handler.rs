@@ -12,64 +12,64 @@ use crate::os;
 use crate::os::cpu::by_width;
 use crate::os::lock::{Locked, Tallied};
 
-/// What kind of misuse a report is about. The numbers stay as they are; more kinds may come.
+/// What kind of misuse a report is about. These numbers never change; later versions may add kinds.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum mempool_misuse_kind {
-    /// An entry was freed that is free already.
+    /// The entry that was freed is already free.
     MEMPOOL_MISUSE_DOUBLE_FREE = 1,
-    /// What was freed is no entry of any pool.
+    /// The pointer that was freed is no entry of any pool.
     MEMPOOL_MISUSE_FOREIGN_POINTER = 2,
-    /// What was freed points into an entry, not to its start.
+    /// The pointer that was freed leads into an entry, not to its start.
     MEMPOOL_MISUSE_INTERIOR_POINTER = 3,
-    /// The library's bytes in front of an entry were overwritten.
+    /// The library's bytes before an entry were overwritten.
     MEMPOOL_MISUSE_HEADER_OVERWRITTEN = 4,
-    /// What was freed is where an entry could be, but none was ever handed out there.
+    /// An entry could be where the freed pointer leads, but none was ever handed out there.
     MEMPOOL_MISUSE_NEVER_HANDED_OUT = 5,
-    /// An entry was given to the realloc of a ranged pool that it is not of.
+    /// A ranged pool's realloc got an entry of another pool.
     MEMPOOL_MISUSE_WRONG_POOL = 6,
-    /// A function that takes a pool got what is no live pool of that sort: it was destroyed, or never was
+    /// A function that takes a pool got a pointer to no live pool of that sort: it was destroyed, or never was
     /// one.
     MEMPOOL_MISUSE_NOT_A_POOL = 7,
-    /// What was freed lies where a pool was that is destroyed.
+    /// The entry that was freed lies in memory of a pool that was destroyed.
     MEMPOOL_MISUSE_POOL_DESTROYED = 8,
     /// An entry was written to after it was freed.
     MEMPOOL_MISUSE_WRITE_AFTER_FREE = 9,
     /// An entry was written past its end.
     MEMPOOL_MISUSE_OVERFLOW = 10,
-    /// A pool is being destroyed while entries of it are out, and was asked to report that. The only
-    /// kind after which the program goes on.
+    /// A pool that reports leaks is being destroyed while entries of it are out. The only kind after which the
+    /// program goes on.
     MEMPOOL_MISUSE_LEAK = 11,
-    /// An entry that was freed was given to a function that needs a live one and is no free.
+    /// A function other than free, which needs a live entry, got one that was freed.
     MEMPOOL_MISUSE_USE_AFTER_FREE = 12,
 }
 
-/// # Hear of misuse
+/// # Report misuse
 ///
-/// What went wrong. It and what it points to are there until the handler returns.
+/// What went wrong. It, and what it points to, is valid until the handler returns.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct mempool_misuse {
-    /// Bytes of this struct as the library knows it. A later version may have more members at the end:
-    /// compare before you use one that came later.
+    /// The size of this struct in the library that runs. A later version may have more members at the end:
+    /// check the size before you use one of these.
     pub struct_size: usize,
-    /// A `mempool_misuse_kind`, or a number of a later version's.
+    /// A `mempool_misuse_kind`, or a number that a later version added.
     pub kind: u32,
     /// 0.
     pub reserved: u32,
     /// The pointer that the call was about, an entry or a pool; for a leak the first entry that is out;
     /// for a damaged header, a write after free and an overflow the entry that was found damaged.
     pub pointer: *const c_void,
-    /// The pool, a `mempool *` or `r_mempool *` as its create function returned it; NULL if there is
-    /// none to blame. After `MEMPOOL_MISUSE_POOL_DESTROYED`, and after
-    /// `MEMPOOL_MISUSE_NOT_A_POOL`, a number, no more.
+    /// The pool, a `mempool *` or `r_mempool *` as its create function returned it; NULL if no pool is
+    /// concerned. With `MEMPOOL_MISUSE_POOL_DESTROYED` and `MEMPOOL_MISUSE_NOT_A_POOL` it is only a number:
+    /// don't use the pool.
     pub pool: *const c_void,
-    /// The pool's name; "" without a name or a pool. Control characters in it are as they were given; in
-    /// `text` they are question marks.
+    /// The pool's name; "" without a name or a pool. Control characters in it are as given; in `text` they are
+    /// question marks.
     pub pool_name: *const c_char,
-    /// Usable bytes of the pool's entries, in a ranged pool of the class's; 0 where none is to blame.
+    /// Usable bytes of the pool's entries, in a ranged pool of the class's; 0 if no pool is concerned.
     pub entry_size: usize,
-    /// All of it in one line, without a newline: what is written to stderr where there is no handler.
+    /// All of it in one line, without a newline: what is written to stderr if there is no handler.
     pub text: *const c_char,
 }
 
