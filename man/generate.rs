@@ -1,6 +1,6 @@
 //! How do the header's comments become man pages?
 //!
-//! Whatever stands in the header under one title, `/* ---- Take an entry ---- */`, is one page, called
+//! Whatever stands in the header under one title, `/* ---- Allocate an entry ---- */`, is one page, called
 //! by the first function there; its other names lead to it. What stands under titles without functions
 //! joins the header's first comment in the overview, cmempool(3). `src/capi/mod.rs` says how comments
 //! are written.
@@ -101,7 +101,7 @@ fn overview(header: &str, parts: &[Vec<&Item>], general: &[&Item]) -> String {
     page
 }
 
-/// `Take an entry` as it follows names.
+/// `Allocate an entry` as it follows names.
 fn part_title(part: &[&Item]) -> String {
     let title = &part[0].title;
     title[..1].to_lowercase() + &title[1..]
@@ -126,7 +126,7 @@ fn page(part: &[&Item], parts: &[Vec<&Item>]) -> String {
         voice.paragraphs(&mut page, item.comment.paragraphs.iter().map(String::as_str));
         voice.list(&mut page, "I", &item.comment.parameters);
         for paragraph in &item.comment.after {
-            let _ = write!(page, ".PP\n{}", voice.text(paragraph));
+            voice.paragraph(&mut page, paragraph, ".PP\n");
         }
         if let Kind::Type(_, members) = &item.kind {
             for (name, comment) in members {
@@ -265,24 +265,33 @@ impl Voice<'_> {
         }
     }
 
-    /// Paragraphs: text, code (indented by four), or a list (`  - `), with a heading perhaps.
     fn paragraphs<'a>(&self, page: &mut String, paragraphs: impl Iterator<Item = &'a str>) {
         for (number, paragraph) in paragraphs.enumerate() {
-            if paragraph.starts_with("    ") {
-                let unindented: Vec<_> =
-                    paragraph.lines().map(|line| line.get(4..).unwrap_or_default()).collect();
-                let _ =
-                    write!(page, ".PP\n.in +4n\n.nf\n{}.fi\n.in\n", code(&unindented.join("\n")));
-            } else if let Some((heading, list)) = paragraph.split_once("\n  - ") {
-                let _ = writeln!(page, ".SS {}", escape(heading));
-                for entry in list.split("\n  - ") {
-                    let _ = write!(page, ".IP \\(bu 3\n{}", self.text(entry));
-                }
-            } else {
-                // The first stands right under its heading.
-                *page += if number > 0 { ".PP\n" } else { "" };
-                *page += &self.text(paragraph);
-            }
+            // The first stands right under its heading.
+            self.paragraph(page, paragraph, if number > 0 { ".PP\n" } else { "" });
+        }
+    }
+
+    /// Text, code (indented by four), a list (`- `), or a heading with a list (`  - `).
+    fn paragraph(&self, page: &mut String, paragraph: &str, before_text: &str) {
+        if paragraph.starts_with("    ") {
+            let unindented: Vec<_> =
+                paragraph.lines().map(|line| line.get(4..).unwrap_or_default()).collect();
+            let _ = write!(page, ".PP\n.in +4n\n.nf\n{}.fi\n.in\n", code(&unindented.join("\n")));
+        } else if let Some(list) = paragraph.strip_prefix("- ") {
+            self.bullets(page, list.split("\n- "));
+        } else if let Some((heading, list)) = paragraph.split_once("\n  - ") {
+            let _ = writeln!(page, ".SS {}", escape(heading));
+            self.bullets(page, list.split("\n  - "));
+        } else {
+            *page += before_text;
+            *page += &self.text(paragraph);
+        }
+    }
+
+    fn bullets<'a>(&self, page: &mut String, entries: impl Iterator<Item = &'a str>) {
+        for entry in entries {
+            let _ = write!(page, ".IP \\(bu 3\n{}", self.text(entry));
         }
     }
 

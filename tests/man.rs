@@ -72,6 +72,16 @@ fn speak_of_every_function() {
     }
 }
 
+/// A list in a comment is one in the page, not running text with dashes.
+#[test]
+fn have_lists() {
+    for (name, page) in pages(&committed()) {
+        let Page::Text(text) = page else { continue };
+        let dash = text.lines().find(|line| line.starts_with("- ") || line.contains(" - "));
+        assert_eq!(dash, None, "man/{name}");
+    }
+}
+
 #[test]
 fn are_clean() {
     let texts: Vec<PathBuf> = pages(&committed())
