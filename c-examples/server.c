@@ -24,8 +24,8 @@ static const struct {
 
 /* ---- The two sizings ------------------------------------------------------------------------- */
 
-/* What one writes who knows the smallest and the largest size and nothing else: powers of two, each
- * class with half as many entries as the one below. */
+/* A first guess, from the smallest and the largest size alone: powers of two, each class
+ * with half as many entries as the one before. */
 static r_mempool *guessed(r_mempool_options options)
 {
     options.smallest_size = 128;
@@ -34,7 +34,8 @@ static r_mempool *guessed(r_mempool_options options)
     return r_mempool_create_with(&options);
 }
 
-/* What follows from the report of a day with those: the most at once, a quarter more, in tens. */
+/* From the report of a day with the guess: the most at once and a quarter more, rounded up
+ * to tens. */
 static r_mempool *measured(r_mempool_options options)
 {
     static const r_mempool_class classes[] = {
@@ -58,7 +59,7 @@ static int between(int least, int most)
     return least + (int)(state % (uint64_t)(most - least + 1));
 }
 
-/* New connections in a thousand seconds: on each hour, and in between on a line. */
+/* New connections in a thousand seconds, at each hour; in between, interpolated. */
 static int arrivals(int now)
 {
     static const int on_the_hour[] = {

@@ -20,11 +20,11 @@
  * exceptions, both print the text and abort. Functions that begin with try_ return NULL with errno
  * set. Misuse ends the process, as cmempool.h says.
  *
- * Threads: any number may use a pool at once, as long as none of them moves or destroys it, unless
- * it was made with MEMPOOL_SINGLE_THREAD. What came from a pool must not be used once that is
- * destroyed: declare the pool first.
+ * Threads: any number may use a pool at once, unless it was created with MEMPOOL_SINGLE_THREAD; none
+ * may move or destroy it meanwhile. Don't use what came from a pool after the pool is destroyed:
+ * declare the pool first.
  *
- * Sizes are in bytes; cmempool.h says more of all that the functions do.
+ * Sizes are in bytes. cmempool.h says more about what the functions do.
  */
 #ifndef CMEMPOOL_HPP
 #define CMEMPOOL_HPP
@@ -55,7 +55,7 @@
 #endif
 #endif
 
-// Names that are macros of cmempool.h, too, stand in parentheses: so the functions are called.
+// Names that are also macros of cmempool.h stand in parentheses, which calls the functions.
 
 namespace cmempool {
 
@@ -74,12 +74,12 @@ template <class T> class allocator;
 
 namespace detail {
 
-/// Alignment of entries where nothing else is asked for.
+/// The default alignment of entries.
 constexpr std::size_t default_alignment = 16;
-/// The largest alignment that a pool can be made with.
+/// The largest alignment that a pool can have.
 constexpr std::size_t largest_alignment = 4096;
 
-/// Throws what the error stands for.
+/// Throws the exception for an error.
 [[noreturn, gnu::cold]] inline void raise(int error, const char *text)
 {
 #ifdef __cpp_exceptions
@@ -93,7 +93,7 @@ constexpr std::size_t largest_alignment = 4096;
 #endif
 }
 
-/// The same for errno, which a C function set; `invalid` is what EINVAL means there.
+/// The same for the errno of a C function; `invalid` says what EINVAL means there.
 [[noreturn, gnu::cold]] inline void fail(const char *where, const char *invalid)
 {
     const int error = errno;
@@ -262,7 +262,7 @@ inline std::size_t alignment_of(std::size_t asked) noexcept
     return asked < default_alignment ? default_alignment : asked;
 }
 
-/// Gives an entry back.
+/// Frees an entry.
 struct give_back {
     void operator()(void *entry) const noexcept { (mempool_free_entry)(entry); }
 };
@@ -272,8 +272,8 @@ template <class T> struct room {
     alignas(T) unsigned char bytes[sizeof(T)];
 };
 
-// What a container takes for an element, member by member as the standard library in use has it.
-// tests/cxx/nodes.cpp compares each with what the containers ask for.
+// The node of a container, member by member as the standard library in use has it. tests/cxx/nodes.cpp
+// compares each with what the containers ask for.
 
 #if defined(__GLIBCXX__) || defined(_LIBCPP_VERSION)
 
@@ -289,7 +289,7 @@ template <class T> struct forward_list_node {
 
 #else
 
-// The most that any known library takes, before the element and behind it.
+// The most that any known library needs, before the element and behind it.
 template <class T> struct list_node {
     void *words[4];
     room<T> value;
@@ -358,7 +358,7 @@ using reference_counts = void *[3];
 using reference_counts = void *[8]; // perhaps with a mutex
 #endif
 
-/// What std::allocate_shared takes.
+/// What std::allocate_shared allocates.
 template <class T> struct shared_node {
     struct held {
         allocator<T> from;
@@ -406,7 +406,7 @@ template <class T> struct node<std::shared_ptr<T>> {
 
 } // namespace detail
 
-/// Bytes of a container's node at compile time: what `elem_size` must be at least.
+/// Bytes of a container's node at compile time: `elem_size` must be at least that.
 ///
 /// The container is a std::list, std::forward_list, std::(multi)set, std::(multi)map or one of the
 /// unordered ones, with any allocator whose pointers are plain. `node_size<std::shared_ptr<T>>` is what
@@ -420,7 +420,7 @@ template <class Container>
 struct node_size
     : std::integral_constant<std::size_t, sizeof(typename detail::node<Container>::type)> {};
 
-/// Alignment of a container's node in bytes: what `alignment` must be at least.
+/// Alignment of a container's node in bytes: `alignment` must be at least that.
 template <class Container>
 struct node_alignment
     : std::integral_constant<std::size_t, alignof(typename detail::node<Container>::type)> {};
@@ -438,29 +438,28 @@ template <class Container> bool fits(std::size_t size, std::size_t alignment) no
 /// A pool of entries of one size. Owns it: the destructor destroys it with all its entries.
 class pool {
 public:
-    /// Makes a pool of `elem_count` entries of `elem_size` bytes: see `mempool_create`.
+    /// Creates a pool of `elem_count` entries of `elem_size` bytes: see `mempool_create`.
     pool(std::size_t elem_count, std::size_t elem_size, bool fall_back = false)
         : pool(detail::options_of(elem_count, elem_size, fall_back))
     {
     }
 
-    /// Makes a pool with options: see `mempool_create_with`.
+    /// Creates a pool with options: see `mempool_create_with`.
     explicit pool(const mempool_options &options)
         : handle_(detail::create(options)), elem_size_(options.elem_size),
           alignment_(detail::alignment_of(options.alignment))
     {
     }
 
-    /// Makes a pool whose entries hold the nodes of a container: see `node_size`. When all are out,
-    /// it takes from the heap if `fall_back` says so.
+    /// Creates a pool whose entries hold the nodes of a container: see `node_size`. When all are out,
+    /// it takes from the heap if `fall_back` is true.
     template <class Container>
     static pool for_nodes_of(std::size_t elem_count, bool fall_back = false)
     {
         return for_nodes_of<Container>(detail::options_of(elem_count, 0, fall_back));
     }
 
-    /// The same with options, of which `elem_size` and `alignment` are set to a node's, unless they
-    /// are larger.
+    /// The same with options; `elem_size` and `alignment` are raised to those of a node.
     template <class Container> static pool for_nodes_of(const mempool_options &options)
     {
         static_assert(node_alignment<Container>::value <= detail::largest_alignment,
@@ -469,8 +468,8 @@ public:
                                     node_alignment<Container>::value));
     }
 
-    /// Moving keeps the pool and its entries where they are. What was moved from has no pool: it
-    /// may be destroyed or assigned to.
+    /// Moving keeps the pool and its entries where they are. The moved-from object has no pool; it may
+    /// be destroyed or assigned to.
     pool(pool &&other) noexcept
         : handle_(other.handle_), elem_size_(other.elem_size_), alignment_(other.alignment_)
     {
@@ -492,7 +491,7 @@ public:
         std::swap(alignment_, other.alignment_);
     }
 
-    /// Takes an entry; throws if none is to be had.
+    /// Allocates an entry; throws if there is none.
     void *allocate()
     {
         void *const entry = try_allocate();
@@ -501,10 +500,10 @@ public:
         return entry;
     }
 
-    /// Takes an entry; NULL if none is to be had.
+    /// Allocates an entry; NULL if there is none.
     void *try_allocate() noexcept { return mempool_alloc_entry(handle_); }
 
-    /// Gives an entry of any pool back; NULL does nothing.
+    /// Frees an entry of any pool; NULL does nothing.
     static void deallocate(void *entry) noexcept { (mempool_free_entry)(entry); }
 
     /// Usable bytes of each entry.
@@ -519,19 +518,19 @@ public:
         return detail::fits<Container>(elem_size_, alignment_);
     }
 
-    /// How many entries it was made for.
+    /// How many entries it has.
     std::size_t total_capacity() const noexcept { return mempool_total_capacity(handle_); }
 
     /// How many of them are out.
     std::size_t used_count() const noexcept { return mempool_used_count(handle_); }
 
-    /// How many entries are out that came from the heap.
+    /// How many entries from the heap are out.
     std::size_t dynamic_allocs_count() const noexcept
     {
         return mempool_dynamic_allocs_count(handle_);
     }
 
-    /// For the functions of cmempool.h; stays this object's.
+    /// For the functions of cmempool.h. This object keeps the pool.
     mempool *get() const noexcept { return handle_; }
 
 private:
@@ -548,15 +547,16 @@ inline void swap(pool &left, pool &right) noexcept
 /// A ranged pool: a collection of pools, called classes, for entries of many sizes. Owns it.
 class ranged_pool {
 public:
-    /// Makes a class for each power of two from `smallest_size` to `largest_size`, the smallest
-    /// with `smallest_count` entries: see `r_mempool_create`.
+    /// Creates a class for each power of two from `smallest_size` to `largest_size`. The smallest has
+    /// `smallest_count` entries, each larger one half as many as the one before: see
+    /// `r_mempool_create`.
     ranged_pool(std::size_t smallest_size, std::size_t largest_size, std::size_t smallest_count,
                 r_memory_fallback_policy_t policy = fallback_disabled)
         : ranged_pool(detail::options_of(smallest_size, largest_size, smallest_count, policy))
     {
     }
 
-    /// Makes a ranged pool with options: see `r_mempool_create_with`.
+    /// Creates a ranged pool with options: see `r_mempool_create_with`.
     explicit ranged_pool(const r_mempool_options &options)
         : handle_(detail::create(options)), largest_size_(0),
           alignment_(detail::alignment_of(options.alignment))
@@ -588,7 +588,7 @@ public:
         std::swap(alignment_, other.alignment_);
     }
 
-    /// Takes an entry of `size` bytes; throws if none is to be had.
+    /// Allocates an entry of `size` bytes; throws if there is none.
     void *allocate(std::size_t size)
     {
         void *const taken = try_allocate(size);
@@ -598,11 +598,11 @@ public:
         return taken;
     }
 
-    /// Takes an entry of `size` bytes; NULL if none is to be had.
+    /// Allocates an entry of `size` bytes; NULL if there is none.
     void *try_allocate(std::size_t size) noexcept { return r_mempool_alloc_entry(handle_, size); }
 
-    /// Makes an entry larger or smaller: see `r_mempool_realloc_entry`. Throws if that can't be,
-    /// and the entry stays as it was.
+    /// Makes an entry larger or smaller: see `r_mempool_realloc_entry`. Throws if it fails; the entry
+    /// is then unchanged.
     void *reallocate(void *entry, std::size_t size)
     {
         void *const taken = try_reallocate(entry, size);
@@ -612,13 +612,13 @@ public:
         return taken;
     }
 
-    /// The same; NULL if that can't be, and the entry stays as it was.
+    /// The same; NULL if it fails; the entry is then unchanged.
     void *try_reallocate(void *entry, std::size_t size) noexcept
     {
         return r_mempool_realloc_entry(handle_, entry, size);
     }
 
-    /// Gives an entry of any pool back; NULL does nothing.
+    /// Frees an entry of any pool; NULL does nothing.
     static void deallocate(void *entry) noexcept { (r_mempool_free_entry)(entry); }
 
     /// Usable bytes of the largest class's entries.
@@ -633,7 +633,7 @@ public:
         return detail::fits<Container>(largest_size_, alignment_);
     }
 
-    /// How many entries the class was made for that fits `size`.
+    /// How many entries the class that fits `size` has.
     std::size_t total_capacity(std::size_t size) const noexcept
     {
         return r_mempool_total_capacity(handle_, size);
@@ -645,13 +645,13 @@ public:
         return r_mempool_used_count(handle_, size);
     }
 
-    /// How many entries are out that came from the heap: see `r_mempool_dynamic_allocs_count`.
+    /// How many entries from the heap are out: see `r_mempool_dynamic_allocs_count`.
     std::size_t dynamic_allocs_count(std::size_t size) const noexcept
     {
         return r_mempool_dynamic_allocs_count(handle_, size);
     }
 
-    /// For the functions of cmempool.h; stays this object's.
+    /// For the functions of cmempool.h. This object keeps the pool.
     r_mempool *get() const noexcept { return handle_; }
 
 private:
@@ -667,7 +667,8 @@ inline void swap(ranged_pool &left, ranged_pool &right) noexcept
 
 /// A pool of objects of one type, over-aligned ones included.
 ///
-/// Objects that are not destroyed when the pool is: their memory goes, their destructors don't run.
+/// When the pool is destroyed, the memory of its remaining objects is freed, but their destructors
+/// don't run.
 template <class T> class object_pool {
     static_assert(std::is_object<T>::value && !std::is_array<T>::value,
                   "an object_pool is of objects, not of arrays or references");
@@ -681,25 +682,24 @@ public:
         void operator()(T *object) const noexcept { destroy(object); }
     };
 
-    /// Owns an object; destroys it and gives its entry back.
+    /// Owns an object; destroys it and frees its entry.
     using unique_ptr = std::unique_ptr<T, deleter>;
 
-    /// Makes a pool of `count` objects. When all are out, it takes from the heap if `fall_back`
-    /// says so.
+    /// Creates a pool of `count` objects. When all are out, it takes from the heap if `fall_back` is
+    /// true.
     explicit object_pool(std::size_t count, bool fall_back = false)
         : object_pool(detail::options_of(count, 0, fall_back))
     {
     }
 
-    /// Makes a pool with options, of which `elem_size` and `alignment` are set to T's, unless they
-    /// are larger.
+    /// Creates a pool with options; `elem_size` and `alignment` are raised to those of T.
     explicit object_pool(const mempool_options &options)
         : memory_(detail::adapted(options, sizeof(T), alignof(T)))
     {
     }
 
-    /// Constructs an object in an entry; throws if there is none. What the constructor throws goes
-    /// on to the caller, and the entry back to the pool.
+    /// Constructs an object in an entry; throws if there is none. If the constructor throws, the entry
+    /// goes back to the pool, and the exception to the caller.
     template <class... Args> T *make(Args &&...args)
     {
         return construct(memory_.allocate(), std::forward<Args>(args)...);
@@ -727,16 +727,16 @@ public:
         pool::deallocate(const_cast<typename std::remove_cv<T>::type *>(object));
     }
 
-    /// How many objects it was made for.
+    /// How many objects it has room for.
     std::size_t total_capacity() const noexcept { return memory_.total_capacity(); }
 
     /// How many of its entries are out.
     std::size_t used_count() const noexcept { return memory_.used_count(); }
 
-    /// How many objects are out that are on the heap.
+    /// How many objects are on the heap.
     std::size_t dynamic_allocs_count() const noexcept { return memory_.dynamic_allocs_count(); }
 
-    /// For the functions of cmempool.h; stays this object's.
+    /// For the functions of cmempool.h. This object keeps the pool.
     mempool *get() const noexcept { return memory_.get(); }
 
 private:
@@ -754,7 +754,7 @@ private:
 
 namespace detail {
 
-/// Where an allocator takes from: a pool of either sort. Stays valid when its owner is moved.
+/// The pool, of either sort, of an allocator. Stays valid when the pool's owner is moved.
 struct source {
     void *handle;
     std::size_t largest;
@@ -805,22 +805,22 @@ enum class oversize {
 
 /// An allocator whose single objects, such as a container's nodes, come from a pool.
 ///
-/// A node is its element and some pointers. `pool::for_nodes_of` makes a pool with entries for it,
-/// and a ranged pool has a class for it. A single object that does not fit throws a bad_alloc,
-/// whether or not the pool falls back to the heap, since its entries would never be used; with
-/// `oversize::from_heap` it comes from the heap. Where the pool has no entry left, allocate throws a
-/// bad_alloc, unless the pool itself falls back to the heap.
+/// A node is its element and some pointers. `pool::for_nodes_of` creates a pool with entries of that
+/// size, and a ranged pool has a class for it. For a single object that does not fit, allocate throws a
+/// bad_alloc, even if the pool falls back to the heap, since the pool's entries would never be used;
+/// with `oversize::from_heap` the object comes from the heap. If the pool has no entry left, allocate
+/// throws a bad_alloc, unless the pool falls back to the heap.
 ///
-/// Arrays always come from the heap, by operator new (over-aligned ones by posix_memalign): the
-/// buckets of std::unordered_map, and all that a std::vector has. An array of one is a single object:
-/// a std::vector or std::deque of elements that do not fit needs `oversize::from_heap`.
+/// Arrays always come from the heap, by operator new (over-aligned ones by posix_memalign): the buckets
+/// of std::unordered_map, and the elements of a std::vector. An array of one is a single object: a
+/// std::vector or std::deque of elements that do not fit needs `oversize::from_heap`.
 ///
-/// Two are equal if they take from the same pool. Move assignment and swap of containers take the
-/// allocator along, so that they never copy elements; copy assignment leaves each container its
-/// own, and a copy of a container takes from the same pool.
+/// Two allocators are equal if they have the same pool. Move assignment and swap of containers also
+/// move the allocator, so they never copy elements. Copy assignment leaves each container its own; a
+/// copy of a container has the same pool.
 ///
-/// The pool must outlive the container, and may be moved meanwhile. Containers may share a pool, in
-/// different threads, too, unless it was made with MEMPOOL_SINGLE_THREAD.
+/// The pool must outlive the container, and may be moved meanwhile. Containers may share a pool, also
+/// in different threads, unless it was created with MEMPOOL_SINGLE_THREAD.
 template <class T> class allocator {
 public:
     using value_type = T;
@@ -864,7 +864,7 @@ public:
         return static_cast<T *>(detail::take_from_heap(count * sizeof(T), alignof(T)));
     }
 
-    /// Gives it back; `count` as for allocate.
+    /// Frees it; `count` as for allocate.
     void deallocate(T *memory, std::size_t count) noexcept
     {
         if (is_from_pool(count))
@@ -874,7 +874,7 @@ public:
     }
 
     /// Whether the pool's entries hold the nodes of a container: see `node_size`. An allocator can't
-    /// say that of its own: the allocator of a container is for elements, and a node is larger.
+    /// know its container's nodes: it is for elements, and a node is larger.
     template <class Container> bool serves_nodes_of() const noexcept
     {
         return detail::fits<Container>(source_.largest, source_.alignment);

@@ -1,24 +1,24 @@
 /* How does a ranged pool stand in for malloc, calloc, realloc and free?
  *
- * The other headers of this directory plug this into libraries; by itself it serves whatever else
- * lets its allocator be replaced.
+ * The other headers of this directory plug it into libraries. By itself it serves any other
+ * library that lets you replace its allocator.
  *
  *     r_mempool *pool = r_mempool_create(16, 4096, 1024, fallback_at_last_exhaustion);
  *     cmempool_adapter adapter;
  *     if (!cmempool_adapter_init(&adapter, pool)) ...
  *     void *block = cmempool_adapter_malloc(&adapter, 100);
  *
- * Sizes up to that of the pool's largest class are entries of the pool, and what happens when it
- * has none left is for its policy to say: fallback_disabled bounds their memory, the others ask
- * the heap. Larger sizes are blocks of the heap, always, and the pool's flags mean nothing to them.
- * Realloc moves between the two.
+ * Blocks up to the size of the pool's largest class are entries of the pool. When it has none
+ * left, its policy decides: fallback_disabled bounds the memory, the others ask the heap.
+ * Larger blocks always come from the heap, and the pool's flags don't affect them. Realloc
+ * moves blocks between the two.
  *
- * All blocks are aligned for max_align_t, entries also as their pool was asked to. A size of 0
- * counts as 1. Functions that fail return NULL with errno set to ENOMEM, and change nothing. What
- * is given back must be a live block of the same adapter; anything else is misuse, which the pool
- * reports: see mempool_free_entry. Any number of threads may use an adapter at once, unless its
- * pool is for a single one. Cost: that of the pool's functions, and of malloc's for larger sizes;
- * to tell them apart is one load of memory that a free reads in any case.
+ * All blocks are aligned for max_align_t, entries also as their pool's options say. A size of 0
+ * counts as 1. Functions that fail return NULL with errno set to ENOMEM, and change nothing.
+ * Free and realloc need a live block of the same adapter; anything else is misuse, which the
+ * pool reports: see mempool_free_entry. Any number of threads may use an adapter at once,
+ * unless its pool is for a single one. Cost: that of the pool's functions, or of malloc's for
+ * larger sizes; telling the two apart takes one load of memory that a free reads anyway.
  *
  * C11 and C++11; GCC and Clang. */
 #ifndef CMEMPOOL_ADAPTER_H
@@ -34,7 +34,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-/* Only the functions below look inside. */
+/* Its members are for the functions below. */
 typedef struct cmempool_adapter {
     r_mempool *pool;
     size_t largest;    /* usable bytes of the largest class's entries */
@@ -42,9 +42,9 @@ typedef struct cmempool_adapter {
     uintptr_t key;     /* random */
 } cmempool_adapter;
 
-/* What lies in front of a block from the heap. In front of an entry, where `mark` would be, lies
- * the pool's word, which can be read and is made with a secret of the library's: it is the same
- * as the mark with a chance of 2^-64. */
+/* What lies before a block from the heap. Before an entry, at the place of `mark`, lies the
+ * pool's word, which can be read and depends on a secret of the library: it equals the mark
+ * with a chance of 2^-64. */
 typedef struct cmempool_adapter_header {
     size_t size;    /* usable bytes */
     uintptr_t mark; /* says that this is a live block of this adapter's */
@@ -56,8 +56,9 @@ static_assert(sizeof(cmempool_adapter_header) % alignof(max_align_t) == 0, "keep
 _Static_assert(sizeof(cmempool_adapter_header) % _Alignof(max_align_t) == 0, "keeps the alignment");
 #endif
 
-/* Makes an adapter of a live ranged pool, which must stay until the adapter's last block is
- * freed. The adapter itself needs no end. False with errno set to EINVAL if there is no pool. */
+/* Initialises an adapter for a live ranged pool, which must stay until the adapter's last
+ * block is freed. The adapter itself needs no cleanup. False with errno set to EINVAL if
+ * there is no pool. */
 static inline bool cmempool_adapter_init(cmempool_adapter *adapter, r_mempool *pool)
 {
     mempool_stats largest = MEMPOOL_STATS_INIT;
@@ -71,7 +72,7 @@ static inline bool cmempool_adapter_init(cmempool_adapter *adapter, r_mempool *p
     return true;
 }
 
-/* How many blocks are out that came from the heap for their size. */
+/* How many blocks are out that came from the heap because of their size. */
 static inline size_t cmempool_adapter_larger_count(const cmempool_adapter *adapter)
 {
     return __atomic_load_n(&adapter->larger_out, __ATOMIC_RELAXED);
@@ -83,8 +84,8 @@ static inline size_t cmempool_adapter_larger_count(const cmempool_adapter *adapt
 /* No heap has larger ones, and tools complain of the question. */
 #define CMEMPOOL_ADAPTER_MOST ((size_t)PTRDIFF_MAX - sizeof(cmempool_adapter_header))
 
-/* What lies in front of a block. The compiler is not to know that an allocation begins there: it
- * would take for granted that nobody looks in front of it. */
+/* What lies before a block. The compiler must not learn that an allocation begins at the
+ * block: it would assume that nobody looks before it. */
 static inline cmempool_adapter_header *cmempool_adapter_header_of(const void *memory)
 {
     uintptr_t address = (uintptr_t)memory - sizeof(cmempool_adapter_header);
@@ -103,9 +104,9 @@ typedef struct __attribute__((packed, may_alias)) cmempool_adapter_any_mark {
     uintptr_t mark;
 } cmempool_adapter_any_mark;
 
-/* Whether a block is from the heap. What is neither that nor an entry goes to the pool, too,
- * which says what is wrong with it. In front of an entry lies what AddressSanitizer lets nobody but the
- * library read: this looks there without asking it. */
+/* Whether a block is from the heap. A pointer that is neither that nor an entry goes to the
+ * pool, too, which reports it. AddressSanitizer lets only the library read the bytes before
+ * an entry, so this read is not instrumented. */
 static inline __attribute__((no_sanitize_address)) bool
 cmempool_adapter_is_larger(const cmempool_adapter *adapter, const void *memory)
 {
@@ -167,7 +168,7 @@ static CMEMPOOL_ADAPTER_COLD void *cmempool_adapter_realloc_larger(cmempool_adap
             cmempool_adapter_free_larger(adapter, memory);
             return entry;
         }
-        /* With no entry to be had, it stays on the heap: to shrink must not fail. */
+        /* Without a free entry, it stays on the heap: shrinking must not fail. */
     }
     void *moved = NULL;
     cmempool_adapter_close(header);
@@ -188,8 +189,9 @@ static CMEMPOOL_ADAPTER_COLD void *cmempool_adapter_outgrow(cmempool_adapter *ad
 {
     void *memory = cmempool_adapter_malloc_larger(adapter, size, false);
     if (memory) {
-        /* What was asked for is not known here: all of the entry is asked for, which stays where it
-         * is, and copied. That is less than `size`, which no class serves. */
+        /* The size that was asked for is not known here. So this asks for all of the entry,
+         * which stays where it is, and copies that. It is less than `size`, which no class
+         * serves. */
         const size_t had = mempool_usable_size(entry);
         entry = r_mempool_realloc_entry(adapter->pool, entry, had);
         memcpy(memory, entry, had);
@@ -217,7 +219,7 @@ static inline void *cmempool_adapter_calloc(cmempool_adapter *adapter, size_t co
     return r_mempool_calloc_entry(adapter->pool, bytes + (bytes == 0));
 }
 
-/* NULL makes it malloc. A smaller size is never refused. */
+/* With NULL, the same as malloc. Making a block smaller never fails. */
 static inline void *cmempool_adapter_realloc(cmempool_adapter *adapter, void *memory, size_t size)
 {
     if (!memory)
@@ -238,9 +240,9 @@ static inline void cmempool_adapter_free(cmempool_adapter *adapter, void *memory
         r_mempool_free_entry(memory);
 }
 
-/* How many bytes a live block has: what was asked for, or more. 0 for NULL. What is more becomes the
- * holder's with cmempool_adapter_realloc of this size; before that, compilers, sanitizers and hardened
- * pools may take a write there for an overflow. */
+/* How many bytes a live block has: the size that was asked for, or more. 0 for NULL. The
+ * bytes beyond become the holder's with cmempool_adapter_realloc of this size; before that,
+ * compilers, sanitizers and hardened pools may report a write there as an overflow. */
 static inline size_t cmempool_adapter_usable_size(const cmempool_adapter *adapter,
                                                   const void *memory)
 {

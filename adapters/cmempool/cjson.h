@@ -6,9 +6,10 @@
  *     cmempool_cjson_use(NULL);                      all items and texts are deleted
  *     r_mempool_destroy(pool);
  *
- * cJSON hands its allocator no context, so one pool serves all of cJSON, from the source file
- * that calls this. What is larger than its classes comes from the heap: see adapter.h. Texts that
- * cJSON_Print returns are given back by cJSON_free, not by free. */
+ * cJSON passes no context to its allocator. So one pool serves all of cJSON; include this
+ * header in one source file and call it there. Larger blocks than the pool's classes come
+ * from the heap: see adapter.h. Free the texts that cJSON_Print returns with cJSON_free, not
+ * with free. */
 #ifndef CMEMPOOL_CJSON_H
 #define CMEMPOOL_CJSON_H
 
@@ -37,8 +38,8 @@ static inline void cmempool_cjson_free(void *memory)
     cmempool_adapter_free(&cmempool_cjson_adapter, memory);
 }
 
-/* Has cJSON take all its memory from the pool; NULL: from the heap again. Call it while cJSON has
- * no memory out, and no other thread uses it. */
+/* Makes cJSON take all its memory from the pool, or with NULL from the heap again. Call it
+ * while cJSON holds no memory and no other thread uses it. */
 static inline void cmempool_cjson_use(r_mempool *pool)
 {
     cJSON_Hooks hooks = {cmempool_cjson_malloc, cmempool_cjson_free};

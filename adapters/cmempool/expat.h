@@ -7,8 +7,9 @@
  *     XML_ParserFree(parser);
  *     r_mempool_destroy(pool);
  *
- * Expat hands its allocator no context, so one pool serves all parsers that a source file makes
- * this way. What is larger than its classes comes from the heap: see adapter.h. */
+ * Expat passes no context to its allocator. So one pool serves all parsers that a source
+ * file creates this way. Larger blocks than the pool's classes come from the heap: see
+ * adapter.h. */
 #ifndef CMEMPOOL_EXPAT_H
 #define CMEMPOOL_EXPAT_H
 
@@ -33,12 +34,13 @@ static inline void cmempool_expat_free(void *memory)
     cmempool_adapter_free(&cmempool_expat_adapter, memory);
 }
 
-/* What to give to XML_ParserCreate_MM for parsers in the pool. */
+/* Pass this to XML_ParserCreate_MM for parsers in the pool. */
 static const XML_Memory_Handling_Suite cmempool_expat_suite = {
     cmempool_expat_malloc, cmempool_expat_realloc, cmempool_expat_free};
 
-/* Has the parsers that are made with the suite take their memory from the pool, which must stay
- * until the last of them is freed. Call it while there are none. False if there is no pool. */
+/* Makes the parsers that are created with the suite take their memory from the pool, which
+ * must stay until the last of them is freed. Call it while there are none. False if there is
+ * no pool. */
 static inline bool cmempool_expat_use(r_mempool *pool)
 {
     return cmempool_adapter_init(&cmempool_expat_adapter, pool);

@@ -6,14 +6,14 @@
  *     uv_library_shutdown();                         all loops are closed
  *     r_mempool_destroy(pool);
  *
- * libuv hands its allocator no context, so one pool serves all of libuv, from the source file
- * that calls this. Its worker threads use it too, so it is none with MEMPOOL_SINGLE_THREAD. What
- * is larger than its classes comes from the heap: see adapter.h. What the program itself
- * allocates, as requests and buffers of its callbacks, may come from the same pool: see the
- * example.
+ * libuv passes no context to its allocator. So one pool serves all of libuv; include this
+ * header in one source file and call it there. libuv's worker threads use the pool too, so it
+ * must not have MEMPOOL_SINGLE_THREAD. Larger blocks than the pool's classes come from the
+ * heap: see adapter.h. The program's own requests and buffers may come from the same pool: see
+ * the example.
  *
- * Not for programs that call uv_fs_realpath with libuv 1.44: there uv_fs_req_cleanup gives memory
- * that the C library allocated to whatever stands in for free. */
+ * Not for programs that call uv_fs_realpath with libuv 1.44: there uv_fs_req_cleanup passes
+ * memory of the C library's to the function that replaces free. */
 #ifndef CMEMPOOL_LIBUV_H
 #define CMEMPOOL_LIBUV_H
 
@@ -43,8 +43,8 @@ static inline void cmempool_libuv_free(void *memory)
     cmempool_adapter_free(&cmempool_libuv_adapter, memory);
 }
 
-/* Has libuv take all its memory from the pool, which must stay as long as libuv is used. Returns
- * 0, or UV_EINVAL if there is no pool. */
+/* Makes libuv take all its memory from the pool, which must stay as long as libuv is used.
+ * Returns 0, or UV_EINVAL if there is no pool. */
 static inline int cmempool_libuv_use(r_mempool *pool)
 {
     if (!cmempool_adapter_init(&cmempool_libuv_adapter, pool))

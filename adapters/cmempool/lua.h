@@ -8,9 +8,9 @@
  *     lua_close(L);
  *     r_mempool_destroy(pool);
  *
- * Each state may have a pool of its own; a state in a pool with MEMPOOL_SINGLE_THREAD takes no
- * locks. What is larger than the pool's classes comes from the heap: see adapter.h. Lua 5.1 to
- * 5.4. */
+ * Each state may have a pool of its own; in a pool with MEMPOOL_SINGLE_THREAD a state takes
+ * no locks. Larger blocks than the pool's classes come from the heap: see adapter.h. Lua 5.1
+ * to 5.4. */
 #ifndef CMEMPOOL_LUA_H
 #define CMEMPOOL_LUA_H
 
@@ -27,11 +27,11 @@ static inline void *cmempool_lua_alloc(void *adapter, void *memory, size_t had, 
 {
     cmempool_adapter *const known = (cmempool_adapter *)adapter;
     if (size > 0) {
-        /* Without a block, `had` says what it is for. */
+        /* Without a block, `had` is the kind of object. */
         return memory ? cmempool_adapter_realloc(known, memory, size)
                       : cmempool_adapter_malloc(known, size);
     }
-    /* One of a size that the pool has is an entry, unless it was larger once. */
+    /* A block of a size that the pool has is an entry, unless it was larger before. */
     if (had <= known->largest && cmempool_adapter_larger_count(known) == 0)
         r_mempool_free_entry(memory);
     else

@@ -11,9 +11,9 @@
  *     pcre2_code *code = pcre2_compile(..., compile);
  *     pcre2_match_data *match = pcre2_match_data_create_from_pattern(code, general);
  *
- * What is made with the general context, or with what was made with it, lies in the pool. Machine
- * code that pcre2_jit_compile writes does not. What is larger than the pool's classes comes from
- * the heap: see adapter.h. */
+ * Everything that is created with the general context, directly or not, lies in the pool.
+ * Machine code that pcre2_jit_compile writes does not. Larger blocks than the pool's classes
+ * come from the heap: see adapter.h. */
 #ifndef CMEMPOOL_PCRE2_H
 #define CMEMPOOL_PCRE2_H
 
@@ -34,8 +34,8 @@ static inline void cmempool_pcre2_free(void *memory, void *adapter)
     cmempool_adapter_free((cmempool_adapter *)adapter, memory);
 }
 
-/* A general context whose memory, and that of all that is made with it, comes through the
- * adapter, which must stay until the last of it is freed. The context itself is freed with
+/* A general context. Its memory, and that of everything created with it, comes through the
+ * adapter, which must stay until the last of it is freed. Free the context itself with
  * pcre2_general_context_free. NULL if there is no memory for it. */
 static inline pcre2_general_context *cmempool_pcre2_context(cmempool_adapter *adapter)
 {

@@ -6,10 +6,10 @@
  *     sqlite3_shutdown();                            all connections are closed
  *     r_mempool_destroy(pool);
  *
- * One pool serves all of SQLite, from the source file that calls this. What is larger than its
- * classes comes from the heap: see adapter.h. A page in the cache takes up to 300 bytes more than
- * the page: with pages of 4096, an explicit class of 4480 bytes wastes less than the 8192 of
- * powers of two. */
+ * One pool serves all of SQLite; include this header in one source file and call it there.
+ * Larger blocks than the pool's classes come from the heap: see adapter.h. A page in the
+ * cache takes up to 300 bytes more than the page itself: with pages of 4096 bytes, a class
+ * of 4480 bytes wastes less than the one of 8192 that powers of two give. */
 #ifndef CMEMPOOL_SQLITE_H
 #define CMEMPOOL_SQLITE_H
 
@@ -22,9 +22,9 @@ static cmempool_adapter cmempool_sqlite_adapter;
 static int cmempool_sqlite_sizes[256]; /* of the classes, ascending */
 static size_t cmempool_sqlite_classes;
 
-/* SQLite uses all bytes that xSize says, so all of them are asked for. A block has more than was asked
- * for at first if it comes from a larger class, or SQLite did not round up, which it does only where it
- * counts memory. */
+/* SQLite uses all bytes that xSize returns, so this asks for all of them. A block has more
+ * than SQLite asked for if it comes from a larger class, or if SQLite did not round up,
+ * which it does only when it counts memory. */
 static inline void *cmempool_sqlite_whole(void *memory, size_t asked)
 {
     const size_t has = cmempool_adapter_usable_size(&cmempool_sqlite_adapter, memory);
@@ -53,8 +53,8 @@ static inline int cmempool_sqlite_size(void *memory)
     return (int)cmempool_adapter_usable_size(&cmempool_sqlite_adapter, memory);
 }
 
-/* What a request for `size` bytes gets: all of an entry, as SQLite counts by it and reallocates
- * only what does not fit. */
+/* What a request for `size` bytes gets: a whole entry, since SQLite counts by that and
+ * reallocates only what does not fit. */
 static inline int cmempool_sqlite_roundup(int size)
 {
     size_t first = 0, end = cmempool_sqlite_classes;
@@ -81,9 +81,9 @@ static inline void cmempool_sqlite_shutdown(void *unused)
     (void)unused;
 }
 
-/* Has SQLite take all its memory from the pool, which must stay until sqlite3_shutdown. Call it
- * before SQLite is used, or after sqlite3_shutdown. Returns SQLITE_OK; SQLITE_MISUSE if it is too
- * late or there is no pool. */
+/* Makes SQLite take all its memory from the pool, which must stay until sqlite3_shutdown.
+ * Call it before any other function of SQLite, or after sqlite3_shutdown. Returns SQLITE_OK,
+ * or SQLITE_MISUSE if it is too late or there is no pool. */
 static inline int cmempool_sqlite_use(r_mempool *pool)
 {
     static const sqlite3_mem_methods methods = {

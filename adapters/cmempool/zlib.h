@@ -6,9 +6,9 @@
  *     z_stream stream = {0};
  *     cmempool_zlib_use(&stream, &adapter);          before deflateInit or inflateInit
  *
- * A stream takes a few blocks when it begins, of up to 64 KiB with zlib's defaults, and gives
- * them back at its end: worth a pool where streams come and go. What is larger than the pool's
- * classes comes from the heap: see adapter.h. */
+ * A stream allocates a few blocks at its begin, of up to 64 KiB with zlib's defaults, and
+ * frees them at its end: a pool pays where streams come and go. Larger blocks than the
+ * pool's classes come from the heap: see adapter.h. */
 #ifndef CMEMPOOL_ZLIB_H
 #define CMEMPOOL_ZLIB_H
 
@@ -27,7 +27,8 @@ static inline void cmempool_zlib_free(void *adapter, void *memory)
     cmempool_adapter_free((cmempool_adapter *)adapter, memory);
 }
 
-/* Has a stream take its memory through the adapter, which must stay until the stream's end. */
+/* Makes a stream take its memory through the adapter, which must stay until the stream's
+ * end. */
 static inline void cmempool_zlib_use(z_stream *stream, cmempool_adapter *adapter)
 {
     stream->zalloc = cmempool_zlib_alloc;
