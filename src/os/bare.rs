@@ -1,7 +1,7 @@
 //! What is there without an operating system?
 //!
-//! Memory of the program's own, and one thread. Of the C library: `abort`, `strlen`, and what compilers call
-//! (`memcpy`, `memmove`, `memset`, `memcmp`).
+//! The program's own memory, and one thread. Of the C library: `abort`, `strlen`, and the functions that
+//! compilers call (`memcpy`, `memmove`, `memset`, `memcmp`).
 
 use core::convert::Infallible;
 use core::ffi::{CStr, c_void};
@@ -61,7 +61,7 @@ pub unsafe fn forbid(_base: NonNull<u8>, _len: usize) -> bool {
     false
 }
 
-/// What there is was there from the start.
+/// All memory is there from the start.
 pub fn populate(_base: NonNull<u8>, _len: usize) -> Result<bool, Error> {
     Ok(true)
 }
@@ -91,7 +91,7 @@ pub unsafe fn heap_give(_memory: NonNull<u8>, _bytes: usize) {}
 /// None is needed.
 pub unsafe fn heap_return(_memory: NonNull<u8>) {}
 
-/// There may be no `errno`: why a call failed is not said.
+/// There may be no `errno`, so the reason of a failure is not reported.
 pub fn set_errno(_error: Error) {}
 
 /// There is nobody to wait for.
@@ -154,7 +154,7 @@ pub fn without_cancellation<R>(inside: impl FnOnce() -> R) -> R {
     inside()
 }
 
-/// There are no words that nobody can foresee: what follows from them guards against accidents alone.
+/// There are no random words: what depends on them guards only against accidents.
 pub fn random() -> Option<u64> {
     None
 }

@@ -6,10 +6,10 @@ use core::mem::MaybeUninit;
 use super::outcome::Written;
 use super::posix::{keep_errno, string, without_cancellation, written};
 
-/// A word that nobody can foresee.
+/// A random word.
 pub fn random() -> Option<u64> {
     let mut word = 0u64;
-    // SAFETY: as many bytes as there are.
+    // SAFETY: the length is that of the word.
     unsafe { libc::arc4random_buf((&raw mut word).cast(), size_of::<u64>()) };
     Some(word)
 }
@@ -19,7 +19,7 @@ pub fn random_at_start() -> [u64; 2] {
     [0; 2]
 }
 
-/// A variable of the environment; none in a program that runs with more rights than who started it.
+/// A variable of the environment; none in a set-user-ID program.
 ///
 /// As with every reader of the environment, no other thread may change it meanwhile.
 pub fn variable(name: &CStr) -> Option<&'static CStr> {
@@ -34,13 +34,13 @@ pub fn write_stderr(bytes: &[u8]) -> Written {
     keep_errno(|| without_cancellation(|| written(write())))
 }
 
-/// Marks the module that holds this library as one that is never unloaded: threads have functions of it to
-/// call.
+/// Marks the module that contains this library as never to be unloaded: threads will call its functions when
+/// they end.
 #[inline(never)]
 pub fn stay_loaded() {
     let mut info = MaybeUninit::<libc::Dl_info>::uninit();
-    // SAFETY: the result has its place, and what it tells of a module that is loaded stays there. The module
-    // is found by its name among those that are loaded.
+    // SAFETY: `info` is a place for the result; its strings live as long as the module. The module is found
+    // by its name among the loaded ones.
     unsafe {
         if libc::dladdr(stay_loaded as *const c_void, info.as_mut_ptr()) != 0 {
             let how = libc::RTLD_LAZY | libc::RTLD_NOLOAD | libc::RTLD_NODELETE;

@@ -1,6 +1,6 @@
 //! How does a library in ELF begin?
 
-/// Has a function run when the library is loaded, before most of the program's own.
+/// Runs a function when the library is loaded, before most functions of the program.
 macro_rules! at_load {
     ($function:path) => {
         #[used]

@@ -1,6 +1,6 @@
 //! What does FreeBSD give?
 //!
-//! Built, and never run by who wrote it.
+//! Built, but never run by the authors.
 
 use core::ffi::{c_int, c_uint, c_ulong, c_void};
 use core::ptr::{self, NonNull};
@@ -19,7 +19,8 @@ pub use super::posix::{
     without_cancellation, write_file,
 };
 
-/// Each thread's first value calls the heap: so does a thread's first call, also on a pool in a buffer.
+/// A thread's first value is allocated on the heap. So a thread's first call allocates, even on a pool in a
+/// buffer.
 pub fn end_key_has_room(_key: usize) -> bool {
     true
 }
@@ -35,12 +36,12 @@ pub fn map_for_huge_pages(len: usize) -> Option<NonNull<u8>> {
     map_with(len, libc::MAP_ALIGNED_SUPER)
 }
 
-/// The system keeps none ready.
+/// The system reserves none.
 pub fn map_huge_pages(_len: usize) -> Option<NonNull<u8>> {
     None
 }
 
-/// Somebody has to touch them.
+/// The caller has to touch them.
 pub fn populate(_base: NonNull<u8>, _len: usize) -> Result<bool, Error> {
     Ok(false)
 }

@@ -1,7 +1,7 @@
-//! Which blocks stay readable for a while after the library is done with them?
+//! Which blocks stay readable for a while after the library freed them?
 //!
-//! musl gives memory back to the kernel at once. A late free of a dynamic entry, or into a small pool that is
-//! gone, would fault where it is to be reported: so the last few small blocks are kept.
+//! musl gives memory back to the kernel at once. A late free of a dynamic entry, or of an entry in a small
+//! pool that is gone, would fault instead of being reported. So the last few small blocks are kept.
 
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
@@ -10,12 +10,12 @@ use super::posix::free;
 
 /// How many blocks are kept.
 const KEPT: usize = 16;
-/// A larger block goes at once: no more than 2 MiB are kept.
+/// A larger block is freed at once, so no more than 2 MiB are kept.
 const LARGEST: usize = 128 << 10;
 
 static BLOCKS: [AtomicPtr<u8>; KEPT] = [const { AtomicPtr::new(ptr::null_mut()) }; KEPT];
 
-/// Takes a block, and gives the one to the heap that was taken longest ago.
+/// Keeps a block, and frees the one that was kept longest.
 ///
 /// # Safety
 /// It is the heap's, has so many bytes, and nobody uses it any more.

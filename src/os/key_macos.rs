@@ -22,8 +22,8 @@ pub fn choose_slot(slot: usize) {
     SLOT.store(slot, Ordering::Relaxed);
 }
 
-/// The system takes the value from a thread that ends, which may still make calls: it has it back, as often as
-/// the system asks.
+/// The system clears the value of a thread that ends, but the thread may still make calls. So set it again,
+/// as often as the system asks.
 unsafe extern "C" fn keep(value: *mut c_void) {
     set_slot_value(SLOT.load(Ordering::Relaxed), value as usize);
 }

@@ -15,7 +15,7 @@ unsafe extern "system" {
 /// No slot.
 const NONE: u32 = u32::MAX;
 
-/// Runs `inside`; the calling thread's last error is afterwards what it was.
+/// Runs `inside`, and restores the calling thread's last error.
 pub fn keep_last_error<R>(inside: impl FnOnce() -> R) -> R {
     // SAFETY: it is the calling thread's own.
     let before = unsafe { GetLastError() };
@@ -48,7 +48,7 @@ pub fn slot_value(slot: usize) -> usize {
     keep_last_error(|| unsafe { TlsGetValue(slot as u32) as usize })
 }
 
-/// Sets it, unless there is no memory for that.
+/// Sets it, if there is memory for that.
 pub fn set_slot_value(slot: usize, value: usize) {
     // SAFETY: the slot exists.
     unsafe { TlsSetValue(slot as u32, ptr::without_provenance_mut(value)) };

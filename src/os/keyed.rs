@@ -1,4 +1,4 @@
-//! Where are a thread's words, if the system has them by a key?
+//! Where are a thread's words, if the system finds them by a key?
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 

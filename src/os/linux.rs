@@ -25,8 +25,8 @@ pub fn end_key_has_room(key: usize) -> bool {
     key < 32
 }
 
-/// Whether a child of fork still has the locks of [`OwnerLock`] that its thread held: it can't give them back,
-/// nor make them anew.
+/// Whether a child of fork still holds the locks of [`OwnerLock`] that its thread held: it can neither
+/// release nor recreate them.
 pub const FORK_KEEPS_LOCKS: bool = cfg!(target_env = "musl");
 
 /// Bytes of a huge page, the kernel's own choice and the kind that it keeps ready.
@@ -50,12 +50,12 @@ pub fn map_for_huge_pages(len: usize) -> Option<NonNull<u8>> {
     }
 }
 
-/// As [`map`], of huge pages that the system keeps ready, and sets aside for this mapping. `len` is a
-/// multiple of theirs. A child of fork has no copy.
+/// As [`map`], of huge pages that the system reserves for this mapping. `len` is a multiple of a huge page. A
+/// child of fork has no copy.
 pub fn map_huge_pages(len: usize) -> Option<NonNull<u8>> {
     let base = map_with(len, libc::MAP_HUGETLB | libc::MAP_HUGE_2MB)?;
-    // For a child of fork none are set aside: it would be killed at its first write, which may be the
-    // library's own inside of fork, before it comes to exec.
+    // The kernel reserves none for a child of fork: it would be killed at its first write, perhaps the
+    // library's own inside fork, before it comes to exec.
     // SAFETY: the mapping is new and `len` bytes long; nobody has seen it yet.
     unsafe {
         if libc::madvise(base.as_ptr().cast(), len, libc::MADV_DONTFORK) != 0 {
@@ -66,8 +66,8 @@ pub fn map_huge_pages(len: usize) -> Option<NonNull<u8>> {
     Some(base)
 }
 
-/// Has the kernel provide pages of a mapping now: one call, and no page fault each. False if it can't, and
-/// somebody has to touch them.
+/// Makes the kernel provide pages of a mapping now: one call instead of a page fault each. False if it can't:
+/// then the caller has to touch them.
 pub fn populate(base: NonNull<u8>, len: usize) -> Result<bool, Error> {
     // SAFETY: populating changes no content; what is no memory of the process's is refused.
     let result = unsafe { libc::madvise(base.as_ptr().cast(), len, libc::MADV_POPULATE_WRITE) };
@@ -147,8 +147,8 @@ fn membarrier(command: c_int) -> c_long {
     keep_errno(|| unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) })
 }
 
-/// A word that nobody can foresee. One call to the system; leaves `errno` alone. None on an old kernel, in a
-/// sandbox and in early boot.
+/// A random word. One system call; leaves `errno` alone. None on an old kernel, in a sandbox, and in early
+/// boot.
 pub fn random() -> Option<u64> {
     let mut word = 0u64;
     let size = size_of::<u64>();
@@ -174,7 +174,7 @@ unsafe extern "C" {
     fn secure_getenv(name: *const c_char) -> *const c_char;
 }
 
-/// A variable of the environment; none in a program that runs with more rights than who started it.
+/// A variable of the environment; none in a set-user-ID program.
 ///
 /// As with every reader of the environment, no other thread may change it meanwhile.
 pub fn variable(name: &CStr) -> Option<&'static CStr> {

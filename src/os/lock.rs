@@ -1,9 +1,9 @@
 //! How do threads take turns, and how does a single thread skip that?
 //!
-//! A value behind a lock of three states: taking it when it is free is one compare-and-swap,
-//! giving it back is one swap; threads that wait sleep in the system. A value that one thread
-//! alone uses carries the same type with the lock switched off: no atomic read-modify-write. What other
-//! threads may ask of such a value, its tally, is written down whenever the thread is done with it.
+//! A value behind a lock of three states. Taking a free lock is one compare-and-swap, releasing it one swap;
+//! threads that wait sleep in the system. A value that only one thread uses has the same type with the lock
+//! switched off: no atomic read-modify-write. Its tally, which other threads may read, is written whenever
+//! the thread is done with the value.
 
 use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
@@ -14,15 +14,15 @@ use super::system::{self, ONE_THREAD};
 
 const FREE: u32 = 0;
 const HELD: u32 = 1;
-/// Held, and some thread may sleep until it is given back.
+/// Held, and some thread may sleep until it is released.
 const CONTENDED: u32 = 2;
 
 /// How often a thread looks again before it sleeps: a holder needs some ten nanoseconds.
 const SPINS: u32 = 64;
 
-/// Figures of a value that any thread may ask for at any time.
+/// Figures of a value that any thread may read at any time.
 pub trait Tallied {
-    /// What they are now. Of a value that nobody asks, nothing.
+    /// Their current values; nothing for a value that has none.
     fn tally(&self) -> Tally {
         [0; 2]
     }
@@ -31,7 +31,7 @@ pub trait Tallied {
 /// Two figures of a value.
 pub type Tally = [u32; 2];
 
-/// How often a tally is read anew that changes meanwhile.
+/// How often to read a tally again if it changes meanwhile.
 const TRIES: usize = 1000;
 
 /// A value that one thread at a time may look at.
@@ -87,7 +87,7 @@ impl<T: Tallied> Locked<T> {
             fence(Ordering::Acquire);
             let calm = before.is_multiple_of(2) && self.state.load(Ordering::Relaxed) == before;
             tries += 1;
-            // The owner may have been stopped in the middle of a call: then it is what it was before.
+            // The owner may be stopped in the middle of a call: then the tally is that from before the call.
             if calm || tries == TRIES {
                 return figures;
             }
@@ -95,7 +95,7 @@ impl<T: Tallied> Locked<T> {
         }
     }
 
-    /// A guard comes, of a value that one thread alone uses.
+    /// A guard is created, for a value that one thread alone uses.
     #[inline]
     fn begin(&self) {
         // Relaxed, and no read-modify-write: one thread alone writes it.
@@ -105,7 +105,7 @@ impl<T: Tallied> Locked<T> {
         fence(Ordering::Release);
     }
 
-    /// It goes.
+    /// It is dropped.
     #[inline]
     fn end(&self, [one, other]: Tally) {
         // Relaxed: ordered by the two stores to `state` around it.
@@ -115,7 +115,7 @@ impl<T: Tallied> Locked<T> {
         self.state.store(count.wrapping_add(1), Ordering::Release);
     }
 
-    /// The value, unless some thread keeps it for longer than a short spin.
+    /// The value, unless another thread holds the lock for longer than a short spin.
     ///
     /// For the abort path, which must not sleep: the holder may be the caller itself.
     pub fn lock_unless_held(&self) -> Option<Guard<'_, T>> {

@@ -1,6 +1,6 @@
 //! What does macOS give?
 //!
-//! Built, and never run by who wrote it. There is no call for a barrier on other cores: threads that own a
+//! Built, but never run by the authors. There is no call for a barrier on other cores: threads that own a
 //! cache run a full one at each call. A lock that is not free is waited for by the system's call, from macOS
 //! 14.4 on; before that, in short sleeps.
 
@@ -37,12 +37,12 @@ pub fn map_for_huge_pages(len: usize) -> Option<NonNull<u8>> {
     map(len)
 }
 
-/// The system keeps none ready.
+/// The system reserves none.
 pub fn map_huge_pages(_len: usize) -> Option<NonNull<u8>> {
     None
 }
 
-/// Somebody has to touch them.
+/// The caller has to touch them.
 pub fn populate(_base: NonNull<u8>, _len: usize) -> Result<bool, Error> {
     Ok(false)
 }

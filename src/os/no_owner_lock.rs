@@ -1,6 +1,6 @@
 //! What if no lock can tell that its owner is dead?
 //!
-//! Nobody inherits the cache of a thread that died without a word.
+//! Then no thread inherits the cache of one that died without running its destructors.
 
 use super::outcome::Taken;
 

@@ -1,4 +1,4 @@
-//! What became of what the system was asked for?
+//! What did a system call do?
 
 /// Of bytes that were to be written.
 #[allow(dead_code, reason = "not all systems have each")]

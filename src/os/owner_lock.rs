@@ -1,6 +1,6 @@
-//! How is it known that the thread that holds a lock is dead?
+//! How does the library learn that the thread that holds a lock is dead?
 //!
-//! By a robust mutex, where the system has them: the kernel marks the mutex of an owner that is dead.
+//! By a robust mutex, if the system has one: the kernel marks the mutex when its owner dies.
 
 use core::cell::UnsafeCell;
 use core::ffi::c_int;

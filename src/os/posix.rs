@@ -55,7 +55,7 @@ pub unsafe fn forbid(base: NonNull<u8>, len: usize) -> bool {
     unsafe { libc::mprotect(base.as_ptr().cast(), len, libc::PROT_NONE) == 0 }
 }
 
-/// Has the memory stay where it is. What a call that failed has locked may stay so.
+/// Locks the memory. What a failed call has locked may stay locked.
 pub fn lock_pages(base: NonNull<u8>, len: usize) -> Result<(), Error> {
     // SAFETY: locking changes no content; what is no memory of the process's is refused.
     if unsafe { libc::mlock(base.as_ptr().cast(), len) } == 0 {
@@ -68,7 +68,7 @@ pub fn lock_pages(base: NonNull<u8>, len: usize) -> Result<(), Error> {
     })
 }
 
-/// Takes that back. A failure leaves nothing to do.
+/// Unlocks it. If that fails, there is nothing to do.
 pub fn unlock_pages(base: NonNull<u8>, len: usize) {
     // SAFETY: as in `lock_pages`.
     unsafe { libc::munlock(base.as_ptr().cast(), len) };
@@ -110,7 +110,7 @@ pub(super) fn errno() -> c_int {
     unsafe { *errno_place() }
 }
 
-/// Runs `inside`; `errno` is afterwards what it was.
+/// Runs `inside`, and restores `errno`.
 pub fn keep_errno<R>(inside: impl FnOnce() -> R) -> R {
     let before = errno();
     let result = inside();
@@ -138,7 +138,7 @@ pub fn thread_number() -> usize {
     unsafe { libc::pthread_self() as usize }
 }
 
-/// Has `ends` run with the value of each thread that ends with one, from [`tell_when_ends`]. Calls no heap.
+/// Makes `ends` run when a thread ends that has a value, from [`tell_when_ends`]. Calls no heap.
 ///
 /// None if there is no such key left.
 pub fn make_end_key(ends: unsafe extern "C" fn(*mut c_void)) -> Option<usize> {
@@ -153,14 +153,14 @@ pub fn drop_end_key(key: usize) {
     unsafe { libc::pthread_key_delete(key as libc::pthread_key_t) };
 }
 
-/// Has the key's function run with this value, which is not 0, when the calling thread ends.
+/// Makes the key's function run with this value, which is not 0, when the calling thread ends.
 pub fn tell_when_ends(key: usize, value: usize) -> bool {
     let value = ptr::without_provenance(value);
     // SAFETY: the key exists. The value says no more than that the function is to run.
     unsafe { libc::pthread_setspecific(key as libc::pthread_key_t, value) == 0 }
 }
 
-/// Has these run around each fork. False without memory for it.
+/// Makes these run around each fork. False without memory for it.
 pub fn at_fork(
     before: unsafe extern "C" fn(),
     parent: unsafe extern "C" fn(),
@@ -205,7 +205,7 @@ pub(super) unsafe fn string<'a>(value: *const c_char) -> Option<&'a CStr> {
     (!value.is_null()).then(|| unsafe { CStr::from_ptr(value) })
 }
 
-/// Says what became of bytes by what `write` returned.
+/// The outcome, from what `write` returned.
 pub(super) fn written(result: isize) -> Written {
     match usize::try_from(result) {
         Ok(0) => Written::Not,
@@ -221,7 +221,7 @@ pub fn abort() -> ! {
     unsafe { libc::abort() }
 }
 
-/// Writes to a stream of the caller's. What fails there is the stream's to say.
+/// Writes to a stream of the caller's. `ferror` reports failures.
 ///
 /// # Safety
 /// The stream is open.

@@ -1,7 +1,7 @@
 //! Whose atomics are used?
 //!
-//! Those of the thread protocol are the machine's, or those of loom, which tries every order. Where the
-//! processor has none of 64 bits there is one thread, and numbers will do.
+//! The thread protocol uses the machine's, or those of loom, which tries every order. A processor without
+//! 64-bit atomics has only one thread, and plain numbers will do.
 
 #[cfg(not(loom))]
 pub use core::sync::atomic::{AtomicIsize, AtomicPtr, AtomicU16, fence};

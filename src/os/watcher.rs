@@ -1,13 +1,13 @@
-//! Who watches the program's memory, and how is it told which bytes are whose?
+//! Which tools watch the program's memory, and how do they learn which bytes are whose?
 //!
-//! AddressSanitizer and Valgrind know what malloc gave out and got back. Of a pool's entries they are
-//! told here, so that they report the use of a freed one, or a write past an end, as they do for
-//! malloc's. ThreadSanitizer is told that who frees an entry is done with it before the next holder
-//! begins. It is found out at run time whether there is anything to do: the sanitizers by the names that
-//! a program built with them has, Valgrind by an instruction sequence that does nothing elsewhere.
+//! AddressSanitizer and Valgrind know what malloc allocated and freed. Here they are told about a pool's
+//! entries, so that they report the use of a freed one, or a write past an end, as they do for malloc's.
+//! ThreadSanitizer is told that a free of an entry comes before its next alloc. The library finds the tools
+//! at run time: the sanitizers by the names that a program built with them has, Valgrind by an instruction
+//! sequence that does nothing elsewhere.
 //!
-//! The sanitizers do not look at what this library reads and writes itself, but for calls of `memset`
-//! and its like; Valgrind does.
+//! The sanitizers do not check what this library itself reads and writes, except in calls of `memset` and its
+//! like; Valgrind does.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -21,7 +21,7 @@ const THREADS: u32 = 4;
 
 static WHO: AtomicU32 = AtomicU32::new(UNKNOWN);
 
-/// Whether somebody watches. Every create function asks.
+/// Whether a tool watches. Every create function asks.
 pub fn watches() -> bool {
     who() != NOBODY
 }
@@ -71,7 +71,7 @@ pub fn retired(pool: *const u8) {
     }
 }
 
-/// This call has an entry that another thread may have had before.
+/// This call gets an entry that another thread may have had before.
 #[cold]
 #[inline(never)]
 pub fn received(entry: *mut u8) {
@@ -111,7 +111,7 @@ pub fn resized(pool: *const u8, entry: *mut u8, size: usize) {
     }
 }
 
-/// A caller gave an entry back. Its bytes are closed.
+/// A caller freed an entry. Its bytes are closed.
 #[cold]
 #[inline(never)]
 pub fn given(pool: *const u8, entry: *mut u8, size: usize) {
@@ -123,7 +123,7 @@ pub fn given(pool: *const u8, entry: *mut u8, size: usize) {
     }
 }
 
-/// Nobody may touch these bytes.
+/// No code may touch these bytes.
 #[cold]
 #[inline(never)]
 pub fn close(bytes: *mut u8, len: usize) {
@@ -134,7 +134,7 @@ pub fn close(bytes: *mut u8, len: usize) {
     }
 }
 
-/// Nobody but this library may touch these bytes. Valgrind can't be told that.
+/// Only this library may touch these bytes. Valgrind has no request for that.
 #[cold]
 #[inline(never)]
 pub fn close_to_others(bytes: *mut u8, len: usize) {
@@ -174,8 +174,8 @@ pub fn open_new(bytes: *mut u8, len: usize) {
     }
 }
 
-/// A mapping that may hold the only pointers to blocks of malloc's. A leak checker looks there, as it
-/// does in malloc's own memory.
+/// A mapping that may hold the only pointers to blocks of malloc's. Leak checkers search it, as they search
+/// malloc's own memory.
 #[cold]
 #[inline(never)]
 pub fn mapped(base: *mut u8, len: usize) {

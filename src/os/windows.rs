@@ -127,14 +127,14 @@ pub fn populate(_base: NonNull<u8>, _len: usize) -> Result<bool, Error> {
     Ok(false)
 }
 
-/// Has the memory stay where it is. A program may lock little without asking for more.
+/// Locks the memory. A program may lock only little without asking for more.
 pub fn lock_pages(base: NonNull<u8>, len: usize) -> Result<(), Error> {
     // SAFETY: locking changes no content; what is no memory of the process's is refused.
     let locked = unsafe { VirtualLock(base.as_ptr().cast(), len) != 0 };
     if locked { Ok(()) } else { Err(Error::NotPermitted) }
 }
 
-/// Takes that back. A failure leaves nothing to do.
+/// Unlocks it. If that fails, there is nothing to do.
 pub fn unlock_pages(base: NonNull<u8>, len: usize) {
     // SAFETY: as in `lock_pages`.
     unsafe { VirtualUnlock(base.as_ptr().cast(), len) };
@@ -213,7 +213,7 @@ pub fn thread_number() -> usize {
     unsafe { GetCurrentThreadId() as usize }
 }
 
-/// Has `ends` run with the value of each thread that ends with one, from [`tell_when_ends`].
+/// Makes `ends` run when a thread ends that has a value, from [`tell_when_ends`].
 ///
 /// None if there is no such key left.
 pub fn make_end_key(ends: unsafe extern "C" fn(*mut c_void)) -> Option<usize> {
@@ -231,7 +231,7 @@ pub fn drop_end_key(key: usize) {
     unsafe { FlsFree(key as u32) };
 }
 
-/// Has the key's function run with this value, which is not 0, when the calling thread ends.
+/// Makes the key's function run with this value, which is not 0, when the calling thread ends.
 pub fn tell_when_ends(key: usize, value: usize) -> bool {
     // SAFETY: the key exists.
     unsafe { FlsSetValue(key as u32, ptr::without_provenance_mut(value)) != 0 }
@@ -251,10 +251,10 @@ pub fn without_cancellation<R>(inside: impl FnOnce() -> R) -> R {
     inside()
 }
 
-/// A word that nobody can foresee.
+/// A random word.
 pub fn random() -> Option<u64> {
     let mut word = 0u64;
-    // SAFETY: as many bytes as there are.
+    // SAFETY: the length is that of the word.
     let done = unsafe { RtlGenRandom((&raw mut word).cast(), size_of::<u64>() as u32) };
     (done != 0).then_some(word)
 }
@@ -301,7 +301,7 @@ pub fn abort() -> ! {
     unsafe { libc::abort() }
 }
 
-/// Writes to a stream of the caller's. What fails there is the stream's to say.
+/// Writes to a stream of the caller's. `ferror` reports failures.
 ///
 /// # Safety
 /// The stream is open.

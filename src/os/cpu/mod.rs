@@ -1,7 +1,7 @@
-//! What does the processor give that Rust has no words for?
+//! What does the processor give that Rust can't express?
 //!
-//! A processor has a file here with its way to the thread block (`place`), and with whatever else is worth an
-//! instruction; for the rest there are `other.rs` and the functions below.
+//! Each processor has a file here with its way to the thread block (`place`), and with what else saves an
+//! instruction. `other.rs` and the functions below are for the rest.
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
@@ -57,8 +57,8 @@ compile_error!(
 );
 
 // The thread block (see `slots/inlined.rs`): four pairs of words, of which the first is all ones in a thread
-// that is new. Programs see it by the first name. By the second, which is hidden, each module with the library
-// in it uses its own, whatever a loader makes of a name that is there twice.
+// that is new. Programs use the first name. The library uses the second, which is hidden: so each module that
+// contains the library uses its own block, whatever a loader does with a name that exists twice.
 #[cfg(elf)]
 core::arch::global_asm!(
     ".pushsection .tdata,\"awT\",%progbits",
@@ -102,7 +102,7 @@ pub mod thread_block {
     }
 }
 
-/// The same number, of which the compiler knows nothing.
+/// The same number, hidden from the compiler.
 #[inline(always)]
 pub fn unseen(mut number: usize) -> usize {
     // SAFETY: no instruction.
@@ -116,7 +116,7 @@ pub fn unseen(mut number: usize) -> usize {
     number
 }
 
-/// Keeps the compiler from making the branch that this is on a choice without one.
+/// Keeps the compiler from replacing the branch that this is on by a conditional move.
 #[inline(always)]
 pub fn stay_a_branch() {
     // SAFETY: no instruction.

@@ -1,8 +1,8 @@
-//! What is left to the compiler on most processors?
+//! What does the compiler do on most processors?
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-/// `number` less what is there.
+/// `number` minus the value there.
 #[inline(always)]
 pub fn subtract(number: usize, place: &AtomicUsize) -> usize {
     // Relaxed: as the caller says.
@@ -15,7 +15,7 @@ pub fn sum<const AT: usize>(a: usize, b: usize) -> usize {
     a + b + AT
 }
 
-/// Asks Valgrind for something. It is not there, or has no sign that is known here.
+/// Makes a request to Valgrind: none here, as Valgrind is not there or its sequence is not known.
 #[cfg(not(any(target_arch = "aarch64", target_arch = "x86")))]
 pub fn ask_valgrind(_request: [usize; 6]) -> usize {
     0

@@ -25,12 +25,12 @@ pub fn place() -> *mut usize {
     core::ptr::with_exposed_provenance_mut(thread.wrapping_add(offset))
 }
 
-/// Asks Valgrind for something; 0 where there is none.
+/// Makes a request to Valgrind; 0 without Valgrind.
 #[inline(never)]
 pub fn ask_valgrind(request: [usize; 6]) -> usize {
     let mut answer = 0usize;
-    // SAFETY: four rotations that together do nothing, and an exchange of a register with itself:
-    // Valgrind's sign. It reads the six numbers.
+    // SAFETY: four rotations that together do nothing, and an exchange of a register with itself: the
+    // sequence that Valgrind recognises. Valgrind reads the six numbers.
     unsafe {
         asm!(
             "rol edi, 3",

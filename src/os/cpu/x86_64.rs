@@ -3,7 +3,7 @@
 use core::arch::asm;
 use core::sync::atomic::AtomicUsize;
 
-/// `number` less what is there: compilers fold no atomic load into a subtraction.
+/// `number` minus the value there: compilers fold no atomic load into a subtraction.
 #[inline(always)]
 pub fn subtract(mut number: usize, place: &AtomicUsize) -> usize {
     // SAFETY: a relaxed load, in effect.
@@ -119,12 +119,12 @@ pub mod thread_block {
     }
 }
 
-/// Asks Valgrind for something; 0 where there is none.
+/// Makes a request to Valgrind; 0 without Valgrind.
 #[inline(never)]
 pub fn ask_valgrind(request: [usize; 6]) -> usize {
     let mut answer = 0usize;
-    // SAFETY: four rotations that together do nothing, and an exchange of a register with itself:
-    // Valgrind's sign. It reads the six numbers.
+    // SAFETY: four rotations that together do nothing, and an exchange of a register with itself: the
+    // sequence that Valgrind recognises. Valgrind reads the six numbers.
     unsafe {
         asm!(
             "rol rdi, 3",
