@@ -1,7 +1,7 @@
 //! What does a handler of misuse get, and which handler is it?
 //!
-//! A misuse may happen in any thread at any moment, also while a handler is being set: it finds a
-//! function and the context that was set with it, and takes no lock for that.
+//! A misuse may happen in any thread at any moment, also while a handler is being set. The report finds a
+//! function and the context that was set with it, without a lock.
 
 #![allow(non_camel_case_types)] // they are C's
 
@@ -98,9 +98,9 @@ static PAIRS: [Pair; PLACES] = [const {
         context: AtomicPtr::new(core::ptr::null_mut()),
     }
 }; PLACES];
-/// The number of the pair that holds.
+/// The number of the current pair.
 static CURRENT: AtomicUsize = AtomicUsize::new(0);
-/// Those who set take turns; who reads does not come here.
+/// Threads that set a handler take turns; readers don't take this lock.
 pub static SETTING: Locked<Turn> = Locked::new(Turn, true);
 
 /// Nothing to look at but whose turn it is.
@@ -108,20 +108,20 @@ pub struct Turn;
 
 impl Tallied for Turn {}
 
-/// Has reports go to `function` from now on; none is the default.
+/// Sends reports to `function` from now on; none means the default.
 pub fn set_handler(function: mempool_misuse_handler, context: *mut c_void) {
     let _turn = SETTING.lock();
     let number = CURRENT.load(Ordering::Relaxed).wrapping_add(1);
     let place = &PAIRS[number % PLACES];
     let function = function.map_or(core::ptr::null_mut(), |function| function as *mut ());
-    // Release, both: who reads one of them sees that CURRENT came to `number - 1` before.
+    // Release, both: a thread that reads one of them sees that CURRENT reached `number - 1` before.
     place.function.store(function, Ordering::Release);
     place.context.store(context, Ordering::Release);
     // Release pairs with the Acquire in `handler`: the pair is there.
     CURRENT.store(number, Ordering::Release);
 }
 
-/// The handler that holds and its context. Takes no lock; looks again only if as many were set
+/// The current handler and its context. Takes no lock; looks again only if as many handlers were set
 /// meanwhile as there are other places.
 fn handler() -> (mempool_misuse_handler, *mut c_void) {
     loop {
@@ -147,12 +147,12 @@ fn pair(number: usize) -> Option<(mempool_misuse_handler, *mut c_void)> {
     Some((function, context))
 }
 
-/// The numbers of the threads that are inside a handler, or 0. With as many threads inside,
-/// the next goes without.
+/// The numbers of the threads that are inside a handler, or 0. If all places are taken, the next thread calls
+/// no handler.
 static INSIDE: [AtomicUsize; 16] = [const { AtomicUsize::new(0) }; 16];
 
-/// Calls the handler. False if there is none, or if this thread is inside of it already: a handler that
-/// misuses something is not called again.
+/// Calls the handler. False if there is none, or if this thread is inside it already: a handler that commits
+/// a misuse is not called again.
 pub fn deliver(report: &mempool_misuse) -> bool {
     let (Some(function), context) = handler() else { return false };
     let thread = os::thread_number();

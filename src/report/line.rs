@@ -1,10 +1,10 @@
-//! How is a line for stderr put together without the heap, a format string or a lock?
+//! How is a line for stderr composed without the heap, a format string or a lock?
 
 use crate::os::{self, Written};
 
 /// Bytes of a line, its end included.
 const ROOM: usize = 320;
-/// How often a line is begun or continued to be written, if signals or a slow reader get in between.
+/// How often writing a line is started or continued, if signals or a slow reader interrupt it.
 const ATTEMPTS: usize = 100;
 
 /// A line of bounded length; what does not fit is cut.
@@ -109,8 +109,8 @@ pub fn cut(text: &[u8], limit: usize) -> &[u8] {
     &text[..start.unwrap_or(end)]
 }
 
-/// Has `write` write all of it. Goes on after a part and after a signal, not for ever. What can't be written
-/// is lost: nothing can be done about it.
+/// Writes all of it by `write`. Goes on after a part and after a signal, but not for ever. What can't be
+/// written is lost.
 fn write_all(mut bytes: &[u8], mut write: impl FnMut(&[u8]) -> Written) {
     for _ in 0..ATTEMPTS {
         match write(bytes) {

@@ -1,9 +1,8 @@
 //! What went wrong, in one line, and then the end.
 //!
-//! The line is put together on the stack: no heap, no format string, no lock. The handler that the
-//! program set gets it; without one it is written to stderr. Then the process aborts, also when the
-//! handler returns: a pool that is known to be damaged may hand out the same memory twice. Only an
-//! entry that was never freed is no damage.
+//! The line is composed on the stack: no heap, no format string, no lock. The program's handler gets it;
+//! without one it is written to stderr. Then the process aborts, also when the handler returns: a damaged
+//! pool may hand out the same memory twice. Only a leak damages nothing.
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 
@@ -31,7 +30,7 @@ pub enum Kind {
     DoubleFree,
     /// The same, found by another call than a free.
     Freed,
-    /// The dynamic entry went back to the heap already.
+    /// The dynamic entry was already freed to the heap.
     DoubleFreeDynamic,
     /// The address is that many bytes into an entry.
     Interior { offset: usize },
@@ -45,21 +44,21 @@ pub enum Kind {
     Foreign,
     /// An entry of one ranged pool was given to another one's realloc.
     WrongPool,
-    /// What a call was about is no live pool of that sort.
+    /// The call's argument is no live pool of that sort.
     NotAPool,
-    /// What a call was about was a pool, and is destroyed.
+    /// The call's argument was a pool, which is destroyed.
     FormerPool,
     /// The address lies where a pool was that is destroyed.
     Destroyed,
-    /// A free entry does not hold what was left in it; the first such byte.
+    /// A free entry was written to; at this byte first.
     WriteAfterFree { offset: usize },
-    /// What lies behind an entry's end is not what was left there.
+    /// The bytes behind an entry's end were written to.
     Overflow,
-    /// A pool goes while that many of its entries are out; `first` are some of them, or 0.
+    /// A pool is destroyed while that many of its entries are out; `first` are some of them, or 0.
     Leak { count: usize, first: [usize; LEAKS_NAMED] },
 }
 
-/// Of how many entries that were never freed a report gives the addresses.
+/// How many leaked entries a report shows by address.
 pub const LEAKS_NAMED: usize = 4;
 
 /// The pool that the line names.
@@ -73,7 +72,7 @@ pub struct Subject<'a> {
     pub elem_size: usize,
 }
 
-/// All that is to be said of a misuse, in memory of its own.
+/// All that a report says, in memory of its own.
 pub struct Misuse {
     kind: Public,
     pointer: usize,
@@ -83,7 +82,7 @@ pub struct Misuse {
     line: Line,
 }
 
-/// The thread that reported a misuse last, and will abort.
+/// The thread that reported a misuse last, and is about to abort.
 static ENDING: AtomicUsize = AtomicUsize::new(0);
 
 /// Whether the calling thread is on its way to abort. It may hold locks, and a handler that it calls
@@ -93,14 +92,14 @@ pub fn is_ending() -> bool {
     ENDING.load(Ordering::Relaxed) == thread_number()
 }
 
-/// Says what `call` was given with `pointer`, to the handler or on stderr, and aborts.
+/// Reports what `call` got with `pointer`, to the handler or on stderr, and aborts.
 #[cold]
 #[inline(never)]
 pub fn stop(call: Call, kind: Kind, pointer: usize, subject: Option<Subject<'_>>) -> ! {
     Misuse::new(call, kind, pointer, subject).stop()
 }
 
-/// Says that a pool goes while entries of it are out.
+/// Reports that a pool is destroyed while entries of it are out.
 #[cold]
 pub fn tell_of_leak(count: usize, first: [usize; LEAKS_NAMED], subject: Subject<'_>) {
     Misuse::new(DESTROY, Kind::Leak { count, first }, first[0], Some(subject)).tell();
@@ -117,7 +116,7 @@ pub fn internal_error() -> ! {
 }
 
 impl Misuse {
-    /// Copies what it needs of the subject: locks that keep that alive can go.
+    /// Copies what it needs of the subject, so that the locks that keep the subject alive can be released.
     pub fn new(call: Call, kind: Kind, pointer: usize, subject: Option<Subject<'_>>) -> Self {
         let mut line = Line::new();
         describe(&mut line, call, kind, pointer, subject);
@@ -136,7 +135,7 @@ impl Misuse {
         }
     }
 
-    /// Tells, and ends the process.
+    /// Reports, and ends the process.
     pub fn stop(self) -> ! {
         // Relaxed: the thread asks itself.
         ENDING.store(thread_number(), Ordering::Relaxed);
@@ -162,7 +161,7 @@ impl Misuse {
 }
 
 impl Kind {
-    /// What a handler is told.
+    /// What a handler gets.
     fn public(self) -> Public {
         match self {
             Kind::DoubleFree | Kind::DoubleFreeDynamic => Public::MEMPOOL_MISUSE_DOUBLE_FREE,
