@@ -18,13 +18,13 @@
 //!
 //! Each file begins with its own question.
 //!
-//! The words: a *slot* is memory in a pool, a *word* and a payload; an *entry* is what the caller
-//! holds, a pointer to the payload; a *class* is one pool of a ranged pool; a *cache* keeps free
-//! slots for one thread, the *depot* those for all; a *magazine* is an array of entries that changes hands
-//! between them, and the *rack* has those that are in no cache; a *dynamic entry* came from the heap because
-//! its pool was empty.
+//! The words: a *slot* is memory in a pool: a *word* (the header) and a payload. An *entry* is what
+//! the caller holds, a pointer to the payload. A *class* is one pool of a ranged pool. A *cache*
+//! keeps free slots for one thread, the *depot* for all threads. A *magazine* is an array of
+//! entries that is exchanged between them; the *rack* has the magazines that are in no cache. A
+//! *dynamic entry* came from the heap because its pool was empty.
 //!
-//! A call, all the way down (`->` the usual way, `~>` the rare one):
+//! The way of a call (`->` is the usual way, `~>` the rare one):
 //!
 //! ```text
 //! mempool_alloc_entry -> Pool::alloc_fast -> Cache::pop (inlined: the same in cmempool.h)
@@ -49,8 +49,8 @@
 //!
 //! The words the functions of the C face use in their `# Safety` sections:
 //!
-//! * *a live pool*: a pointer that a create function returned and that no destroy function has
-//!   been called with since; NULL where the text allows it.
+//! * *a live pool*: a pointer that a create function returned and that was not destroyed since;
+//!   NULL where the text allows it.
 //! * *a live entry*: a pointer that an alloc, calloc or realloc function returned and that has not
 //!   been freed since, by the caller or with its pool. A pointer that is not one is caught as the
 //!   header says, as long as the 8 bytes before it can be read.
@@ -74,7 +74,8 @@ mod slots;
 
 pub use capi::*;
 
-/// A C program has no Rust runtime to unwind or print with: a bug in here ends in `abort`.
+/// A C program has no Rust runtime that could unwind or print: a panic in the library ends in
+/// `abort`.
 ///
 /// Test builds link `std`, which brings its own handler; they are built with `panic = "unwind"`.
 #[cfg(all(panic = "abort", not(test)))]
