@@ -1,7 +1,6 @@
-//! Who gives a block of memory: the heap, or functions of the caller's?
+//! Where does a block of memory come from: the heap, or functions of the caller's?
 //!
-//! No lock of ours is held while one of these runs: what it does may take long, fork, or use another
-//! pool.
+//! No lock of the library is held while one of these runs: it may take long, fork, or use another pool.
 
 #![allow(non_camel_case_types)]
 
@@ -50,7 +49,7 @@ static_assertions::const_assert_eq!(
     by_width(24, 12, 12)
 );
 
-/// A caller's functions that give memory and take it back.
+/// A caller's functions that allocate and free memory.
 #[derive(Clone, Copy)]
 pub struct Backing {
     alloc: unsafe extern "C" fn(usize, usize, *mut c_void) -> *mut c_void,
@@ -59,7 +58,7 @@ pub struct Backing {
 }
 
 impl Backing {
-    /// The functions behind what C gave, once its size says that it is of a version known here.
+    /// The functions in a C struct, if its size says that this library knows the version.
     ///
     /// # Safety
     /// The struct starts with its size in bytes, and its functions do what `mempool_backing` says.
@@ -85,7 +84,7 @@ impl Backing {
 /// `bytes` at a multiple of `align`, with any content: from the backing, or without one from the heap.
 pub fn obtain(backing: Option<&Backing>, bytes: usize, align: usize) -> Result<NonNull<u8>, Error> {
     let Some(backing) = backing else { return os::heap_take(bytes, align).ok_or(Error::NoMemory) };
-    // SAFETY: whoever gave the function promised that it can be called so.
+    // SAFETY: the caller of create promised that the function can be called so.
     let memory = unsafe { (backing.alloc)(bytes, align, backing.context) };
     let memory = NonNull::new(memory.cast::<u8>()).ok_or(Error::NoMemory)?;
     if !(memory.as_ptr() as usize).is_multiple_of(align) {
@@ -96,7 +95,7 @@ pub fn obtain(backing: Option<&Backing>, bytes: usize, align: usize) -> Result<N
     Ok(memory)
 }
 
-/// Gives a block back to the heap that nobody has used.
+/// Frees a block of the heap that was never used.
 ///
 /// # Safety
 /// It was obtained there.
@@ -105,7 +104,7 @@ pub unsafe fn return_unused(memory: NonNull<u8>) {
     unsafe { os::heap_return(memory) }
 }
 
-/// Gives back what was obtained.
+/// Frees what was obtained.
 ///
 /// # Safety
 /// `bytes` were obtained there with the same backing, and nobody uses them any more.

@@ -10,28 +10,28 @@
 
 use crate::os::error::Error;
 
-/// Bytes in front of a payload that say who owns it.
+/// Bytes before a payload that say which pool owns it.
 pub const WORD: usize = 8;
 /// Pools lie at multiples of this, in bytes.
 pub const OWNER_ALIGN: usize = 128;
 /// Entries are aligned to this many bytes at least: no system's `max_align_t` asks for more.
 pub const MIN_ALIGN: usize = 16;
-/// The first address that no pool, and nothing in it, may reach: a word has no room for it.
+/// Addresses of a pool, and of all in it, are below this: a word has no room for more.
 pub const ADDRESS_END: u64 = 1 << 48;
 
 static_assertions::const_assert!(OWNER_ALIGN.is_power_of_two());
 
 /// Bytes set aside per region: to align its start, and for the `Collection`.
 pub const REGION_RESERVE: usize = 448;
-/// Bytes set aside per region of a ranged pool beyond that: for its table of sizes.
+/// More bytes set aside per region of a ranged pool: for its table of sizes.
 pub const RANGED_RESERVE: usize = 576;
 /// Bytes set aside per class: for the `Pool`, the line of an only cache, its place in a table, what
 /// its lists take to be whole words, and to align all that and the slots.
 pub const CLASS_RESERVE: usize = 576;
-/// Bytes set aside beside each slot: 2 for the depot, 6 for thread caches.
+/// Bytes set aside for each slot, beside it: 2 for the depot, 6 for thread caches.
 pub const SLOT_RESERVE: usize = 8;
 
-/// The largest alignment that can be asked for.
+/// The largest alignment that a pool can have.
 pub const MAX_ALIGN: usize = 4096;
 /// The smallest class of a ranged pool of powers of two.
 pub const SMALLEST_CLASS: usize = 16;
@@ -140,13 +140,13 @@ impl<'a> Layout<'a> {
         Ok(Self { classes, align, gap: 0, bytes })
     }
 
-    /// The same with at least `gap` bytes behind each entry that are nobody's.
+    /// The same with at least `gap` bytes behind each entry that no holder may touch.
     pub fn with_gap(self, gap: usize) -> Result<Self, Error> {
         let bytes = total(&self.classes, self.align, gap).ok_or(Error::NoMemory)?;
         Ok(Self { gap, bytes, ..self })
     }
 
-    /// Bytes behind each entry that are nobody's, at least.
+    /// The least number of bytes behind each entry that no holder may touch.
     pub fn gap(&self) -> usize {
         self.gap
     }
@@ -172,7 +172,7 @@ pub fn stride(elem_size: usize, gap: usize, align: usize) -> Option<usize> {
     elem_size.checked_add(gap)?.checked_add(WORD)?.checked_next_multiple_of(align)
 }
 
-/// Bytes that one more entry takes, all bookkeeping beside its slot included.
+/// Bytes that one more entry takes, with its bookkeeping.
 fn per_entry(elem_size: usize, gap: usize, align: usize) -> Option<usize> {
     stride(elem_size, gap, align)?.checked_add(SLOT_RESERVE)
 }

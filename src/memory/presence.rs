@@ -8,7 +8,7 @@ use crate::os::error::Error;
 use crate::os::{self, page_size};
 
 impl Region {
-    /// Makes sure that the memory is really there, but for pages that are idle: these ascend.
+    /// Makes sure that the memory is really there, except for idle pages, which are given in ascending order.
     pub fn provide(&self, idle: impl Iterator<Item = Range<usize>>) -> Result<(), Error> {
         if self.notes() & NOTE_HUGE_PAGES != 0 {
             return Ok(());
@@ -40,7 +40,7 @@ impl Region {
 
     pub(super) fn lock(&mut self) -> Result<(), Error> {
         if let Err(error) = os::lock_pages(self.base, self.len) {
-            // What a call that failed has locked stays so.
+            // What a failed call has locked stays locked.
             self.unlock();
             return Err(error);
         }

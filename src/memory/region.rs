@@ -14,7 +14,7 @@ use crate::os::{self, HUGE_PAGE, page_size};
 
 const SMALLEST_PAGE: usize = 4096;
 
-/// More bytes than a colour has: a region of a few pages does with what its last one has left over.
+/// More bytes than a colour has: a region of a few pages uses what is left of its last page.
 pub const COLOURS: usize = 32 * OWNER_ALIGN;
 static_assertions::const_assert_eq!(COLOURS, SMALLEST_PAGE);
 
@@ -25,22 +25,21 @@ pub const NOTE_HUGE_PAGES_REFUSED: u64 = 2;
 /// The memory is locked.
 pub const NOTE_LOCKED: u64 = 4;
 
-/// What a region is to be.
+/// What is asked of a region.
 #[derive(Clone, Copy, Default)]
 pub struct Wish {
-    /// Make sure that the memory is really there: of huge pages at once, of others by [`Region::provide`].
+    /// Make sure that the memory is really there: for huge pages at once, for others by [`Region::provide`].
     pub prefault: bool,
     /// Make sure of all of it at once, before anything lies there.
     pub at_once: bool,
-    /// Have the memory stay there, which provides it, too.
+    /// Lock the memory, which also provides it.
     pub locked: bool,
-    /// Try those that the system keeps ready. Not with `guarded`, which begins and ends at small ones,
+    /// Try the huge pages that the system reserves. Not with `guarded`, which begins and ends at small pages,
     /// nor with `idle`.
     pub huge_pages: bool,
     /// Most of it will never be used.
     pub idle: bool,
-    /// Between two pages that can't be read or written. It ends where the second one begins, but for
-    /// less than a page.
+    /// Between two inaccessible pages. It ends less than a page before the second one.
     pub guarded: bool,
 }
 
@@ -58,7 +57,7 @@ pub struct Region {
 #[derive(Clone, Copy)]
 pub(super) enum Source {
     Mapped,
-    /// Between two pages that nobody may touch.
+    /// Between two inaccessible pages.
     Guarded,
     Heap,
     Caller,
@@ -85,7 +84,7 @@ impl Region {
         if wish.guarded {
             Self::map_guarded(len, wish)
         } else if len < page_size() && !wish.locked {
-            // Locked pages are never the heap's: whoever unlocks one does so for all that is in it.
+            // Locked pages never come from the heap: unlocking a page unlocks all that lies in it.
             Self::from_heap(len, wish)
         } else {
             Self::map(len, wish)
@@ -155,7 +154,7 @@ impl Region {
         start..start + self.len
     }
 
-    /// What was had of what was wished for: `NOTE_` bits.
+    /// Which requests about the memory were fulfilled: `NOTE_` bits.
     pub fn notes(&self) -> u64 {
         self.notes.into()
     }
@@ -169,13 +168,13 @@ impl Region {
         self.notes() & NOTE_HUGE_PAGES == 0
     }
 
-    /// Whether the memory becomes somebody else's as it is, so that what the pool wrote must be wiped.
+    /// Whether the memory passes to another user with its content, so that the pool must wipe what it wrote.
     pub fn is_handed_on(&self) -> bool {
         !matches!(self.source, Source::Mapped | Source::Guarded)
     }
 
-    /// At how many bytes from its start a collection of so many is to lie. Mappings begin at pages, and the lines
-    /// of many pools at the same place of their pages would crowd each other out of the processor's caches.
+    /// How many bytes after its start a collection of so many bytes lies. Mappings begin at pages, and pools
+    /// at the same place of their pages would displace each other's lines from the processor's caches.
     pub fn colour(&self, bytes: usize) -> usize {
         match self.source {
             Source::Mapped => {
@@ -199,7 +198,7 @@ impl Region {
         matches!(self.source, Source::Heap | Source::Caller)
     }
 
-    /// Gives the memory back to where it came from: that is the backing, for one that was made with it.
+    /// Gives the memory back to where it came from.
     ///
     /// # Safety
     /// Nobody uses the region's memory any more.
@@ -231,7 +230,7 @@ impl Region {
     fn from_heap(len: usize, wish: Wish) -> Result<Self, Error> {
         let base = backing::obtain(None, len, OWNER_ALIGN)?;
         if !is_addressable(base, len) {
-            // A heap that tags its pointers. The kernel does not.
+            // The heap may tag its pointers; the kernel does not.
             // SAFETY: it was obtained just now, and nobody uses it.
             unsafe { backing::return_unused(base) };
             return Self::map(len, wish);
@@ -258,7 +257,7 @@ impl Region {
         region.begin(Wish { at_once: wish.prefault, ..wish }, None)
     }
 
-    /// What is done first with new memory. If that fails, gives it back.
+    /// Prepares new memory. If that fails, gives it back.
     fn begin(mut self, wish: Wish, backing: Option<&Backing>) -> Result<Self, Error> {
         if self.is_mapped() {
             watcher::mapped(self.base.as_ptr(), self.len);

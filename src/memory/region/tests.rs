@@ -1,4 +1,4 @@
-//! Is a region what was wished for?
+//! Is a region what was asked for?
 
 use super::*;
 
