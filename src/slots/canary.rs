@@ -1,7 +1,7 @@
 //! What lies behind the end of a hardened pool's entry?
 //!
-//! Bytes that nobody may write: each word of eight is keyed by its own address, so that it can't be
-//! guessed, and not be had by copying another. An entry may end in the middle of one.
+//! Bytes that no code may write. Each word of eight is keyed by its own address, so that it can neither be
+//! guessed nor copied from another. An entry may end in the middle of a word.
 
 use core::ops::Range;
 

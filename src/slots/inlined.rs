@@ -1,4 +1,4 @@
-//! What may code that is inlined into programs read of the library?
+//! What may inlined code in programs read of the library?
 //!
 //! The fast paths in `cmempool.h` are compiled into programs, of this age and of any other. What they read
 //! is written down here, by the number of a *layout*; all else may change from one release to the next.
@@ -13,10 +13,10 @@
 //! ```
 //!
 //! A thread that has no cache, or a library of another layout, leaves the layout's distance negative. Inlined
-//! code looks at that first, and calls: it reads nothing else then. So a library may leave layout 1, by never
-//! setting its distance, and programs that were compiled for it go on by calls.
+//! code looks at that first; then it calls the library, and reads nothing else. So a library may leave layout
+//! 1, by never setting its distance, and programs that were compiled for it go on by calls.
 //!
-//! The pool's `end` is 0 where each call is to come to the library: then, too, inlined code calls.
+//! The pool's `end` is 0 if every call must come to the library: then, too, inlined code calls.
 
 use core::sync::atomic::AtomicUsize;
 
@@ -26,7 +26,7 @@ use crate::os::sync::AtomicU64;
 /// nearest cache.
 #[cfg(not(feature = "bare"))]
 pub const PLACES: usize = 1024;
-/// Where memory is as near as a table, there is nothing to win.
+/// A processor whose memory is as near as a table gains nothing.
 #[cfg(feature = "bare")]
 pub const PLACES: usize = 1;
 

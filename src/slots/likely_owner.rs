@@ -1,12 +1,12 @@
-//! Whose is an entry, before the word in front of it has come from memory?
+//! Which pool owns an entry, before its word has come from memory?
 //!
 //! A free goes on with a cache of the owner's, and its word, which says who that is, may be far away.
 //! A table from addresses to pools, small enough to be near, gives the likely owner at once. The free
 //! compares it with what the word says, and the processor goes ahead behind the branch: what comes
 //! after waits no longer for the word.
 //!
-//! No more than a guess: pools whose slots share a place in the table overwrite each other there, and
-//! a pool that is named may be gone. So nothing is read through it before the word says the same.
+//! It is only a guess: pools whose slots share a place in the table overwrite each other there, and the pool
+//! may be gone. So nothing is read through it before the word says the same.
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 

@@ -1,16 +1,16 @@
 //! What does this process know that nobody can guess?
 //!
-//! Two random words, drawn from the system when the first pool is made. What they make of an address
-//! is mixed into every slot word and every pool's seal, so that data of the program's can't pass for
-//! one of ours.
+//! Two random words, drawn from the system when the first pool is created. A number computed from them and an
+//! address is mixed into every slot word and every pool's seal, so that the program's data can't pass for the
+//! library's.
 
 use core::sync::atomic::Ordering;
 
 use crate::os::{self, sync::AtomicU64};
 use crate::slots::inlined::PROCESS;
 
-/// A number that follows from `x` and nobody can tell who does not know the secret. Four instructions
-/// and a multiplication.
+/// A number that follows from `x`, and that can't be computed without the secret. Four instructions and a
+/// multiplication.
 ///
 /// The two halves of the double product on each other: unlike a sum or a XOR, which whoever reads a
 /// word and knows the addresses in it could undo, and have the secret, it can't be taken apart into
@@ -54,7 +54,7 @@ pub fn draw() {
     }
 }
 
-/// A word that nobody can foresee. One call to the system; leaves `errno` alone.
+/// A random word. One system call; leaves `errno` alone.
 #[cold]
 pub fn random() -> u64 {
     os::random().unwrap_or_else(without_system)

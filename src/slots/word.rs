@@ -1,4 +1,4 @@
-//! What does the word in front of an entry say?
+//! What does the word before an entry say?
 //!
 //! ```text
 //! [ word | payload ............ | pad ] [ word | payload ...
@@ -7,9 +7,9 @@
 //!
 //! `word = owner ^ state ^ keyed(entry)`. The owner, a pool, is aligned to [`OWNER_ALIGN`], and the
 //! top sixteen bits of an address are zero: 23 bits in which only the state can be, once the key is
-//! taken off. A word that this process did not write for this very entry passes for one that is out
-//! with a chance of 2^-23, and is refused before anything is read through it. The state of an entry
-//! that is out is zero: its decoded word is the owner's address.
+//! taken off. A word that this process did not write for this very entry passes for that of an entry that is
+//! out with a chance of 2^-23. Otherwise it is refused before anything is read through it. The state of an
+//! entry that is out is zero: its decoded word is the owner's address.
 
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering;
@@ -67,7 +67,7 @@ pub struct Decoded {
 pub struct Out(Decoded);
 
 impl Entry {
-    /// Takes any address for that of an entry; what the word there says is to be checked.
+    /// Treats any address as that of an entry; the caller must check what the word there says.
     #[inline(always)]
     pub fn new(payload: NonNull<u8>) -> Self {
         Self(payload)
@@ -143,8 +143,8 @@ impl Entry {
         word.store(out, Ordering::Relaxed);
     }
 
-    /// Changes the state from `Out` to `Free` for one of all who try at the same moment. False for the
-    /// others.
+    /// Changes the state from `Out` to `Free`, for one of several threads that try at the same moment. False
+    /// for the others.
     ///
     /// # Safety
     /// The address is that of a slot's payload, of the pool at `owner`.

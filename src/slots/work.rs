@@ -1,4 +1,4 @@
-//! How much does a call do? Counted in tests, which prove a bound for each call.
+//! How much does a call do? Tests count it, and prove a bound for each call.
 
 #[cfg(test)]
 thread_local! {

@@ -1,7 +1,6 @@
-//! Which slots are free, beside those in caches?
+//! Which slots are free, apart from those in caches?
 //!
-//! What the depot knows lies outside the slots: a write after free can damage a freed payload, never
-//! the pool.
+//! The depot's data lies outside the slots: a write after free can damage a freed payload, never the pool.
 //!
 //! Slots that came back last are numbers in a ring, and go out first: threads that pass entries on use the
 //! same few again and again. When the ring is full, the oldest goes into a set of bits,
@@ -122,7 +121,7 @@ impl Depot {
         (self.oldest, self.len, self.in_bits) = (0, 0, self.capacity);
     }
 
-    /// Takes a free slot: the one given last, or the lowest.
+    /// Takes a free slot: the one that came back last, or the lowest.
     #[inline]
     pub fn take(&mut self) -> Option<u32> {
         if self.len > 0 {
@@ -190,15 +189,15 @@ impl Depot {
         }
     }
 
-    /// Gives a slot back. False if more came back than were out, or one twice, as far as is seen: only
-    /// a double free brings that about.
+    /// Gives a slot back. False if more came back than were out, or if one is seen to come back twice: only a
+    /// double free causes that.
     #[inline]
     #[must_use]
     pub fn give(&mut self, slot: u32) -> bool {
         self.give_many(core::iter::once(slot)).is_ok()
     }
 
-    /// As [`give`](Self::give), into the bits: the slot is no likelier than others to be taken next.
+    /// As [`give`](Self::give), into the bits: the slot is no more likely than others to be taken next.
     #[must_use]
     pub fn give_to_bits(&mut self, slot: u32) -> bool {
         debug_assert!(slot < self.capacity);

@@ -1,6 +1,6 @@
 //! Which free slot do random numbers stand for?
 //!
-//! A hardened pool hands out in an order that nobody can foresee. All its free slots are in the bits.
+//! A hardened pool hands out entries in an unpredictable order. All its free slots are in the bits.
 
 use super::{BITS, Depot, SHIFT, bit};
 
