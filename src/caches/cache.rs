@@ -1,17 +1,17 @@
 //! What does a thread keep for itself, and how do others get it back?
 //!
 //! A cache is two magazines of entries. One is loaded: a stack that one thread, its owner, pushes and
-//! pops without a lock and without an atomic read-modify-write. The other is a spare, so that a thread
-//! that goes to and fro across the end of the first one does not come to the depot each time; it is
-//! touched with the depot's lock alone. Any thread that holds that lock can close the cache and take what
-//! is in it, without waiting for the owner.
+//! pops without a lock and without an atomic read-modify-write. The other is a spare, so that a thread that
+//! goes back and forth across the end of the first one does not come to the depot each time; it is only
+//! touched under the depot's lock. Any thread that holds that lock can close the cache and take what is in
+//! it, without waiting for the owner.
 //!
 //! # The protocol
 //!
-//! The valid elements of the loaded magazine are `[bottom, sp)`. The owner alone writes `sp`; who holds
-//! the lock writes `floor` and `ceiling` (the limits) and `bottom`; the owner, with the lock, exchanges
-//! the magazine. While a cache is open, `bottom <= floor`; while it is closed, `floor` is above and
-//! `ceiling` below every `sp`.
+//! The valid elements of the loaded magazine are `[bottom, sp)`. The owner alone writes `sp`. The holder of
+//! the lock writes `floor` and `ceiling` (the limits) and `bottom`. The owner, with the lock, exchanges the
+//! magazine. While a cache is open, `bottom <= floor`; while it is closed, `floor` is above and `ceiling`
+//! below every `sp`.
 //!
 //! ```text
 //! owner, pop                   owner, push                    thief, with the lock
@@ -23,8 +23,8 @@
 //!                                                             T5  bottom = sp
 //! ```
 //!
-//! The owner first does it and then looks whether it may: one comparison finds the cache empty (or
-//! full) and closed. What it may not have done it settles with the lock, before its next call.
+//! The owner first acts and then checks whether it may: one comparison finds the cache empty (or full) or
+//! closed. If it may not, it settles the operation with the lock, before its next call.
 //!
 //! The two fences make P1 before P2, Q2 before Q3 and T1 before T3 a Dekker pattern (`os/fence.rs`):
 //! either the owner's look (P2, Q3) sees the limits closed, or the thief's T3 sees the owner's new
@@ -43,21 +43,21 @@
 //! with P1 and Q2 (Release): the elements below are seen. A full magazine has one element more than
 //! room, for Q1. The loaded magazine itself stays with its owner, who may be about to write to it.
 //!
-//! The thief need not take all at once: what is in a closed cache is there for whoever has the lock, a
-//! part at a time from the bottom, which then stays above the start until the owner empties the cache to open
-//! it again. The owner, too, gets at it with the lock alone.
+//! The thief need not take all at once: the holder of the lock may take what is in a closed cache a part at a
+//! time, from the bottom. The bottom then stays above the start until the owner empties the cache to open it
+//! again. The owner, too, takes from a closed cache only with the lock.
 //!
 //! A thief may also *claim* what is in a cache: see `claim.rs`.
 //!
 //! # A line of zeros
 //!
-//! A line of zeros is a cache in order, one without a magazine: lines of threads that never come are never
-//! written. A pop there goes below 0 and is stopped, since addresses are compared as signed numbers; a push
-//! sees first that there is no address (Q0), and does nothing. An owner that vanishes in a fork, in the middle
-//! of its first pop, leaves it below 0, and that is as good.
+//! A line of zeros is a valid cache without a magazine: lines of threads that never come are never written. A
+//! pop there goes below 0 and is stopped, since addresses are compared as signed numbers; a push sees first
+//! that there is no address (Q0), and does nothing. An owner that vanishes in a fork, in the middle of its
+//! first pop, leaves it below 0, which is as valid.
 //!
-//! A floor above the bottom is how the pool learns of its high-water mark for nothing: the elements
-//! below it can't go out without the lock: see `pool/shared.rs`.
+//! A floor above the bottom tells the pool its high-water mark at no cost: the elements below it can't go out
+//! without the lock (see `pool/shared.rs`).
 //!
 //! The owner never waits, and the thief waits for nobody: an owner that the scheduler stopped
 //! between P1 and P2 holds one entry, the one that its call will return.
@@ -69,8 +69,7 @@ use crate::caches::magazine::Element;
 use crate::os::sync::{AtomicIsize, AtomicPtr, AtomicU16};
 use crate::slots::word::Entry;
 
-/// One thread's free entries of one pool. The owner writes this line and nobody reads it, in the
-/// usual case.
+/// One thread's free entries of one pool. In the usual case, only the owner reads and writes this line.
 ///
 /// Invariant, while the owner is inside no call: `base <= bottom <= sp <= base + room`; the elements in
 /// `[bottom, sp)` and the first `spare_len` of the spare are free slots of the pool, in no other place;
@@ -100,7 +99,7 @@ const _: () = {
     assert!(offset_of!(Cache, ceiling) == 2 * word);
 };
 
-/// A pop or a push was stopped by the limits. The owner settles it before its next call.
+/// The limits stopped a pop or a push. The owner settles it before its next call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Unsettled;
 
@@ -108,7 +107,7 @@ pub struct Unsettled;
 #[derive(Clone, Copy)]
 pub struct Top(isize);
 
-// SAFETY: its elements are atomic; who may do what is said above.
+// SAFETY: its elements are atomic; the protocol above says who may do what.
 unsafe impl Send for Cache {}
 // SAFETY: as above.
 unsafe impl Sync for Cache {}
@@ -231,15 +230,15 @@ impl Cache {
         Some(unsafe { entry_at(element(top)) })
     }
 
-    /// Goes back to the start, where an empty magazine has all its room.
+    /// Goes back to the start, so that an empty magazine has all its room.
     pub(super) fn rewind(&self) {
         let base = self.base.load(Relaxed);
         self.bottom.store(base, Relaxed);
         self.sp.store(base, Release);
     }
 
-    /// Opens it, or sets the limits of one that is open: the lowest `reserve` elements can't go out without
-    /// the lock, and with more than `most` a push comes by.
+    /// Opens it, or sets the limits of an open one: the lowest `reserve` elements can't go out without the
+    /// lock, and with more than `most` a push takes the lock.
     ///
     /// # Safety
     /// The caller is the owner and holds the lock; no call of its own is unsettled; there is a loaded magazine,
@@ -252,7 +251,7 @@ impl Cache {
         self.ceiling.store(base + span(most), Relaxed);
     }
 
-    /// With more than so many in the loaded magazine, a push comes by.
+    /// With more than so many in the loaded magazine, a push takes the lock.
     ///
     /// # Safety
     /// The caller holds the lock; the cache is open.
@@ -260,7 +259,7 @@ impl Cache {
         self.count_below(self.ceiling.load(Relaxed))
     }
 
-    /// Loads another magazine, with that room and `len` valid elements, and hands out the one that was loaded,
+    /// Loads another magazine, with that room and `len` valid elements, and returns the one that was loaded,
     /// if there was one. The limits are to be set anew.
     ///
     /// # Safety
@@ -332,7 +331,7 @@ impl Cache {
         (self.spare.load(Relaxed), self.spare_len.load(Relaxed).into())
     }
 
-    /// Makes a magazine the spare, or NULL, and hands out the one that was.
+    /// Makes a magazine, or NULL, the spare, and returns the previous one.
     ///
     /// # Safety
     /// The caller holds the lock; the magazine is its alone, and has as many valid elements.
@@ -343,7 +342,7 @@ impl Cache {
         before
     }
 
-    /// How many of its entries the pool counts on as not to go out without the lock.
+    /// How many of its entries the pool relies on not to go out without the lock.
     pub fn held_back(&self) -> usize {
         self.held_back.load(Relaxed).into()
     }

@@ -1,8 +1,7 @@
 //! How does a thief count what is in all caches before it takes any?
 //!
 //! It goes through T5 of the protocol first (`../cache.rs`), and takes the elements (T4) or opens the cache again
-//! once it has seen the other caches. Who wants many entries at once takes all of them or leaves all where they
-//! are.
+//! once it has seen the other caches. A call for many entries takes all of them or leaves all where they are.
 
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -64,7 +63,7 @@ impl Cache {
     pub unsafe fn drop_claim(&self, falls: bool) -> usize {
         let base = self.base.load(Relaxed);
         self.bottom.store(base, Relaxed);
-        // An owner that moved it since T3 was stopped, or will settle by what it finds here.
+        // If the owner moved it since T3, it was stopped, or will settle by what it finds here.
         let sp = self.sp_within();
         let (floor, most) = if falls { (base, 0) } else { (sp, self.room()) };
         self.floor.store(floor, Relaxed);

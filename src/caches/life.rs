@@ -1,4 +1,4 @@
-//! Does the thread that has an index live?
+//! Is the thread that has an index alive?
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -7,8 +7,8 @@ use crate::os::{OwnerLock, Taken};
 /// How many threads at once can have an index.
 pub const MAX_THREADS: usize = 4096;
 
-/// A child of fork has its parent's number plus one. A lock that another process made does not count here: so
-/// the child has no need to go through all of them.
+/// A child of fork has its parent's number plus one. Locks that another process made don't count here, so the
+/// child need not go through all of them.
 static GENERATION: AtomicU32 = AtomicU32::new(1);
 
 /// In a child of fork: the holders of locks were threads of the parent's.
@@ -17,7 +17,7 @@ pub fn begin_anew() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Says whether the owner of an index lives.
+/// Says whether the owner of an index is alive.
 ///
 /// Invariant: `ready` is this process's [`GENERATION`] => the lock is one. A thread has the index => it
 /// holds the lock; and whoever finds that the holder is dead holds it from then on, and has the index: to one
@@ -31,7 +31,7 @@ pub struct Life {
 pub static LIVES: [Life; MAX_THREADS] =
     [const { Life { ready: AtomicU32::new(0), lock: OwnerLock::new() } }; MAX_THREADS];
 
-/// How often the new owner of an index tries to have its lock, at which others may be looking.
+/// How often the new owner of an index tries to take its lock, while others may be looking at it.
 const TRIES: usize = 1000;
 
 impl Life {
@@ -41,14 +41,14 @@ impl Life {
         self.ready.load(order) == GENERATION.load(Ordering::Relaxed)
     }
 
-    /// Holds the lock from now on, for a thread that has just taken the bit. False if it can't be had:
-    /// then the thread must not have the index.
+    /// Takes the lock, for a thread that has just taken the bit. False if that fails: then the thread must
+    /// not have the index.
     pub fn hold(&self) -> bool {
         // Relaxed: who had the bit before has written it, and the bit came with an Acquire.
         if !self.is_ready(Ordering::Relaxed) {
             // SAFETY: it is the caller's, who has the bit.
             if !unsafe { self.lock.make() } {
-                // No such locks here: then nobody inherits.
+                // No such locks here: then no thread inherits.
                 return true;
             }
             // Release pairs with the Acquire in `inherit`.
@@ -64,7 +64,7 @@ impl Life {
         false
     }
 
-    /// Holds the lock from now on if its holder is dead.
+    /// Takes the lock if its holder is dead.
     pub fn inherit(&self) -> bool {
         // Acquire: see `hold`.
         if !self.is_ready(Ordering::Acquire) {
@@ -74,7 +74,7 @@ impl Life {
         match unsafe { self.lock.try_take() } {
             Taken::FromDead => true,
             Taken::Free => {
-                // Nobody has the index, or its owner is about to hold it, or just gave it back.
+                // No thread has the index, or its owner is about to take the lock, or just released it.
                 self.let_go();
                 false
             }
@@ -82,7 +82,7 @@ impl Life {
         }
     }
 
-    /// Gives the lock back, which the calling thread holds.
+    /// Releases the lock, which the calling thread holds.
     pub fn let_go(&self) {
         // Relaxed: the thread has the bit, or has seen it.
         if self.is_ready(Ordering::Relaxed) {

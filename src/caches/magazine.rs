@@ -1,19 +1,18 @@
-//! What changes hands whole between caches and the depot?
+//! What do caches and the depot exchange as a whole?
 //!
 //! A magazine is an array of entries. A thread that has filled one, or emptied one, exchanges it under
-//! the lock for another: two words move, however many entries that is. The magazines that are in no cache
-//! lie in the rack, the filled ones in a list from which the last one comes first, the empty ones in
-//! another.
+//! the lock for another: two words move, however many entries that is. The magazines that are in no cache lie
+//! in the rack: the filled ones in one list, last in, first out, the empty ones in another.
 //!
 //! ```text
 //! | entries: room | one entry more | next in the list | how many entries |
 //! ```
 //!
-//! The one entry more is for a push that finds out afterwards that the magazine is full (`cache.rs`).
+//! The extra entry is for a push that finds out only afterwards that the magazine is full (`cache.rs`).
 //!
 //! There are four sizes, each four times the one below, with lists of their own: large ones for few threads
-//! that have much to themselves, small ones for many. An empty one can be cut into four, and is not put
-//! together again before a reset.
+//! with a large share each, small ones for many. An empty one can be cut into four, and is not put together
+//! again before a reset.
 
 use core::ptr;
 use core::sync::atomic::Ordering::Relaxed;
@@ -29,8 +28,8 @@ pub type Element = AtomicPtr<u8>;
 #[cfg_attr(not(test), expect(dead_code, reason = "the tests and the documents hold it"))]
 pub const MOST_MOVED: usize = 64;
 
-/// So many go to the bits or come from them at once: with those that the call is about, and the one that the
-/// depot's ring may have to put into the bits for it, no more than `MOST_MOVED`.
+/// So many go to the bits or come from them at once. With the entry of the call, and the one that the depot's
+/// ring may have to put into the bits for it, that is no more than `MOST_MOVED`.
 pub const AT_ONCE: usize = 60;
 
 /// Where magazines are not exchanged, a cache has no more entries: half of them to the depot's ring, as many
@@ -72,8 +71,8 @@ pub fn size_of_room(room: usize) -> usize {
 ///
 /// Invariant: each unit of memory is of a magazine that is in one of the lists or in one cache, or it is not
 /// dealt yet, as those from number `dealt` on; `entries` is the sum of the lengths in `filled`, of which none
-/// is 0. What caches may still have beside what they have is `lendable` units, such that each cache that has
-/// no magazine can have a smallest one.
+/// is 0. Caches may get `lendable` more units; each cache that has no magazine can then still get a smallest
+/// one.
 pub struct Rack {
     first: *mut Element,
     units: u32,
@@ -96,7 +95,7 @@ impl Rack {
         Self { first, units, dealt: 0, filled, empty, entries: 0, lendable: units - caches }
     }
 
-    /// As if nobody had used any of them.
+    /// As if none of them had been used.
     ///
     /// # Safety
     /// None is in a cache any more.
@@ -115,7 +114,7 @@ impl Rack {
         self.lend(size, count * units_of(given), |rack| rack.take_empty(size))
     }
 
-    /// Something of this size that a cache has from now on beside what it has, if it may.
+    /// One more of this size for a cache, if it may have that.
     pub fn take_more<T>(
         &mut self,
         size: usize,
@@ -151,7 +150,7 @@ impl Rack {
         if ONE_THREAD { 0 } else { self.entries }
     }
 
-    /// Takes a magazine in that is in no cache any more, with its first `len` elements valid.
+    /// Takes in a magazine that is no longer in a cache, with its first `len` elements valid.
     ///
     /// # Safety
     /// It is one of the pool's, of this size and the caller's alone until now; the entries are free slots in no
@@ -182,7 +181,7 @@ impl Rack {
         }
     }
 
-    /// An empty magazine of this size, if need be cut out of a larger one.
+    /// An empty magazine of this size, cut out of a larger one if necessary.
     #[inline(never)]
     pub fn take_empty(&mut self, size: usize) -> Option<*mut Element> {
         if let Some(magazine) = self.at(self.empty[size]) {

@@ -1,4 +1,4 @@
-//! How does whoever holds the pool's lock get at what is in a thread's cache?
+//! How does the holder of the pool's lock take what is in a thread's cache?
 //!
 //! The thief's side of the protocol in `cache.rs`.
 
@@ -20,7 +20,7 @@ impl Cache {
         self.ceiling.store(BELOW_ALL, Relaxed);
     }
 
-    /// The owner's `sp`, but for the moment after a pop that found the cache empty: then it is lower.
+    /// The owner's `sp`. For a moment after a pop that found the cache empty, it is lower.
     pub(super) fn sp_within(&self) -> isize {
         self.sp.load(Acquire).max(self.base.load(Relaxed)) // pairs with P1 and Q2
     }

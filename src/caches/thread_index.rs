@@ -1,12 +1,12 @@
 //! Which cache is the calling thread's?
 //!
-//! A thread takes the lowest free index on its first slow path and gives it back when it ends; the
-//! next thread with that index inherits its caches. What a thread keeps is not the index but its
-//! cache's distance from the first, so that finding a cache is one addition.
+//! A thread takes the lowest free index on its first slow path and releases it when it ends; the next thread
+//! with that index inherits its caches. A thread stores not the index but its cache's distance from the
+//! first, so that finding a cache is one addition.
 //!
-//! A key of thread-specific data tells that a thread ends. It does not if the thread's first call comes in
-//! the very last round of such data's destructors, and it is not used where that would call the heap. So
-//! each index has a lock that its owner holds and that says, where the system has such locks, whether its owner
+//! The destructor of a thread-specific key tells that a thread ends. That fails if the thread's first call
+//! comes in the very last round of such destructors, and the key is not used where it would call the heap. So
+//! each index also has a lock that its owner holds. If the system has such locks, it says whether its owner
 //! is dead. A thread that claims an index looks for such a lock first.
 
 use core::ffi::c_void;
@@ -23,7 +23,7 @@ pub use super::life::MAX_THREADS;
 /// Bytes from one thread's cache to the next one's.
 pub const CACHE_DISTANCE: usize = 64;
 
-/// The thread gave its index back and must not take another: nobody would give that back.
+/// The thread released its index and must not take another, which nothing would release.
 ///
 /// Above every distance, as is -1, what a thread starts with.
 const ENDED: usize = usize::MAX - 1;
@@ -55,8 +55,8 @@ fn set_distance(distance: usize) {
     thread_block::set::<THREAD_AT>(distance, &raw const PROCESS as usize);
 }
 
-/// Sets up what gives indices back. Every create function calls this first; most likely it was done when
-/// the library was loaded, early enough for a key with room.
+/// Sets up the release of indices. Every create function calls this first; usually it was done when the
+/// library was loaded, early enough for a key with room.
 pub fn prepare() {
     // Acquire pairs with the Release below: the key exists.
     if KEY.load(Ordering::Acquire) != 0 {
@@ -94,8 +94,7 @@ pub fn claim() -> bool {
     false
 }
 
-/// Has the index, which the calling thread holds, come back when the thread ends. False if nothing would
-/// give it back.
+/// Makes the calling thread's index be released when the thread ends. False if nothing would release it.
 fn comes_back(index: usize) -> bool {
     // Acquire: see `prepare`.
     match KEY.load(Ordering::Acquire) {
@@ -116,7 +115,7 @@ fn inherit() -> Option<usize> {
     let end = lowest_free();
     let lowest = if end < MAX_THREADS { end.min(LOWEST) } else { 0 };
     let in_turn = if end < MAX_THREADS { (end - lowest).min(LOOKS) } else { 1 };
-    // Relaxed: which ones are looked at matters to nobody.
+    // Relaxed: it does not matter which ones are looked at.
     let next = NEXT.load(Ordering::Relaxed);
     NEXT.store(next.wrapping_add(in_turn), Ordering::Relaxed);
     let others = (next..next.wrapping_add(in_turn)).map(|at| lowest + at % (end - lowest));
@@ -188,7 +187,7 @@ pub fn stand_in(index: usize, inside: &mut dyn FnMut()) {
     }
 }
 
-/// Before a fork: a child is not to have a lock that it can do nothing with.
+/// Before a fork: a child must not have a lock that it can't release.
 pub fn before_fork() {
     if FORK_KEEPS_LOCKS && let Some(index) = own_index() {
         LIVES[index].let_go();
@@ -198,7 +197,8 @@ pub fn before_fork() {
 /// After it, in the parent.
 pub fn after_fork() {
     if FORK_KEEPS_LOCKS && let Some(index) = own_index() {
-        // If others look at it all the time, nobody finds out should the thread die without a word.
+        // If others look at it all the time, the lock is not taken, and no thread will notice the thread's
+        // death.
         LIVES[index].hold();
     }
 }
@@ -230,7 +230,7 @@ pub fn taken() -> u32 {
     TAKEN.iter().map(|word| word.load(Ordering::Relaxed).count_ones()).sum()
 }
 
-/// The end of a thread: the last thing its index sees of it.
+/// Runs when a thread ends, and is the last use of its index.
 unsafe extern "C" fn thread_ends(value: *mut c_void) {
     let index = value as usize - 1;
     // Windows calls this for fibers, too, in whichever thread deletes one.
