@@ -32,7 +32,7 @@ pub struct Pool {
     // Read by calls, written by create alone. The first line is all that the fast paths need.
     #[cfg(cmempool_other_layout)]
     pub(super) fast_end: usize,
-    pub(super) first: AtomicUsize, // distance whose cache is the first: 0, or that of who has the only one
+    pub(super) first: AtomicUsize, // distance of the first cache's thread: 0, or that of the thread with the only cache
     #[cfg(not(cmempool_other_layout))]
     pub(super) fast_end: usize, // how far behind that the caches end that are for the fast path
     pub(super) elem_size: usize,   // usable bytes of an entry
@@ -53,8 +53,8 @@ pub struct Pool {
     pub(super) apart: [Line; 0],
     pub(super) shared: Locked<Shared>,
     pub(super) dynamic: Locked<DynamicEntries>,
-    pub(super) exhausted: AtomicU64, // calls that it had no slot for
-    pub(super) failed: AtomicU64,    // of these, those that nobody else served either
+    pub(super) exhausted: AtomicU64, // calls for which it had no slot
+    pub(super) failed: AtomicU64,    // of these, those that got no entry elsewhere
 }
 
 static_assertions::const_assert_eq!(align_of::<Pool>(), CACHE_DISTANCE);
@@ -71,11 +71,11 @@ const _: () = {
 #[repr(align(64))]
 pub(super) struct Line;
 
-// What calls write lies behind what they all read.
+// What calls write lies behind what all calls read.
 static_assertions::const_assert!(core::mem::offset_of!(Pool, shared) >= 64);
 
-// SAFETY: what calls write is behind `Locked` or in caches; the rest is constant. The slots are
-// reached by who holds them. (With `single_thread` the creator promised that calls don't overlap.)
+// SAFETY: what calls write is behind `Locked` or in caches; the rest is constant. Only its holder uses a
+// slot. (With `single_thread` the creator promised that calls don't overlap.)
 unsafe impl Sync for Pool {}
 
 impl Pool {
@@ -110,12 +110,12 @@ impl Pool {
         self.common().backing.as_ref()
     }
 
-    /// Says what was freed, or found damaged, of this pool and aborts.
+    /// Reports what was freed, or found damaged, of this pool, and aborts.
     pub fn stop(&self, fault: Fault) -> ! {
         self.stop_in(FREE, fault)
     }
 
-    /// As [`stop`](Self::stop), for what was given to another call than a free.
+    /// As [`stop`](Self::stop), for an argument of another call than a free.
     pub fn stop_in(&self, call: Call, (kind, entry): Fault) -> ! {
         misuse::stop(call, kind, entry.address(), Some(self.subject()))
     }
@@ -131,18 +131,18 @@ impl Pool {
         })
     }
 
-    /// Counts a call that it had no slot for.
+    /// Counts a call for which it had no slot.
     pub fn note_exhausted(&self) {
         // Relaxed: a count, and nothing is published with it. As for the other.
         self.exhausted.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts one of these that got nothing.
+    /// Counts one of these that got no entry.
     pub fn note_failed(&self) {
         self.failed.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether calls on it come by `pool/guard.rs`, which wants to know what was asked for: see
+    /// Whether calls on it go through `pool/guard.rs`, which needs the size that was asked for: see
     /// [`fit`](Self::fit).
     pub fn is_guarded(&self) -> bool {
         self.traits.guarded()
@@ -170,7 +170,7 @@ impl Pool {
         self.traits.fall_back
     }
 
-    /// What it has in common with the other pools of its collection.
+    /// What it shares with the other pools of its collection.
     pub fn common(&self) -> &Common {
         // SAFETY: the collection lives as long as its pools.
         unsafe { self.common.as_ref() }

@@ -1,8 +1,7 @@
 //! How do many entries go out at once?
 //!
-//! All or none, and a call that fails is seen by nobody: the locks of all pools that it may
-//! take from are held while it finds out what there is, and entries from the heap count when all are
-//! there.
+//! All or none, and no other call notices one that fails: it holds the locks of all pools that it may take
+//! from while it finds out what there is, and entries from the heap count only when all are there.
 
 use core::iter;
 use core::mem::forget;
@@ -57,8 +56,8 @@ impl Sources<'_> {
         iter::successors(Some(self.class), move |pool| pool.larger().filter(|_| larger_too))
     }
 
-    /// What slots there are, and spares from the heap for the rest. As many spares are obtained as were
-    /// missing, with no lock held, so it looks again then.
+    /// Takes the slots that there are, and spares from the heap for the rest. It obtains as many spares as
+    /// were missing with no lock held, and so has to look again.
     #[inline(never)]
     fn fill_with_spares(self, places: &mut [*mut u8]) -> bool {
         let class = self.class;
@@ -157,7 +156,7 @@ impl Sources<'_> {
                 }
                 return true;
             }
-            // Others took what was left.
+            // Other threads took what was left.
             self.class.forgo_all(places);
         }
     }
@@ -228,7 +227,7 @@ impl Sources<'_> {
     }
 }
 
-/// Entries of the heap for a class, which count nowhere yet. Those that nobody enters go back.
+/// Entries of the heap for a class, which count nowhere yet. Those that are not entered are freed.
 struct Spares<'a> {
     class: &'a Pool,
     entries: Option<Entry>, // the last; in each lies the one before

@@ -10,7 +10,7 @@ use crate::caches::magazine::{ROOMS, UNIT, size_of_room};
 use crate::slots::word::{Entry, State};
 
 impl Pool {
-    /// Proves the invariants while nobody is inside a call, in O(capacity).
+    /// Proves the invariants while no thread is inside a call, in O(capacity).
     pub fn check(&self) {
         let shared = &*self.shared.lock();
         let Shared { depot, rack, open, active, held_back, peak, .. } = shared;

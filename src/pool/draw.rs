@@ -1,7 +1,7 @@
 //! Which slot does a hardened pool hand out next?
 //!
-//! One that is drawn. Each pool has a generator of its own, seeded from the system when the pool is made
-//! and again in a child of fork: no two hand out in the same order.
+//! A random one. Each pool has a generator of its own, seeded from the system when the pool is made and again
+//! in a child of fork: no two hand out in the same order.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -16,7 +16,7 @@ pub fn begin_anew() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Numbers that nobody can foresee who has not seen the process's secrets. No cryptography.
+/// Random numbers, unpredictable without the process's secrets. No cryptography.
 pub struct Generator {
     state: u64,
     generation: u32,

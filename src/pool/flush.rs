@@ -1,4 +1,4 @@
-//! What happens when the fast path can't take an entry back: how do caches give some to the depot?
+//! What happens when the fast path can't take an entry back, and how do caches give entries to the depot?
 //!
 //! In the same steps as in `refill.rs`.
 
@@ -44,7 +44,7 @@ impl Pool {
         self.leave(shared);
     }
 
-    /// The thread's own cache is full or closed, and has one entry more.
+    /// The thread's own cache is full or closed, and holds the extra entry.
     #[cold]
     #[inline(never)]
     pub(super) fn settle_push(&self, cache: &Cache) {
@@ -176,7 +176,7 @@ impl Pool {
         shared.depot.give_many(numbers).unwrap_or_else(|slot| shared.note_damage(slot));
     }
 
-    /// The same of slots that nobody is likelier to want next than others.
+    /// The same for slots that are no more likely than others to be wanted next.
     #[inline(never)]
     pub(super) fn give_to_bits(&self, shared: &mut Shared, payloads: &[*mut u8]) {
         payloads.iter().for_each(|&payload| self.give_drained(shared, Entry::at(payload)));

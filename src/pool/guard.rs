@@ -1,10 +1,10 @@
-//! What more does a guarded pool do with an entry than hand it out and take it back?
+//! What else does a guarded pool do with an entry, beside handing it out and taking it back?
 //!
-//! A hardened pool makes sure that nobody wrote where nobody may: into an entry that is free, or behind
-//! one that is out. It hands out in an order that can't be foreseen. A watched pool tells the tool that
-//! watches which bytes are whose. Both know of each entry how much of it was asked for: the *border* of
-//! what its holder may touch; and both keep what was freed last back for a while. A bypassed pool takes
-//! every entry from the heap. None of them has caches, so that every call comes by here.
+//! A hardened pool checks that no code wrote into a free entry, or behind one that is out. It hands out
+//! entries in an unpredictable order. A watched pool tells the tools which bytes are whose. Both know how
+//! many bytes of each entry were asked for: the *border* of what its holder may touch. Both hold back the
+//! entries freed last for a while. A bypassed pool takes every entry from the heap. None of them has caches,
+//! so every call comes here.
 
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -37,7 +37,7 @@ impl Pool {
         Some(entry)
     }
 
-    /// Makes an entry that was drawn its holder's. O(size of an entry).
+    /// Hands a drawn entry to its holder. O(size of an entry).
     pub(super) fn hand_out_guarded(&self, entry: Entry) {
         let slot = self.slot(entry);
         self.tell(|| watcher::received(entry.payload()));
@@ -96,7 +96,7 @@ impl Pool {
             }
         };
         if fault.is_some() || self.traits.watched {
-            // A handler of misuse may use the pool, and who watches may have locks of its own.
+            // A misuse handler may use the pool, and the tools may have locks of their own.
             drop(shared);
             fault.inspect(|&kind| self.stop((kind, entry)));
             self.tell(|| {
@@ -111,8 +111,7 @@ impl Pool {
             None => Some(slot),
         };
         if let Some(longest) = longest {
-            // Nothing goes into the ring: who watches may take what the library does with it for the
-            // program's doing.
+            // Nothing goes into the ring: a tool could attribute the library's use of it to the program.
             if !shared.depot.give_to_bits(longest) {
                 shared.note_damage(longest);
             }
@@ -120,8 +119,8 @@ impl Pool {
         }
     }
 
-    /// Has a fork wait: of what is written into a slot meanwhile, a child sees all or nothing. When a
-    /// hardened pool ends there, it looks at all slots, also at those that vanished threads had.
+    /// Makes a fork wait: a child sees all or nothing of what is written into a slot meanwhile. When a
+    /// hardened pool ends there, it checks all slots, also those of vanished threads.
     fn at_once(&self) -> Guard<'_, Shared> {
         self.shared.lock()
     }
@@ -280,8 +279,8 @@ impl Pool {
         }
     }
 
-    /// Before a hardened pool's entries are all taken back: aborts if somebody wrote where nobody may, into
-    /// an entry that is free or behind one that is out. `call` is what takes them. O(bytes of all entries).
+    /// Before a hardened pool's entries are all taken back: aborts if something wrote into a free entry, or
+    /// behind one that is out. `call` is what takes them. O(bytes of all entries).
     ///
     /// # Safety
     /// Nobody else uses the pool.
@@ -350,7 +349,7 @@ impl Pool {
         }
     }
 
-    /// What who watches knows the pool by; null for one in another's memory.
+    /// The pool's name for the tools; null for a pool in another's memory.
     fn watched_name(&self) -> *const u8 {
         if self.traits.nested { core::ptr::null() } else { (&raw const *self).cast() }
     }

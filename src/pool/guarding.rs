@@ -7,7 +7,7 @@ use super::quarantine::Quarantine;
 use crate::caches::thread_index::CACHE_DISTANCE;
 use crate::memory::layout::WORD;
 
-/// Bytes behind each entry of a guarded pool in which a write past the end is seen.
+/// Bytes behind each entry of a guarded pool in which a write past the end is noticed.
 pub const GUARD_GAP: usize = 16;
 
 /// What a guarded pool has behind the depot's lock, beside the depot.

@@ -1,6 +1,6 @@
 //! What does a hardened pool look at?
 //!
-//! What lies in a slot that nobody may write, which depends on its state:
+//! The bytes of a slot that no code may write. Which these are depends on its state:
 //!
 //! ```text
 //!          [ word | payload ......................... | gap ] [ next word
@@ -41,7 +41,7 @@ impl Pool {
         }
     }
 
-    /// Has bytes of an entry say that nobody wrote them since it was freed.
+    /// Fills bytes of an entry, so that a write to them after its free shows.
     ///
     /// # Safety
     /// The slot is the caller's, and `from <= to <= elem_size`.
@@ -63,14 +63,14 @@ impl Pool {
         unsafe { canary::write(entry.payload().add(border), self.slot_end() - border) };
     }
 
-    /// Aborts if somebody wrote behind an entry that is out.
+    /// Aborts if something wrote behind an entry that is out.
     pub(super) fn check_end(&self, slot: u32) {
         if !self.end_holds(slot) {
             self.stop((Kind::Overflow, self.entry(slot)));
         }
     }
 
-    /// Whether nobody wrote behind an entry that is out, or was until now.
+    /// Whether nothing wrote behind an entry that is out, or was until now.
     pub(super) fn end_holds(&self, slot: u32) -> bool {
         let border = self.border(slot);
         let behind = self.entry(slot).payload().wrapping_add(border);
@@ -79,7 +79,7 @@ impl Pool {
         holds && self.has_word(slot + 1)
     }
 
-    /// Aborts if somebody wrote into an entry that is free, or behind it.
+    /// Aborts if something wrote into a free entry, or behind it.
     #[inline(never)]
     pub(super) fn check_free(&self, slot: u32) {
         let entry = self.entry(slot);
@@ -146,9 +146,9 @@ impl Pool {
         self.stride - WORD
     }
 
-    // So that the library may look at what nobody else may: who watches is told before and after.
+    // Lets the library read what no other code may: the tools are told before and after.
 
-    /// All of a slot that is nobody's.
+    /// All bytes of a slot that no holder has.
     pub(super) fn open_slot(&self, slot: u32) {
         self.tell(|| watcher::open(self.entry(slot).payload(), self.slot_end()));
     }

@@ -6,7 +6,7 @@ use crate::os::SMALL;
 use crate::report::misuse::{ALLOC, Call};
 use crate::slots::word::{Entry, State};
 
-/// What a call was given is no entry that is out: whoever made the call finds out what it is.
+/// A call's argument is no entry that is out; the caller finds out what it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NotOut;
 

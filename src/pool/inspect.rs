@@ -1,4 +1,4 @@
-//! What does a pool say of itself and of its entries?
+//! What does a pool say about itself and its entries?
 
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering;
@@ -74,7 +74,7 @@ impl Pool {
         }
     }
 
-    /// Starts the high-water marks anew from what is out. O(caches): to know that, it closes them.
+    /// Restarts the high-water marks from what is out. O(caches): to learn that, it closes them.
     pub fn reset_peak(&self) {
         let mut shared = self.shared.lock();
         // Owners open theirs when they next come by: unlike after a shortage, there is plenty.
@@ -99,7 +99,7 @@ impl Pool {
         self.dynamic.lock().entries().any(|entry| entry.address() == address)
     }
 
-    /// Calls `visit` with each entry that is out, until it says that it has seen enough: false then.
+    /// Calls `visit` with each entry that is out, until it returns false; false then.
     ///
     /// O(capacity). `visit` may free the entry that it gets.
     ///

@@ -1,4 +1,4 @@
-//! How far may a cache go without the lock, and how does a call with the lock begin and end?
+//! How far may a cache go without the lock, and how does a call under the lock begin and end?
 
 use super::body::Pool;
 use super::shared::{Damage, NONE, Shared};
@@ -86,9 +86,8 @@ impl Pool {
             || self.own_distance() == self.number_of(cache) as usize * CACHE_DISTANCE
     }
 
-    /// Gives the lock back, and then tells what was noted under it: a handler of misuse may use the
-    /// pool. False if another thread is telling that already, or a handler came here: nothing that the
-    /// depot has may be handed out.
+    /// Releases the lock, and then reports what was noted under it: a misuse handler may use the pool. False
+    /// if another thread is already reporting, or a handler came here: then the depot must hand out nothing.
     pub(super) fn leave(&self, shared: Guard<'_, Shared>) -> bool {
         shared.damage == Damage::None || self.leave_damaged(shared)
     }

@@ -1,6 +1,6 @@
 //! How do many entries come back at once, or all?
 //!
-//! With one look at the thread's cache and one at the depot, whose cost they share.
+//! They share the cost of one look at the thread's cache and one at the depot.
 
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering;

@@ -113,7 +113,7 @@ impl Pool {
             let often = cache.count_visit() >= VISITS_FOR_LARGER;
             if suited > size && (often || self.traits.single_thread) {
                 self.change_size(cache, shared, share, size + 1);
-            // Who has a larger one keeps it for a while.
+            // A cache with a larger one keeps it for a while.
             } else if suited < size && suited_size(share * 4 / 3) < size {
                 self.change_size(cache, shared, share, suited);
             }
@@ -266,9 +266,9 @@ impl Pool {
         }
     }
 
-    /// A thread that has not the only cache came to the depot. It gets it, from its next call on, if no other
-    /// came for a while and nobody has it. Who has it keeps it until its thread ends: it may have been stopped
-    /// on its way to it.
+    /// A thread that does not have the only cache came to the depot. It gets the cache, from its next call
+    /// on, if no other thread came for a while and none has it. The thread that has it keeps it until it
+    /// ends: it may have been stopped on its way to the cache.
     #[cold]
     #[inline(never)]
     pub(super) fn note_visitor(&self, shared: &mut Shared) {

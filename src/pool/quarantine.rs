@@ -1,13 +1,13 @@
-//! Which slots does a guarded pool keep back?
+//! Which slots does a guarded pool hold back?
 //!
-//! As malloc does under the tools: what was freed is not handed out again at once, so that a use of it
-//! through an old pointer still shows. A pool that has no others hands them out, the oldest first.
+//! As malloc does under the tools, it does not hand out a freed entry again at once, so that its use through
+//! an old pointer still shows. If it has no others, it hands these out, the oldest first.
 
 use core::ptr::NonNull;
 
 use super::traits::Traits;
 
-/// No more slots are kept back, in a pool that is large enough.
+/// The most slots that a large pool holds back.
 const LARGEST_QUARANTINE: u32 = 1024;
 
 /// The slots that were freed last, in that order.
@@ -22,7 +22,7 @@ pub struct Quarantine {
 }
 
 impl Quarantine {
-    /// How many slots a pool keeps back.
+    /// How many slots a pool holds back.
     pub fn room(capacity: u32, traits: Traits) -> u32 {
         if traits.guards_slots() { (capacity / 4).min(LARGEST_QUARANTINE) } else { 0 }
     }

@@ -72,7 +72,7 @@ impl Pool {
     ) -> Option<Entry> {
         // SAFETY: by this function's contract.
         unsafe {
-            // With an index new to this thread comes a cache that may hold entries.
+            // A new index brings a cache that may hold entries.
             if !unsettled && let Ok(entry) = cache.pop(fence::light) {
                 return Some(entry);
             }
@@ -80,7 +80,7 @@ impl Pool {
                 if cache.is_open() {
                     self.set_limits(shared, cache, cache.most(), true);
                 } else {
-                    // The thief left it. So may it have left others.
+                    // The thief left it, and may have left others.
                     self.come_by_closed(cache, shared);
                     shared.note_peak();
                 }

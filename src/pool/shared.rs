@@ -1,4 +1,4 @@
-//! What do threads share behind a pool's lock, and what was the most that was out?
+//! What do threads share behind a pool's lock, and how many entries were out at most?
 
 use core::ptr::NonNull;
 
@@ -9,7 +9,7 @@ use crate::os::SMALL;
 use crate::os::lock::{Tallied, Tally};
 use crate::slots::depot::Depot;
 
-/// What is known of a double free that came as far as the depot: the same slot may be there twice.
+/// A double free that reached the depot: the same slot may be there twice.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Damage {
     None,
@@ -74,7 +74,7 @@ impl Shared {
         self.guarding.map(|mut guarding| unsafe { guarding.as_mut() })
     }
 
-    /// How many slots are free and kept back.
+    /// How many slots are free and held back.
     pub(super) fn kept_back(&self) -> u32 {
         if SMALL {
             return 0;

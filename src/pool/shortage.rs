@@ -1,10 +1,10 @@
-//! What when the depot is empty, and other threads' caches are not?
+//! What happens when the depot is empty, and other threads' caches are not?
 //!
-//! Whoever finds that closes all caches with one heavy fence. What is in them stays there, for whoever has
-//! the lock, and is taken as it is wanted: spares whole, what is loaded a part at a time. So the call that
+//! A call that finds that closes all caches with one heavy fence. Their entries stay there for holders of the
+//! lock, who take them as needed: spares as a whole, loaded magazines a part at a time. So the call that
 //! begins a shortage looks at each cache once, and no call moves more than a part.
 //!
-//! If the system refuses the fence, the caches are given up: only their owners get at what is in them.
+//! If the system refuses the fence, the caches are given up: only their owners can take what is in them.
 
 use core::sync::atomic::Ordering;
 
@@ -94,8 +94,8 @@ impl Pool {
         }
     }
 
-    /// The system refuses the heavy fence: what other threads' caches hold can't be told any more. They
-    /// are closed for good, and whoever owns one brings what is in it to the depot at its next call.
+    /// The system refuses the heavy fence, so it is not known any more what other threads' caches hold. They
+    /// are closed for good, and each owner brings what is in its cache to the depot at its next calls.
     #[cold]
     pub(super) fn give_up_caches(&self, shared: &mut Shared) {
         shared.given_up = true;
@@ -136,7 +136,7 @@ impl Pool {
         true
     }
 
-    /// Whether owners of its caches count on a heavy fence of whoever closes them.
+    /// Whether owners of its caches rely on a heavy fence of the thread that closes them.
     pub fn needs_heavy_fence(&self) -> bool {
         self.caches.light
     }

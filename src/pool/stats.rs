@@ -1,4 +1,4 @@
-//! What does a pool tell of how full it is?
+//! How does a pool say how full it is?
 
 /// # Figures of a pool
 ///

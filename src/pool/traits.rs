@@ -1,4 +1,4 @@
-//! What is a pool to do beside handing out and taking back?
+//! What does a pool do beside handing out and taking back?
 
 use crate::os::SMALL;
 
@@ -11,11 +11,11 @@ pub struct Traits {
     pub zero_on_free: bool,
     /// An ordinary pool that is empty takes from the heap.
     pub fall_back: bool,
-    /// Look for writes where nobody may write.
+    /// Look for writes where no code may write.
     pub hardened: bool,
     /// Take every entry from the heap.
     pub bypass: bool,
-    /// A sanitizer or Valgrind is to know of every entry.
+    /// Tell the sanitizers or Valgrind about every entry.
     pub watched: bool,
     /// Its memory is in another pool's.
     pub nested: bool,

@@ -1,4 +1,4 @@
-//! What lies in front of a dynamic entry, and where does it end?
+//! What lies before a dynamic entry, and where does the entry end?
 
 use core::ptr::NonNull;
 
@@ -32,26 +32,26 @@ static_assertions::const_assert!(MAX_ALIGN <= u16::MAX as usize && HEADER <= MAX
 /// Bytes of the links, which come first.
 pub(super) const LINKS: usize = core::mem::offset_of!(Block, size);
 
-/// What a pool does with its dynamic entries beside to have them.
+/// What a pool does with its dynamic entries.
 #[derive(Clone, Copy, Default)]
 pub struct Care {
-    /// Bytes behind each entry that are nobody's.
+    /// Bytes behind each entry that no holder may touch.
     pub gap: u16,
     /// Look for writes behind an entry's end.
     pub hardened: bool,
-    /// Tell who watches.
+    /// Tell the tools.
     pub watched: bool,
     /// Overwrite an entry with zeros when it is freed.
     pub zero_on_free: bool,
-    /// A leak checker is not to find entries by the pool's list.
+    /// Leak checkers must not find entries by the pool's list.
     pub unlisted: bool,
 }
 
-/// What was found wrong, and with which entry: not always the one that a call is about.
+/// What was found wrong, and with which entry: not always the call's argument.
 pub type Fault = (Kind, Entry);
 
 impl Block {
-    /// What `guard` must be. Keyed, so that data of the program's does not pass.
+    /// What `guard` must be. Keyed, so that the program's data does not pass.
     pub(super) fn guard(&self) -> usize {
         // Each keyed, since in a plain XOR one overwritten field could make up for another.
         let place = u64::from(self.tail) << 32 | u64::from(self.lead) << 16 | u64::from(self.gap);
@@ -116,7 +116,7 @@ pub(super) unsafe fn holds_canary(block: &Block) -> bool {
     unsafe { canary::holds(start, block.end() - block.border()) }
 }
 
-/// Tells who watches that the block's owner may touch all of it, but for what the holder may touch anyway.
+/// Tells the tools that the block's owner may touch all of it, beside what the holder may touch anyway.
 ///
 /// # Safety
 /// The block's header is intact, and the entry this call's.

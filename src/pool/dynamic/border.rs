@@ -1,7 +1,7 @@
-//! What of a dynamic entry's block is nobody's?
+//! Which bytes of a dynamic entry's block may no holder touch?
 //!
 //! What lies in front of the entry, and from the size asked for to the end of the gap. Hardened pools have a
-//! canary there; who watches is told to let nobody touch either.
+//! canary there; the tools are told that no code may touch either.
 
 use super::block::{Block, Care, Fault, block_of, entry_of, holds_canary, open_all, tail_of};
 use super::list::{DynamicEntries, look};

@@ -1,4 +1,4 @@
-//! How does an entry come from the heap or the backing, and how does it go back?
+//! How does an entry come from the heap or the backing, and how is it freed?
 //!
 //! O(1) beside the heap's own cost. Nothing is locked while the heap or the backing is at work.
 
@@ -72,7 +72,7 @@ pub fn enter_below(
     Ok(true)
 }
 
-/// Tells who watches what of a new entry's block is nobody's.
+/// Tells the tools which bytes of a new entry's block no holder may touch.
 pub fn close_around(entry: Entry, care: Care) {
     if care.watched {
         let block = block_of(entry);
@@ -105,7 +105,7 @@ pub unsafe fn next(entry: Entry) -> Option<Entry> {
     NonNull::new(unsafe { (*block_of(entry)).next }).map(|block| entry_of(block.as_ptr()))
 }
 
-/// Gives an entry back that was obtained and did not enter.
+/// Frees an entry that was obtained and did not enter.
 ///
 /// # Safety
 /// As [`set_next`]; `backing` is what it was obtained from.
@@ -117,7 +117,7 @@ pub unsafe fn forgo(backing: Option<&Backing>, entry: Entry) {
     }
 }
 
-/// Gives a dynamic entry of the pool at `owner` back to where it came from.
+/// Frees a dynamic entry of the pool at `owner`.
 ///
 /// # Safety
 /// The entry's word said that it is dynamic, out, and of the pool whose list this is.
@@ -159,8 +159,8 @@ pub unsafe fn free(
     }
 }
 
-/// Gives every block back. Nobody uses the entries any more, and nobody the pool, or it goes on: then
-/// `owner` is its address.
+/// Frees every block. The entries are not used any more. Either the pool is not used any more, or it goes on:
+/// then `owner` is its address.
 pub fn release_all(
     list: &Locked<DynamicEntries>,
     backing: Option<&Backing>,

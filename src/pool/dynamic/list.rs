@@ -34,7 +34,7 @@ impl DynamicEntries {
         self.count
     }
 
-    /// Starts anew with those that are there.
+    /// Restarts the peak from the entries that are there.
     pub fn forget_peak(&mut self) {
         self.peak = self.count;
     }

@@ -1,4 +1,4 @@
-//! What about entries that came from the heap, or from the pool's backing?
+//! How are entries from the heap, or from the pool's backing, kept?
 //!
 //! ```text
 //! [ next | previous | size | where | guard | word | payload .. | gap ]
@@ -9,8 +9,8 @@
 //! destroy releases what the caller never freed. O(1) beside the heap's own cost. Nothing is locked
 //! while the heap or the backing is at work.
 //!
-//! In hardened pools a canary lies from the size asked for to the end of the gap. Who watches is told that
-//! nobody may touch that, nor what lies in front of the entry.
+//! In hardened pools a canary lies from the size asked for to the end of the gap. The tools are told that no
+//! code may touch that, nor what lies before the entry.
 
 mod block;
 mod border;
