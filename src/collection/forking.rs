@@ -21,13 +21,13 @@
 //!
 //! That is the order of locks, of a ranged pool's classes the smaller first. Whoever waits for one of them
 //! while it has another keeps to it: a report of all pools has the registry's and takes a pool's, a bulk
-//! call takes the same lock of several classes. Nobody waits for the heap's locks while it has one that a
-//! fork waits for (`destroy` takes each dynamic entry out of the list before it frees it), and none but
-//! these locks exist. Two threads that fork take turns by the registry's lock. A pool that another thread
-//! is making at that moment is not in the registry, and one that it is destroying is or is not: in either
-//! case its memory is lost to the child, no more.
+//! call takes the same lock of several classes. No thread waits for the heap's locks while it holds one that
+//! a fork waits for (`destroy` takes each dynamic entry out of the list before it frees it), and none but
+//! these locks exist. Two threads that fork take turns by the registry's lock. A pool that another thread is
+//! making at that moment is not in the registry, and one that it is destroying is or is not: in either case
+//! its memory is lost to the child, no more.
 //!
-//! Cost: O(pools + caches) before, and the same once more after.
+//! Cost: O(pools + caches) before the fork, and again after it.
 //!
 //! A thread that found a misuse may hold locks of these, and what it calls before it aborts may fork:
 //! such a fork takes none, and its child may use no pool.

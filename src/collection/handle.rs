@@ -1,4 +1,4 @@
-//! Which live collection does a caller mean, and what if there is none?
+//! Which live collection does a handle name, and what if there is none?
 //!
 //! A handle is looked up in the registry before anything is read there. The calls on the fast path have
 //! no time for that: they look at the seal where a call goes another way.
@@ -37,7 +37,7 @@ impl Collection {
         }
     }
 
-    /// Says that `call` was given what is no live pool, under this handle, and aborts.
+    /// Reports that `call` got this handle, which is no live pool, and aborts.
     #[cold]
     #[inline(never)]
     pub fn stop_not_a_pool(call: Call, handle: usize) -> ! {

@@ -1,4 +1,4 @@
-//! How is a collection made and destroyed?
+//! How is a collection created and destroyed?
 
 use core::ffi::CStr;
 use core::ptr::NonNull;
@@ -30,11 +30,11 @@ pub struct Request<'a> {
     pub policy: Policy,
     /// For each pool of the collection.
     pub traits: Traits,
-    /// Have the memory provided now.
+    /// Provide the memory now.
     pub prefault: bool,
-    /// Have the memory locked.
+    /// Lock the memory.
     pub locked: bool,
-    /// Try huge pages that the system keeps ready. Neither with a buffer nor with a backing.
+    /// Try the huge pages that the system reserves. Neither with a buffer nor with a backing.
     pub huge_pages: bool,
     /// Report entries that are out at destroy.
     pub report_leaks: bool,
@@ -42,7 +42,7 @@ pub struct Request<'a> {
     pub name: Option<&'a CStr>,
     /// The caller's memory and its size in bytes.
     pub buffer: Option<(NonNull<u8>, usize)>,
-    /// Who gives the memory, but for a buffer's, and the dynamic entries'.
+    /// Where the memory comes from, unless there is a buffer, and the dynamic entries'.
     pub backing: Option<Backing>,
 }
 
@@ -89,7 +89,7 @@ impl Collection {
         let others_memory = request.buffer.is_some() || request.backing.is_some();
         let wish = Wish {
             prefault,
-            // Later, who watches would see a look at slots that nobody holds. In others' memory the lines of
+            // Later, the tools would notice a look at slots that no one holds. In others' memory the lines of
             // caches are written in any case.
             at_once: prefault && (traits.guarded() || others_memory),
             locked: request.locked && !idle,
@@ -210,7 +210,7 @@ impl Collection {
         place
     }
 
-    /// Gives all memory back: the slots', whoever holds entries, and the dynamic entries'.
+    /// Frees all memory: the slots, even if entries are out, and the dynamic entries.
     ///
     /// # Safety
     /// It is live, and nobody uses it or its entries any more.

@@ -1,4 +1,4 @@
-//! Where does an entry of a size come from, and what when the class that fits is empty?
+//! Where does an entry of a size come from, and what happens when the class that fits is empty?
 
 use core::cmp::Ordering;
 
@@ -77,8 +77,8 @@ impl Collection {
         Sources { class, larger_too, heap_too }
     }
 
-    /// How many dynamic entries count as those of a class: where the larger classes are tried
-    /// first, no class can be blamed, and all count as each one's.
+    /// How many dynamic entries count for a class. If the larger classes are tried first, no class can be
+    /// blamed, and all count for each.
     pub fn dynamic_count(&self, class: &Pool) -> usize {
         match self.policy() {
             Policy::AtLastExhaustion => self.pools().iter().map(|pool| pool.dynamic_count()).sum(),
@@ -86,8 +86,8 @@ impl Collection {
         }
     }
 
-    /// An entry of `size` bytes with what `entry` holds, which is freed if it is another one. When it stays
-    /// where it is, some 40 instructions and no lock.
+    /// An entry of `size` bytes with the content of `entry`, which is freed if the entry moves. If it stays,
+    /// some 40 instructions and no lock.
     ///
     /// Aborts when `entry` is no live entry of this collection's.
     ///

@@ -6,7 +6,7 @@ use crate::pool::body::Pool;
 use crate::report::misuse::{Call, FREE, Kind, Misuse};
 use crate::slots::word::{Entry, State};
 
-/// Says what is wrong with an address that was given to free, and aborts.
+/// Reports what is wrong with an address that was passed to free, and aborts.
 ///
 /// # Safety
 /// The 8 bytes before the entry can be read.
@@ -16,7 +16,7 @@ pub unsafe fn refuse(entry: Entry) -> ! {
     unsafe { refuse_in(FREE, entry) }
 }
 
-/// As [`refuse`], of an address that was given to another call than a free.
+/// As [`refuse`], for an address that was passed to another call than a free.
 ///
 /// # Safety
 /// As [`refuse`].
@@ -32,8 +32,8 @@ pub unsafe fn refuse_in(call: Call, entry: Entry) -> ! {
 /// As [`refuse`].
 unsafe fn what_went_wrong(call: Call, entry: Entry) -> Misuse {
     let address = entry.address();
-    // To walk the list needs its lock, or a pool could go in the middle of a look at it. It can't hang
-    // here: after a short spin it goes without, and says less.
+    // Walking the list needs its lock, or a pool could be destroyed while it is looked at. This can't hang:
+    // after a short spin it goes on without the lock, and reports less.
     let all = registry::glance();
     let pool_at = |address: usize| {
         let collection = all.as_ref()?.holder_of(address)?;

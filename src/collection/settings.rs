@@ -1,7 +1,7 @@
-//! What does the environment ask of all pools?
+//! What does the environment set for all pools?
 //!
-//! `CMEMPOOL_OPTIONS` holds words with commas in between. It is read once, when the first pool is
-//! made; a program that runs with more rights than who started it does not listen to it.
+//! `CMEMPOOL_OPTIONS` is a comma-separated list. It is read once, when the first pool is created; set-user-ID
+//! programs ignore it.
 
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -23,7 +23,7 @@ const WORDS: [(&[u8], u32); 4] =
 
 static SETTINGS: AtomicU32 = AtomicU32::new(0);
 
-/// What holds for all pools, whatever their flags say.
+/// What is set for all pools, whatever their flags say.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Settings {
     /// Every pool is hardened.
@@ -32,11 +32,11 @@ pub struct Settings {
     pub leaks: bool,
     /// Every entry comes from the heap.
     pub bypass: bool,
-    /// AddressSanitizer and Valgrind are not told of entries.
+    /// AddressSanitizer and Valgrind are not told about entries.
     pub unwatched: bool,
 }
 
-/// What the environment asked for when the first pool was made; nothing before.
+/// What the environment set when the first pool was created; nothing before.
 pub fn get() -> Settings {
     // Relaxed: the value itself is all there is to see.
     let bits = SETTINGS.load(Ordering::Relaxed);

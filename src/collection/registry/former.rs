@@ -1,7 +1,7 @@
-//! Where were pools that are destroyed?
+//! Where were the pools that are destroyed?
 //!
-//! The last few are remembered, so that a late free, or a second destroy, can be told from a pointer that
-//! never was the library's.
+//! The last few are remembered, to tell a late free, or a second destroy, from a pointer that never was the
+//! library's.
 
 use crate::collection::body::{Collection, Policy};
 use crate::report::misuse::{NAME_MAX, Subject};
@@ -44,7 +44,7 @@ impl Former {
 impl Formers {
     pub const NONE: Self = Self { ring: [Former::NONE; FORMERS], next: 0 };
 
-    /// A collection goes.
+    /// A collection is destroyed.
     pub fn remember(&mut self, collection: &Collection) {
         let range = collection.region_left_behind().unwrap_or(0..0);
         let Subject { name, address, elem_size } = collection.pools()[0].subject();
@@ -61,7 +61,7 @@ impl Formers {
         self.next = (self.next + 1) % FORMERS;
     }
 
-    /// A collection comes: what was where it lies was something else.
+    /// A collection is created: what was at its place is forgotten.
     pub fn forget(&mut self, collection: &Collection) {
         let range = collection.region_range();
         for former in &mut self.ring {

@@ -105,8 +105,7 @@ pub fn find(handle: usize) -> Option<NonNull<Collection>> {
     })
 }
 
-/// As [`find`], for whoever is to destroy it: for one of all who try, if `fits` says that it is what they
-/// mean.
+/// As [`find`], for a destroy: succeeds for one of all threads that try, if `fits` accepts the collection.
 pub fn find_to_destroy(
     handle: usize,
     fits: impl FnOnce(&Collection) -> bool,
@@ -140,12 +139,12 @@ pub unsafe fn held() -> Guard<'static, Registry> {
     unsafe { ALL.held() }
 }
 
-/// The list, for the abort path: never sleeps. None if another thread keeps it.
+/// The list, for the abort path: never sleeps. None if another thread holds the lock.
 pub fn glance() -> Option<Guard<'static, Registry>> {
     ALL.lock_unless_held()
 }
 
-/// A pool that can be found again after the lock was given back.
+/// A pool that can be found again after the lock was released.
 #[derive(Clone, Copy)]
 pub struct Place {
     handle: usize,
@@ -153,8 +152,8 @@ pub struct Place {
     which: usize,
 }
 
-/// A walk over all pools, the newest first, that gives the lock back on its way. It comes to no pool that
-/// is made after it began.
+/// A walk over all pools, the newest first, that releases the lock on its way. It visits no pool that is
+/// created after it began.
 pub struct Walk {
     next: [Option<Place>; 2], // of each list
 }
