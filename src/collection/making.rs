@@ -13,7 +13,7 @@ use crate::memory::backing::Backing;
 use crate::memory::layout::{Cursor, Layout, MIN_ALIGN, OWNER_ALIGN};
 use crate::memory::region::{COLOURS, Region, Wish};
 use crate::os::error::Error;
-use crate::os::{ONE_THREAD, watcher};
+use crate::os::{ONE_THREAD, probe, watcher};
 use crate::pool::body::Pool;
 use crate::pool::common::Common;
 use crate::pool::guarding::GUARD_GAP;
@@ -124,6 +124,9 @@ impl Collection {
         }
         // SAFETY: it stays there until `destroy` takes it out.
         unsafe { registry::enter(collection) };
+        // SAFETY: its creator has yet to hear of it.
+        let pools = unsafe { collection.as_ref() }.pools();
+        pools.iter().for_each(|pool| probe::create(pool.traced(), pool.capacity()));
         Ok(collection)
     }
 
@@ -218,6 +221,8 @@ impl Collection {
         // SAFETY: by this function's contract this call is alone with the collection, which leaves
         // the registry before its memory goes.
         unsafe {
+            let pools = this.as_ref().pools();
+            pools.iter().for_each(|pool| probe::destroy(pool.traced(), pool.capacity()));
             // Before anything goes: a handler may look at the pool.
             if this.as_ref().report_leaks {
                 this.as_ref().pools().iter().for_each(|pool| pool.report_leak());

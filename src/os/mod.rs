@@ -68,6 +68,7 @@ mod outcome;
 mod owner_lock;
 #[cfg(all(unix, not(feature = "bare")))]
 mod posix;
+pub mod probe;
 #[cfg(all(target_os = "linux", not(feature = "bare")))]
 mod stay_glibc;
 pub mod sync;

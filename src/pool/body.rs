@@ -13,6 +13,7 @@ use crate::caches::thread_index::{self, CACHE_DISTANCE};
 use crate::memory::backing::Backing;
 use crate::os::cpu;
 use crate::os::lock::Locked;
+use crate::os::probe::{self, Traced};
 use crate::os::sync::AtomicU64;
 use crate::report::misuse::{self, Call, FREE, Subject};
 #[cfg(all(target_pointer_width = "64", not(cmempool_other_layout)))]
@@ -132,14 +133,20 @@ impl Pool {
     }
 
     /// Counts a call that it had no slot for.
+    #[cold]
+    #[inline(never)]
     pub fn note_exhausted(&self) {
         // Relaxed: a count, and nothing is published with it. As for the other.
         self.exhausted.fetch_add(1, Ordering::Relaxed);
+        probe::exhausted(self.traced(), self.capacity());
     }
 
     /// Counts one of these that got nothing.
+    #[cold]
+    #[inline(never)]
     pub fn note_failed(&self) {
         self.failed.fetch_add(1, Ordering::Relaxed);
+        probe::failed(self.traced(), self.capacity());
     }
 
     /// Whether calls on it come by `pool/guard.rs`, which wants to know what was asked for: see
@@ -180,6 +187,13 @@ impl Pool {
     pub fn subject(&self) -> Subject<'_> {
         let common = self.common();
         Subject { name: common.name(), address: common.handle, elem_size: self.elem_size }
+    }
+
+    /// What a tracer is told of it.
+    #[inline(always)]
+    pub fn traced(&self) -> Traced {
+        let common = self.common();
+        Traced { pool: common.handle, name: common.c_name(), entry_size: self.elem_size }
     }
 
     /// The pool at an address that a word or a caller gave.

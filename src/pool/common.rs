@@ -24,6 +24,11 @@ impl Common {
         Self { handle, backing, name_len: given.len(), name }
     }
 
+    /// The name with a 0 at its end.
+    pub fn c_name(&self) -> *const u8 {
+        self.name.as_ptr()
+    }
+
     /// As given at create; empty without one.
     pub fn name(&self) -> &[u8] {
         &self.name[..self.name_len]

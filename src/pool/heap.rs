@@ -2,7 +2,7 @@
 
 use super::body::Pool;
 use super::dynamic;
-use crate::os::SMALL;
+use crate::os::{SMALL, probe};
 use crate::report::misuse::{ALLOC, Call};
 use crate::slots::word::{Entry, State};
 
@@ -51,8 +51,9 @@ impl Pool {
 
     /// Counts it.
     pub(super) fn enter_dynamic(&self, entry: Entry) {
-        dynamic::enter(&self.dynamic, entry, self.care())
+        let count = dynamic::enter(&self.dynamic, entry, self.care())
             .unwrap_or_else(|fault| self.stop_in(ALLOC, fault));
+        probe::fall_back(self.traced(), count);
     }
 
     /// Usable bytes of one of its dynamic entries.

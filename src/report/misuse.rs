@@ -7,6 +7,7 @@
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::os::probe::{self, Traced};
 use crate::os::{abort, thread_number};
 use crate::report::handler::{self, mempool_misuse, mempool_misuse_kind as Public};
 use crate::report::line::Line;
@@ -155,6 +156,9 @@ impl Misuse {
             entry_size: self.entry_size,
             text: self.line.c_string(),
         };
+        let traced =
+            Traced { pool: self.pool, name: self.name.as_ptr(), entry_size: self.entry_size };
+        probe::misuse(traced, report.kind as usize, self.pointer, report.text as usize);
         if !handler::deliver(&report) {
             self.line.write();
         }

@@ -47,11 +47,15 @@ pub fn obtain(
     }
 }
 
-/// Counts an entry from [`obtain`] as one that is out.
-pub fn enter(list: &Locked<DynamicEntries>, entry: Entry, care: Care) -> Result<(), Fault> {
-    list.lock().enter(entry)?;
+/// Counts an entry from [`obtain`] as one that is out. Says how many are.
+pub fn enter(list: &Locked<DynamicEntries>, entry: Entry, care: Care) -> Result<usize, Fault> {
+    let count = {
+        let mut entries = list.lock();
+        entries.enter(entry)?;
+        entries.count()
+    };
     close_around(entry, care);
-    Ok(())
+    Ok(count)
 }
 
 /// As [`enter`], unless `limit` are out already: false then.
