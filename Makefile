@@ -44,7 +44,6 @@ BYTES  = $(if $(filter 32,$(BITS)),4,8)
 
 # How a shared library is linked, and which names it has. The last of them is the one that programs are
 # linked with.
-LOCALIZE := --localize-hidden
 SYSTEM := $(if $(RUST_TARGET),$(RUST_TARGET),$(shell uname -s))
 ifneq ($(findstring windows,$(SYSTEM)),)
 SHARED       := libcmempool-$(MAJOR).dll
@@ -71,8 +70,8 @@ SHARED       := libcmempool.so.$(VERSION)
 SHARED_NAMES := libcmempool.so.$(MAJOR) libcmempool.so
 SONAME       := libcmempool.so.$(MAJOR)
 LIBS_PRIVATE := -lpthread
-# All libraries with probes have the place in common that their notes count from.
-LOCALIZE     += --globalize-symbol=_.stapsdt.base
+# All libraries of a program that have probes share the symbol that their notes count from.
+STAYS_GLOBAL := _.stapsdt.base
 # Functions that threads and fork have yet to call must not be unloaded.
 LINK_SHARED   = -Wl,-soname,$(SONAME),--version-script=cmempool.map,-z,nodelete,-z,relro \
     -Wl,-z,now,-z,noexecstack,--gc-sections,--build-id,-O1,--strip-all
@@ -105,7 +104,8 @@ build: tools
 	@archive=$(BUILT)/libcmempool.a; cd $(LIB)/members; \
 	    $(AR) x "$$archive" $$($(AR) t "$$archive" | grep '^cmempool[-.]')
 	@$(if $(STATIC_ONLY),,$(LINK))
-	@$(OBJCOPY) $(LOCALIZE) $(LIB)/members/*.o
+	@$(OBJCOPY) --localize-hidden $(LIB)/members/*.o
+	@$(if $(STAYS_GLOBAL),$(OBJCOPY) --globalize-symbol=$(STAYS_GLOBAL) $(LIB)/members/*.o)
 	@$(AR) rcs $(LIB)/libcmempool.a $(LIB)/members/*.o
 	@rm -r $(LIB)/members
 
