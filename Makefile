@@ -188,6 +188,7 @@ test: stage
 	$(MAKE) --no-print-directory loom
 	tests/c/run.sh $(STAGE)
 	tests/watched.sh $(STAGE)
+	tests/probes.sh $(STAGE)
 	CARGO="$(CARGO)" tests/layouts.sh $(STAGE)
 	tests/cxx.sh $(STAGE)
 	tests/install.sh
