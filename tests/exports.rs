@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -124,6 +125,21 @@ fn the_shared_library_exports_the_list() {
     expected.push(("CMEMPOOL_1.0", "A"));
     expected.sort_unstable();
     assert_eq!(named(&versioned), expected);
+}
+
+/// Two functions at one address have one name in backtraces and profiles.
+#[test]
+fn each_exported_function_has_its_own_address() {
+    let Some(library) = installed("libcmempool.so") else { return };
+    let symbols = printed("nm", &["-D", "--defined-only"], &library);
+    let mut names = BTreeMap::new();
+    for line in symbols.lines() {
+        if let [address, "T", name] = line.split_whitespace().collect::<Vec<_>>()[..] {
+            let other = names.insert(address, name);
+            assert_eq!(other, None, "{name} has the same address");
+        }
+    }
+    assert_eq!(names.len(), self::symbols().len());
 }
 
 #[test]

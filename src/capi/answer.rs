@@ -43,6 +43,10 @@ pub(super) fn refuse(error: Error) -> *mut c_void {
 
 /// What the names for freeing an entry do.
 ///
+/// The compiler merges functions with the same code, and debuggers and profilers then show either name.
+/// A function in a section of its own is not merged. The `link_section` of such a function is the one that
+/// the compiler gives it anyway.
+///
 /// # Safety
 /// `entry` is NULL or a live entry.
 #[inline(always)]

@@ -285,6 +285,7 @@ pub unsafe extern "C" fn mempool_dynamic_allocs_count(mp: *const mempool) -> usi
 /// # Safety
 /// `entry` is NULL or a live entry.
 #[unsafe(no_mangle)]
+#[cfg_attr(elf, unsafe(link_section = ".text._mempool_free_entry"))]
 pub unsafe extern "C" fn _mempool_free_entry(entry: *mut c_void) {
     // SAFETY: by this function's contract.
     unsafe { free_entry(entry) }
@@ -295,6 +296,7 @@ pub unsafe extern "C" fn _mempool_free_entry(entry: *mut c_void) {
 /// # Safety
 /// `mp` is NULL or a live pool that nobody else uses.
 #[unsafe(no_mangle)]
+#[cfg_attr(elf, unsafe(link_section = ".text._mempool_destroy"))]
 pub unsafe extern "C" fn _mempool_destroy(mp: *mut mempool) {
     // SAFETY: by this function's contract.
     unsafe { mempool_destroy(mp) }

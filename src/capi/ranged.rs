@@ -235,6 +235,7 @@ pub unsafe extern "C" fn r_mempool_realloc_entry(
 /// # Safety
 /// `entry` is NULL or a live entry.
 #[unsafe(no_mangle)]
+#[cfg_attr(elf, unsafe(link_section = ".text.r_mempool_free_entry"))]
 pub unsafe extern "C" fn r_mempool_free_entry(entry: *mut c_void) {
     // SAFETY: by this function's contract.
     unsafe { free_entry(entry) }
@@ -316,6 +317,7 @@ pub unsafe extern "C" fn r_mempool_dynamic_allocs_count(
 /// # Safety
 /// `rmp` is NULL or a live ranged pool that nobody else uses.
 #[unsafe(no_mangle)]
+#[cfg_attr(elf, unsafe(link_section = ".text._r_mempool_destroy"))]
 pub unsafe extern "C" fn _r_mempool_destroy(rmp: *mut r_mempool) {
     // SAFETY: by this function's contract.
     unsafe { r_mempool_destroy(rmp) }
