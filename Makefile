@@ -5,6 +5,9 @@ PREFIX     ?= /usr/local
 LIBDIR     ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR     ?= $(PREFIX)/share/man
+DOCDIR     ?= $(PREFIX)/share/doc/cmempool
+# Of debug information. Debuggers look in /usr/lib/debug.
+DEBUGDIR   ?= $(PREFIX)/lib/debug
 DESTDIR    ?=
 CC         ?= cc
 CFLAGS     ?= -O2
@@ -26,10 +29,13 @@ MAJOR   := $(firstword $(subst ., ,$(VERSION)))
 RUST_TARGET ?=
 OBJCOPY     ?= objcopy
 NM          ?= nm
+READELF     ?= readelf
 # More words for rustc, whether the archive alone is wanted, and features of the package.
 RUSTC_FLAGS ?=
 STATIC_ONLY ?=
 FEATURES    ?=
+# Empty: debug information stays in the shared library, for packagers who split it off themselves.
+SPLIT_DEBUG ?= 1
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 LIB    := $(TARGET)/lib
@@ -72,12 +78,17 @@ SONAME       := libcmempool.so.$(MAJOR)
 LIBS_PRIVATE := -lpthread
 # Functions that threads and fork have yet to call must not be unloaded.
 LINK_SHARED   = -Wl,-soname,$(SONAME),--version-script=cmempool.map,-z,nodelete,-z,relro \
-    -Wl,-z,now,-z,noexecstack,--gc-sections,--build-id,-O1,--strip-all
+    -Wl,-z,now,-z,noexecstack,--gc-sections,--build-id,-O1
+# Functions and lines. With types and variables, the compiler makes other code.
+DEBUG_FLAGS  := -C debuginfo=1 '--remap-path-prefix=$(CURDIR)=/usr/src/cmempool-$(VERSION)'
+DEBUG_FILE   := $(SHARED).debug
 endif
 
 ifneq ($(STATIC_ONLY),)
 SHARED       :=
 SHARED_NAMES :=
+DEBUG_FLAGS  :=
+DEBUG_FILE   :=
 endif
 
 WARNINGS := -std=c11 -Wall -Wextra -Wpedantic
@@ -86,7 +97,7 @@ EXAMPLES := $(patsubst c-examples/%.c,%,$(wildcard c-examples/*.c))
 ADAPTERS := $(notdir $(wildcard adapters/cmempool/*.h))
 
 .PHONY: all build run demo adapters test stage loom stress matrix soak sanitize coverage ports ports-tools fuzz bench \
-    bench-quick crates-of-bench install ready uninstall dist dist-check header abi clean help tools
+    bench-quick crates-of-bench install install-debug ready uninstall dist dist-check header abi clean help tools
 
 all: build
 
@@ -96,13 +107,13 @@ all: build
 # is hidden in the shared one is made local in the archive.
 build: tools
 	$(CARGO) rustc --locked --quiet --lib --release --crate-type staticlib --target-dir $(TARGET) \
-	    $(if $(FEATURES),--features $(FEATURES)) $(if $(RUST_TARGET),--target $(RUST_TARGET)) $(if $(RUSTC_FLAGS),-- $(RUSTC_FLAGS))
+	    $(if $(FEATURES),--features $(FEATURES)) $(if $(RUST_TARGET),--target $(RUST_TARGET)) -- $(DEBUG_FLAGS) $(RUSTC_FLAGS)
 	@rm -rf $(LIB)/members $(LIB)/libcmempool*
 	@mkdir -p $(LIB)/members
 	@archive=$(BUILT)/libcmempool.a; cd $(LIB)/members; \
 	    $(AR) x "$$archive" $$($(AR) t "$$archive" | grep '^cmempool[-.]')
 	@$(if $(STATIC_ONLY),,$(LINK))
-	@$(OBJCOPY) --localize-hidden $(LIB)/members/*.o
+	@$(OBJCOPY) --localize-hidden $(if $(DEBUG_FLAGS),--strip-debug) $(LIB)/members/*.o
 	@$(AR) rcs $(LIB)/libcmempool.a $(LIB)/members/*.o
 	@rm -r $(LIB)/members
 
@@ -110,9 +121,16 @@ build: tools
 define LINK
 $(if $(findstring .dll,$(SHARED)),$(DEFINE)) \
 $(CC) -shared $(LIB)/members/*.o -o $(LIB)/$(SHARED) $(LINK_SHARED); \
+$(if $(DEBUG_FILE),$(if $(SPLIT_DEBUG),$(SPLIT))) \
 previous=$(SHARED); for name in $(filter-out %.dll.a,$(SHARED_NAMES)); do \
     ln -sf $$previous $(LIB)/$$name; previous=$$name; \
 done
+endef
+
+# The library names the file with its debug information.
+define SPLIT
+$(OBJCOPY) --only-keep-debug $(LIB)/$(SHARED) $(LIB)/$(DEBUG_FILE); \
+$(OBJCOPY) --strip-all --add-gnu-debuglink=$(LIB)/$(DEBUG_FILE) $(LIB)/$(SHARED);
 endef
 
 # What a DLL shows.
@@ -188,6 +206,7 @@ test: stage
 	CARGO="$(CARGO)" tests/layouts.sh $(STAGE)
 	tests/cxx.sh $(STAGE)
 	tests/install.sh
+	tests/debug.sh $(STAGE)
 	tests/adapters.sh $(STAGE)
 
 ## loom: the models of the thread protocol, in every order that threads can run them
@@ -250,7 +269,8 @@ fuzz: tools
 stage: build
 	@rm -rf $(STAGE)
 	@$(MAKE) --no-print-directory install PREFIX=$(STAGE) LIBDIR=$(STAGE)/lib \
-	    INCLUDEDIR=$(STAGE)/include MANDIR=$(STAGE)/share/man DESTDIR= LDCONFIG=true >/dev/null
+	    INCLUDEDIR=$(STAGE)/include MANDIR=$(STAGE)/share/man DOCDIR=$(STAGE)/share/doc/cmempool DESTDIR= \
+	    LDCONFIG=true >/dev/null
 
 # Not a member of the library's package: its dependencies are nothing that a user of it needs.
 RUN_BENCH := $(CARGO) run --locked --quiet --release --manifest-path bench/runner/Cargo.toml \
@@ -277,10 +297,13 @@ MAN_PAGES    := $(notdir $(wildcard man/*.3))
 # Below the prefix where that can be said, so that pkg-config can be told another one.
 BELOW_PREFIX = $(patsubst $(PREFIX)/%,$${prefix}/%,$(1))
 
-## install: libraries, headers, pkg-config, CMake and man pages into PREFIX, below DESTDIR if given
+# What is installed in DOCDIR, by the names that the documents use in their links.
+DOCUMENTS := LICENSE README.md CHANGELOG.md SECURITY.md $(wildcard docs/*.md docs/*.svg) adapters/README.md
+
+## install: libraries, headers, pkg-config, CMake, man pages and documents into PREFIX, below DESTDIR if given
 install: ready
 	install -d $(DESTDIR)$(INCLUDEDIR)/cmempool $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(CMAKEDIR) \
-	    $(DESTDIR)$(MANDIR)/man3
+	    $(DESTDIR)$(MANDIR)/man3 $(DESTDIR)$(DOCDIR)
 	install -m 644 include/cmempool.h include/cmempool.hpp $(DESTDIR)$(INCLUDEDIR)
 	install -m 644 $(addprefix adapters/cmempool/,$(ADAPTERS)) $(DESTDIR)$(INCLUDEDIR)/cmempool
 	for name in $(SHARED) $(SHARED_NAMES); do \
@@ -301,11 +324,25 @@ install: ready
 	@chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/cmempool.pc $(DESTDIR)$(CMAKEDIR)/*.cmake
 	cp -P --remove-destination man/*.3 $(DESTDIR)$(MANDIR)/man3
 	@chmod 644 $(addprefix $(DESTDIR)$(MANDIR)/man3/,$(MAN_PAGES))
+	for document in $(DOCUMENTS); do \
+	    install -D -m 644 $$document $(DESTDIR)$(DOCDIR)/$$document; \
+	done
 	@[ -n "$(DESTDIR)" ] || $(LDCONFIG) 2>/dev/null || true
+
+## install-debug: the debug information of the shared library, where debuggers find it
+# By build ID in DEBUGDIR, and by a link next to the library, which tools follow under any prefix.
+install-debug: ready
+	@[ -e "$(LIB)/$(DEBUG_FILE)" ] && [ -n "$(DEBUG_FILE)" ] || { \
+	    echo "there is no debug information in a file of its own: it is made for ELF and SPLIT_DEBUG=1" >&2; exit 1; }
+	id=$$($(READELF) -n $(LIB)/$(SHARED) | sed -n 's/.*Build ID: //p'); \
+	file=$(DESTDIR)$(DEBUGDIR)/.build-id/$${id::2}/$${id:2}.debug; \
+	install -D -m 644 $(LIB)/$(DEBUG_FILE) $$file; \
+	install -d $(DESTDIR)$(LIBDIR)/.debug; \
+	ln -srf $$file $(DESTDIR)$(LIBDIR)/.debug/$(DEBUG_FILE)
 
 # Root's PATH may lack cargo: for `sudo make install`, what `make` built will do.
 ready:
-	@for dir in $(PREFIX) $(LIBDIR) $(INCLUDEDIR) $(MANDIR); do \
+	@for dir in $(PREFIX) $(LIBDIR) $(INCLUDEDIR) $(MANDIR) $(DOCDIR) $(DEBUGDIR); do \
 	    [ "$${dir#/}" != "$$dir" ] || { \
 	        echo "cannot install into '$$dir': give the path from the root on" >&2; exit 1; }; \
 	done
@@ -313,15 +350,21 @@ ready:
 	    $(MAKE) --no-print-directory build; \
 	fi
 
-## uninstall: remove what install put there
+## uninstall: remove what install and install-debug put there
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/,cmempool.h cmempool.hpp) \
 	    $(addprefix $(DESTDIR)$(INCLUDEDIR)/cmempool/,$(ADAPTERS)) \
 	    $(addprefix $(DESTDIR)$(LIBDIR)/,$(SHARED) $(SHARED_NAMES)) \
 	    $(addprefix $(DESTDIR)$(LIBDIR)/,libcmempool.a pkgconfig/cmempool.pc) \
-	    $(addprefix $(DESTDIR)$(MANDIR)/man3/,$(MAN_PAGES))
+	    $(addprefix $(DESTDIR)$(MANDIR)/man3/,$(MAN_PAGES)) $(addprefix $(DESTDIR)$(DOCDIR)/,$(DOCUMENTS))
 	rm -f $(DESTDIR)$(CMAKEDIR)/cmempoolConfig.cmake $(DESTDIR)$(CMAKEDIR)/cmempoolConfigVersion.cmake
-	for dir in $(DESTDIR)$(CMAKEDIR) $(DESTDIR)$(INCLUDEDIR)/cmempool; do \
+	link=$(DESTDIR)$(LIBDIR)/.debug/$(DEBUG_FILE); dirs=(); \
+	if [ -L "$$link" ]; then \
+	    file=$$(readlink -m $$link); rm -f $$file $$link; \
+	    dir=$${file%/*}; dirs=($$dir $${dir%/*} $${dir%/*/*} $${link%/*}); \
+	fi; \
+	for dir in $(DESTDIR)$(CMAKEDIR) $(DESTDIR)$(INCLUDEDIR)/cmempool $(DESTDIR)$(DOCDIR)/{docs,adapters} \
+	    $(DESTDIR)$(DOCDIR) $${dirs[@]+"$${dirs[@]}"}; do \
 	    [ ! -d $$dir ] || rmdir --ignore-fail-on-non-empty $$dir; \
 	done
 

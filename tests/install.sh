@@ -20,7 +20,8 @@ version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 major=${version%%.*}
 
 # What must not matter: where the caller's own packages are, and his settings for make.
-unset MAKEFLAGS MFLAGS MAKELEVEL PREFIX LIBDIR INCLUDEDIR MANDIR DESTDIR PKG_CONFIG_PATH LD_LIBRARY_PATH
+unset MAKEFLAGS MFLAGS MAKELEVEL PREFIX LIBDIR INCLUDEDIR MANDIR DOCDIR DEBUGDIR DESTDIR PKG_CONFIG_PATH \
+    LD_LIBRARY_PATH
 
 quietly() { # command...
     "$@" >"$work/log" 2>&1 || die "failed: $*: $(tr '\n' '|' <"$work/log" | tail -c 2000)"
@@ -146,10 +147,11 @@ if command -v man >/dev/null && man -M "$prefix/share/man" -w 3 cmempool >/dev/n
 else
     echo "skipped: man with a tree of its own: not installed"
 fi
+cmp -s LICENSE "$prefix/share/doc/cmempool/LICENSE" || die "no licence in share/doc/cmempool"
 quietly make uninstall "PREFIX=$prefix"
 left=$(files_below "$prefix")
 [ -z "$left" ] || die "uninstall leaves $left"
-for dir in lib/cmake/cmempool include/cmempool; do
+for dir in lib/cmake/cmempool include/cmempool share/doc/cmempool; do
     [ ! -e "$prefix/$dir" ] || die "uninstall leaves $dir"
 done
 
@@ -164,6 +166,9 @@ expected=$(
         "$lib"/pkgconfig/cmempool.pc "$lib"/cmake/cmempool/cmempoolConfig{,Version}.cmake
     for page in man/*.3; do
         echo "share/man/man3/${page##*/}"
+    done
+    for document in LICENSE README.md CHANGELOG.md SECURITY.md docs/*.{md,svg} adapters/README.md; do
+        echo "share/doc/cmempool/$document"
     done
     for header in adapters/cmempool/*.h; do
         echo "include/cmempool/${header##*/}"
