@@ -97,7 +97,7 @@ EXAMPLES := $(patsubst c-examples/%.c,%,$(wildcard c-examples/*.c))
 ADAPTERS := $(notdir $(wildcard adapters/cmempool/*.h))
 
 .PHONY: all build run demo adapters test stage loom stress matrix soak sanitize coverage ports ports-tools fuzz bench \
-    bench-quick crates-of-bench install install-debug ready uninstall dist dist-check header abi clean help tools
+    bench-quick crates-of-bench names install install-debug ready uninstall dist dist-check header abi clean help tools
 
 all: build
 
@@ -296,6 +296,11 @@ MAN_PAGES    := $(notdir $(wildcard man/*.3))
 
 # Below the prefix where that can be said, so that pkg-config can be told another one.
 BELOW_PREFIX = $(patsubst $(PREFIX)/%,$${prefix}/%,$(1))
+
+# For build systems around this one: CMakeLists.txt and meson.build.
+names:
+	@printf '%s\n' 'version=$(VERSION)' 'shared=$(SHARED)' 'links=$(filter-out %.dll.a,$(SHARED_NAMES))' \
+	    'import=$(filter %.dll.a,$(if $(SHARED),$(SHARED_NAMES)))' 'soname=$(SONAME)' 'private=$(LIBS_PRIVATE)'
 
 # What is installed in DOCDIR, by the names that the documents use in their links.
 DOCUMENTS := LICENSE README.md CHANGELOG.md SECURITY.md $(wildcard docs/*.md docs/*.svg) adapters/README.md
