@@ -207,6 +207,7 @@ test: stage
 	tests/cxx.sh $(STAGE)
 	tests/install.sh
 	tests/debug.sh $(STAGE)
+	CARGO="$(CARGO)" tests/subproject.sh $(TARGET)
 	tests/adapters.sh $(STAGE)
 
 ## loom: the models of the thread protocol, in every order that threads can run them
