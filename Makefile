@@ -376,7 +376,7 @@ uninstall:
 
 DIST := cmempool-$(VERSION)
 
-## dist: the committed source with all crates, to build without a network, in target/dist
+## dist: the committed source with the crates that it needs, to build without a network, in target/dist
 # The same commit and cargo make the same bytes.
 dist:
 	@[ -e .git ] || { \
@@ -386,8 +386,10 @@ dist:
 	@mkdir -p $(TARGET)/dist/$(DIST)/.cargo
 	@git archive HEAD | tar -x -C $(TARGET)/dist/$(DIST)
 	@cd $(TARGET)/dist/$(DIST) && \
-	    $(CARGO) vendor --locked vendor > .cargo/config.toml 2> ../vendor.log || { \
-	        cat $(TARGET)/dist/vendor.log >&2; exit 1; }
+	    $(CARGO) vendor --locked --versioned-dirs vendor > ../config.toml 2> ../vendor.log || { \
+	        cat ../vendor.log >&2; exit 1; }; \
+	    CARGO="$(CARGO)" tools/slim-vendor vendor; \
+	    mv ../config.toml .cargo
 	@tar -C $(TARGET)/dist --sort=name --owner=0 --group=0 --numeric-owner --mode=u+rw,go+r,go-w,a+X \
 	    --mtime=@$$(git log -1 --format=%ct) --format=gnu -c $(DIST) | \
 	    gzip -9n > $(TARGET)/dist/$(DIST).tar.gz
