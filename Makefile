@@ -97,7 +97,7 @@ EXAMPLES := $(patsubst c-examples/%.c,%,$(wildcard c-examples/*.c))
 ADAPTERS := $(notdir $(wildcard adapters/cmempool/*.h))
 
 .PHONY: all build run demo adapters test stage loom stress matrix soak sanitize coverage ports ports-tools fuzz bench \
-    bench-quick crates-of-bench names install install-debug ready uninstall dist dist-check header abi clean help tools
+    bench-quick crates-of-bench names install install-debug ready uninstall dist dist-check deb deb-check header abi clean help tools
 
 all: build
 
@@ -413,6 +413,28 @@ dist-check: dist
 	        $(NO_NETWORK) $(MAKE) --no-print-directory -C $$work/$(DIST) $$goal; \
 	done; \
 	echo "$(DIST).tar.gz builds and passes its tests without a network"
+
+## deb: the Debian packages, in target/deb
+# From the tarball of make dist, as a maintainer would. -d: rustc and cargo may come from rustup, and then no
+# package has them.
+deb: dist
+	@for tool in dpkg-buildpackage dh; do command -v $$tool >/dev/null || { \
+	    echo "make deb needs '$$tool': apt-get install dpkg-dev debhelper" >&2; exit 1; }; done
+	@said=$$(sed -n '1s/.*(\(.*\)-[^-]*).*/\1/p' packaging/debian/changelog); [ "$$said" = $(VERSION) ] || { \
+	    echo "packaging/debian/changelog is of $$said, and Cargo.toml of $(VERSION)" >&2; exit 1; }
+	@rm -rf $(TARGET)/deb
+	@mkdir -p $(TARGET)/deb
+	@cp $(TARGET)/dist/$(DIST).tar.gz $(TARGET)/deb/cmempool_$(VERSION).orig.tar.gz
+	@tar -C $(TARGET)/deb -xzf $(TARGET)/dist/$(DIST).tar.gz
+	@mv $(TARGET)/deb/$(DIST)/packaging/debian $(TARGET)/deb/$(DIST)/debian
+	@cd $(TARGET)/deb/$(DIST) && env -u MAKEFLAGS -u MFLAGS -u CARGO_TARGET_DIR \
+	    dpkg-buildpackage -d -us -uc > ../build.log 2>&1 || { tail -n 30 ../build.log >&2; exit 1; }
+	@rm -rf $(TARGET)/deb/$(DIST)
+	@ls $(TARGET)/deb/*.deb
+
+## deb-check: make deb, look at the packages with lintian, and use them in a clean Debian (needs root and a network)
+deb-check: deb
+	tests/deb.sh $(TARGET)/deb
 
 ## header: write include/cmempool.h and the man pages anew from the Rust source
 header: tools
