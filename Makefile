@@ -189,6 +189,7 @@ test: stage
 	tests/cxx.sh $(STAGE)
 	tests/install.sh
 	tests/adapters.sh $(STAGE)
+	tests/metrics.sh $(STAGE)
 
 ## loom: the models of the thread protocol, in every order that threads can run them
 loom: tools

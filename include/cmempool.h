@@ -1355,6 +1355,20 @@ void r_mempool_dump_json(const struct r_mempool *rmp, FILE *out);
  * As `mempool_dump_all`, a line of JSON for each pool.
  */
 void mempool_dump_all_json(FILE *out);
+
+/**
+ * Writes the figures of all pools of the process as OpenMetrics text, for Prometheus and its like.
+ *
+ * A family for each figure of `mempool_stats`: `cmempool_used`, `cmempool_peak_used`, `cmempool_exhausted_total` and
+ * so on. Each sample has the labels `pool`, the name; `class`, the usable bytes of an entry; and `address`, by
+ * which pools of one name are told apart. `exhausted` and `failed` are counters: they only grow. Content type:
+ * `application/openmetrics-text; version=1.0.0; charset=utf-8`. `c-examples/metrics.c` serves it.
+ *
+ * @param out  where to; a `FILE` that is open for writing
+ *
+ * Threads: as `mempool_dump_all`. Cost: that of writing, and O(log pools) for each pool and figure.
+ */
+void mempool_dump_all_openmetrics(FILE *out);
 #endif
 
 /* ---- Hear of misuse ------------------------------------------------------------------------- */

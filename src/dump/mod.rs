@@ -6,6 +6,7 @@
 
 mod head;
 mod json;
+mod openmetrics;
 mod stream;
 mod text;
 
@@ -62,6 +63,24 @@ pub fn all(out: Stream, form: Form) {
             report(&head, Which::At(at), out, form);
         }
     }
+}
+
+/// Shows the figures of every pool there is to a monitor. O(pools log pools) for each figure.
+pub fn metrics(out: Stream) {
+    for family in &openmetrics::FAMILIES {
+        os::without_cancellation(|| family.write_head(out));
+        let mut walk = registry::lock().walk();
+        loop {
+            // The lock goes with each of these statements.
+            let Some(at) = registry::lock().step(&mut walk) else { break };
+            let Some(head) = registry::lock().at(at).map(Head::of) else { continue };
+            let classes = (0..).map_while(|class| Which::At(at).figures(class));
+            os::without_cancellation(|| {
+                classes.for_each(|class| family.write_sample(&head, &class, out));
+            });
+        }
+    }
+    os::without_cancellation(|| out.text(b"# EOF\n"));
 }
 
 #[cold]
