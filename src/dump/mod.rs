@@ -15,6 +15,7 @@ pub use self::stream::Stream;
 use crate::collection::body::Collection;
 use crate::collection::registry;
 use crate::os;
+use crate::pool::holders::Callers;
 use crate::pool::stats::mempool_stats;
 
 /// What a report looks like.
@@ -43,6 +44,19 @@ impl Which<'_> {
             Which::Live(collection) => collection.class_figures(class),
             // The lock goes with the statement.
             Which::At(place) => registry::lock().at(place)?.class_figures(class),
+        }
+    }
+}
+
+impl Which<'_> {
+    /// Who has a class's entries, if it records that.
+    #[inline(never)]
+    fn callers(self, class: usize) -> Option<Callers> {
+        let of = |collection: &Collection| collection.pools().get(class)?.callers();
+        match self {
+            Which::Live(collection) => of(collection),
+            // The lock goes with the statement.
+            Which::At(place) => registry::lock().at(place).and_then(of),
         }
     }
 }
@@ -93,11 +107,16 @@ fn report(head: &Head, which: Which<'_>, out: Stream, form: Form) {
                 text::write_head(head, out);
                 classes().for_each(|class| text::write_row(&class, out));
                 classes().for_each(|class| text::write_advice(&class, out));
+                for (i, class) in classes().enumerate() {
+                    if let Some(callers) = which.callers(i) {
+                        text::write_callers(class.elem_size, &callers, out);
+                    }
+                }
             }
             Form::Json => {
                 json::write_head(head, out);
                 for (i, class) in classes().enumerate() {
-                    json::write_class(&class, i > 0, out);
+                    json::write_class(&class, which.callers(i).as_ref(), i > 0, out);
                 }
                 out.text(b"]}\n");
             }

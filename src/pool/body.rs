@@ -43,7 +43,7 @@ pub struct Pool {
     pub(super) larger: Option<NonNull<Pool>>, // the collection's pool of the next larger entries
     pub(super) stride_shift: u8,   // stride's trailing zero bits
     pub(super) traits: Traits,
-    pub(super) align: u16, // of every entry
+    pub(super) align_shift: u8, // log2 of every entry's alignment
     pub(super) caches: CachePlan,
     pub(super) seen: AtomicU16, // caches from this one on have no magazine, and zeros; written with the lock
     pub(super) common: NonNull<Common>, // what it shares with other classes
@@ -117,7 +117,7 @@ impl Pool {
 
     /// As [`stop`](Self::stop), for what was given to another call than a free.
     pub fn stop_in(&self, call: Call, (kind, entry): Fault) -> ! {
-        misuse::stop(call, kind, entry.address(), Some(self.subject()))
+        misuse::stop(call, kind, entry.address(), Some(self.subject_of(entry)))
     }
 
     /// None if the pool is live; else the handle of the one that was destroyed here, as long as the memory
@@ -153,6 +153,11 @@ impl Pool {
         self.capacity as usize
     }
 
+    /// Alignment of every entry in bytes.
+    pub fn align(&self) -> usize {
+        1 << self.align_shift
+    }
+
     /// Usable bytes of its entries.
     pub fn elem_size(&self) -> usize {
         self.elem_size
@@ -179,7 +184,8 @@ impl Pool {
     /// What a report says about it.
     pub fn subject(&self) -> Subject<'_> {
         let common = self.common();
-        Subject { name: common.name(), address: common.handle, elem_size: self.elem_size }
+        let (name, address) = (common.name(), common.handle);
+        Subject { name, address, elem_size: self.elem_size, last: None }
     }
 
     /// The pool at an address that a word or a caller gave.

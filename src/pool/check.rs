@@ -39,7 +39,7 @@ impl Pool {
         let out = (0..depot.fresh())
             .filter(|&slot| {
                 let entry = self.entry(slot);
-                assert_eq!(entry.address() % usize::from(self.align), 0);
+                assert_eq!(entry.address() % self.align(), 0);
                 assert_eq!(self.slot(entry), slot);
                 // SAFETY: it is a slot of this pool's.
                 let decoded = unsafe { entry.decode_shared() };

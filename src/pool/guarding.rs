@@ -20,6 +20,7 @@ pub(super) struct Guarding {
 pub(super) struct Beside {
     pub(super) tails: NonNull<u32>, // of each slot, if they are guarded: bytes that were not asked for
     pub(super) guarding: Guarding,
+    pub(super) records: Option<NonNull<u8>>, // who took and freed each entry: see `holders.rs`
 }
 
 // In place of an only cache's line: this, and the word behind the last slot.

@@ -17,6 +17,7 @@ mod guard;
 pub mod guarding;
 mod hardened;
 pub mod heap;
+pub mod holders;
 mod inspect;
 mod leaks;
 mod limits;

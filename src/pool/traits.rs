@@ -17,6 +17,8 @@ pub struct Traits {
     pub bypass: bool,
     /// A sanitizer or Valgrind is to know of every entry.
     pub watched: bool,
+    /// Record who took each entry, and who freed it.
+    pub recorded: bool,
     /// Its memory is in another pool's.
     pub nested: bool,
 }
@@ -25,7 +27,7 @@ impl Traits {
     /// Whether `pool/guard.rs` has its calls.
     #[inline]
     pub fn guarded(&self) -> bool {
-        !SMALL && (self.hardened || self.bypass || self.watched)
+        !SMALL && (self.hardened || self.bypass || self.watched || self.recorded)
     }
 
     /// Whether what lies between its entries, and in those that are free, is looked after.

@@ -37,7 +37,7 @@ impl Former {
     /// What a report says about it.
     pub fn subject(&self) -> Subject<'_> {
         let name = &self.name[..self.name_len];
-        Subject { name, address: self.handle, elem_size: self.elem_size }
+        Subject { name, address: self.handle, elem_size: self.elem_size, last: None }
     }
 }
 
@@ -47,7 +47,7 @@ impl Formers {
     /// A collection goes.
     pub fn remember(&mut self, collection: &Collection) {
         let range = collection.region_left_behind().unwrap_or(0..0);
-        let Subject { name, address, elem_size } = collection.pools()[0].subject();
+        let Subject { name, address, elem_size, .. } = collection.pools()[0].subject();
         let mut former = Former {
             start: range.start,
             end: range.end,

@@ -45,6 +45,8 @@ pub struct Care {
     pub zero_on_free: bool,
     /// A leak checker is not to find entries by the pool's list.
     pub unlisted: bool,
+    /// Bytes in front of each entry's block that are for who obtains it, 0 at first.
+    pub front: u16,
 }
 
 /// What was found wrong, and with which entry: not always the one that a call is about.

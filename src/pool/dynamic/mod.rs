@@ -22,4 +22,4 @@ pub use self::border::{border, close_start, fit, look_at_all, open_start};
 pub use self::exchange::{
     close_around, enter, enter_below, forgo, free, next, obtain, release_all, set_next,
 };
-pub use self::list::{DynamicEntries, size};
+pub use self::list::{DynamicEntries, size, start, starts};
