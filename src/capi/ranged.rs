@@ -8,7 +8,7 @@ use crate::collection::body::{Collection, Policy};
 use crate::collection::making::Request;
 use crate::memory::layout::{Classes, Layout};
 use crate::memory::zero::zero;
-use crate::os::error::Error;
+use crate::os::{SMALL, error::Error};
 use crate::pool::body::Pool;
 use crate::pool::fast::Missed;
 use crate::pool::traits::Traits;
@@ -269,9 +269,10 @@ pub unsafe extern "C" fn r_mempool_realloc_entry(
 #[inline(never)]
 unsafe fn realloc_slow(collection: &Collection, entry: Entry, size: usize) -> *mut c_void {
     // The entry first: the pool may be gone with it.
-    // SAFETY: by this function's contract; a word of ours names a live pool.
+    // SAFETY: by this function's contract.
     let (records, is_slot) = match unsafe { entry.decode() }.owner_and_state() {
-        // SAFETY: as above.
+        _ if SMALL => (false, false),
+        // SAFETY: a word of ours names a live pool.
         Some((owner, State::Out)) => (unsafe { Pool::at(owner) }.records(), true),
         // SAFETY: as above.
         Some((owner, State::Dynamic)) => (unsafe { Pool::at(owner) }.records(), false),

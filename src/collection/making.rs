@@ -14,7 +14,7 @@ use crate::memory::backing::Backing;
 use crate::memory::layout::{Cursor, Layout, MIN_ALIGN, OWNER_ALIGN};
 use crate::memory::region::{COLOURS, Region, Wish};
 use crate::os::error::Error;
-use crate::os::{ONE_THREAD, watcher};
+use crate::os::{ONE_THREAD, SMALL, watcher};
 use crate::pool::body::Pool;
 use crate::pool::common::Common;
 use crate::pool::guarding::GUARD_GAP;
@@ -120,7 +120,8 @@ impl Collection {
             registry::lock().holder_of(region.base().as_ptr() as usize).is_some()
         };
         let request = &Request { traits: Traits { nested, ..traits }, ..*request };
-        let records = traits.recorded.then(|| records::obtain(layout.classes())).transpose();
+        let recorded = traits.recorded && !SMALL;
+        let records = recorded.then(|| records::obtain(layout.classes())).transpose();
         let records = match records {
             Ok(records) => records,
             Err(error) => {

@@ -12,7 +12,7 @@ use crate::os::cpu::by_width;
 use crate::os::sync::AtomicU64;
 use crate::os::{SMALL, thread_number};
 use crate::report::deed::{Deed, Last};
-use crate::report::misuse::{Subject, Takers};
+use crate::report::misuse::{Subject, TAKERS_NAMED, Takers};
 use crate::slots::word::{Entry, State};
 
 /// What is known of an entry. Written by who has it, read at any time: whoever reads while it is written may see
@@ -84,7 +84,7 @@ impl Callers {
 
     /// Those that have the most.
     pub fn most(&self) -> Takers {
-        let mut most = Takers::default();
+        let mut most = [(0, 0); TAKERS_NAMED];
         most.iter_mut().zip(self.rows()).for_each(|(taker, &row)| *taker = row);
         most
     }
@@ -238,12 +238,13 @@ impl Pool {
 
     /// How many of its entries are out by each caller. None if it does not record. O(capacity * callers), with the
     /// lock of its dynamic entries for these.
+    pub fn callers(&self) -> Option<Callers> {
+        self.records().then(|| self.count_callers())
+    }
+
     #[cold]
     #[inline(never)]
-    pub fn callers(&self) -> Option<Callers> {
-        if !self.records() {
-            return None;
-        }
+    fn count_callers(&self) -> Callers {
         let mut callers = Callers { rows: [(0, 0); MOST_CALLERS], len: 0, others: 0 };
         let caller_of = |record: Option<&Record>| {
             record.and_then(|record| record.taken.read()).map_or(0, |deed| deed.caller)
@@ -257,7 +258,7 @@ impl Pool {
             callers.count(caller_of(Some(unsafe { place.cast::<Record>().as_ref() })));
         }
         callers.sort();
-        Some(callers)
+        callers
     }
 
     /// All entries are taken back by `caller`: nobody uses the pool meanwhile.

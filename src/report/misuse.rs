@@ -7,7 +7,7 @@
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::os::{abort, thread_number};
+use crate::os::{SMALL, abort, thread_number};
 use crate::report::deed::{Deed, Last};
 use crate::report::handler::{self, mempool_misuse, mempool_misuse_kind as Public};
 use crate::report::line::Line;
@@ -62,7 +62,10 @@ pub enum Kind {
 }
 
 /// Callers, and how many entries each has; 0 for none.
-pub type Takers = [(usize, usize); LEAKS_NAMED];
+pub type Takers = [(usize, usize); TAKERS_NAMED];
+
+/// Of how many callers that have entries a report says the places.
+pub const TAKERS_NAMED: usize = if SMALL { 0 } else { LEAKS_NAMED };
 
 /// Of how many entries that were never freed a report gives the addresses.
 pub const LEAKS_NAMED: usize = 4;
@@ -216,11 +219,11 @@ fn describe(line: &mut Line, call: Call, kind: Kind, pointer: usize, subject: Op
             line.text(b"-byte entries");
         }
         line.text(b")");
-        if let Some(last) = subject.last {
+        if !SMALL && let Some(last) = subject.last {
             describe_last(line, last);
         }
     }
-    if let Kind::Leak { takers: Some(takers), .. } = kind {
+    if !SMALL && let Kind::Leak { takers: Some(takers), .. } = kind {
         describe_takers(line, &takers);
     }
 }

@@ -113,15 +113,12 @@ static const struct {
 
 static const char *dump(mempool *mp, r_mempool *rmp)
 {
-    FILE *out = tmpfile();
-    CHECK(out != NULL);
+    FILE *out = new_stream();
     if (mp != NULL)
         mempool_dump_json(mp, out);
     else
         r_mempool_dump_json(rmp, out);
-    rewind(out);
-    text[fread(text, 1, sizeof text - 1, out)] = '\0';
-    fclose(out);
+    close_stream(out, text, sizeof text);
     return text;
 }
 
@@ -253,12 +250,9 @@ static void many_callers(void)
     TEN TEN TEN TEN TEN TEN TEN
     if (KNOWN) {
         CHECK(strstr(dump(mp, NULL), "],\"taken_elsewhere\":6}") != NULL);
-        FILE *out = tmpfile();
-        CHECK(out != NULL);
+        FILE *out = new_stream();
         mempool_dump(mp, out);
-        rewind(out);
-        text[fread(text, 1, sizeof text - 1, out)] = '\0';
-        fclose(out);
+        close_stream(out, text, sizeof text);
         CHECK(strstr(text, "  64 B:         1 taken at ") != NULL);
         CHECK(strstr(text, "  64 B:        54 taken elsewhere\n") != NULL);
     }
@@ -295,6 +289,8 @@ static void expect_freed_at(struct deed deed, uintptr_t function, const char *ve
 {
     int status;
     const char *line = run_in_child(free_twice, &deed, &status), *at = strstr(line, verb);
+    if (check_passing_by)
+        return;
     CHECK(status != 0);
     if (at == NULL || strncmp(line, "cmempool: ", 10) != 0)
         fprintf(stderr, "said: %s\n", line);
@@ -356,6 +352,8 @@ static void who_is_to_blame(void)
 
     row("a leak");
     line = run_in_child(leak, NULL, &status);
+    if (check_passing_by)
+        return;
     CHECK(status == 0 && strstr(line, "leak of 103 entries: 0x") != NULL);
     const char *at = strstr(line, "; taken at ");
     CHECK(at != NULL);
