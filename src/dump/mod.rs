@@ -1,9 +1,10 @@
-//! How is a pool shown to a person, or to a program?
+//! How is a pool shown to a person, to a program, or to a debugger?
 //!
-//! On a stream of the caller's. No lock of ours is held meanwhile: whoever has the stream's may wait for one
-//! of ours. So what is written of a pool among all is fetched piece by piece, and a pool that goes in the
-//! middle ends its report.
+//! To a debugger by a table, which stands apart in `debugger.rs`; to the others on a stream of the caller's.
+//! No lock of ours is held meanwhile: whoever has the stream's may wait for one of ours. So what is written of
+//! a pool among all is fetched piece by piece, and a pool that goes in the middle ends its report.
 
+pub mod debugger;
 mod head;
 mod json;
 mod openmetrics;

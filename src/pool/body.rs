@@ -11,6 +11,7 @@ use super::traits::Traits;
 use crate::caches::cache::Cache;
 use crate::caches::thread_index::{self, CACHE_DISTANCE};
 use crate::memory::backing::Backing;
+use crate::memory::fields::{Field, fields};
 use crate::os::cpu;
 use crate::os::lock::Locked;
 use crate::os::sync::AtomicU64;
@@ -79,6 +80,12 @@ static_assertions::const_assert!(core::mem::offset_of!(Pool, shared) >= 64);
 unsafe impl Sync for Pool {}
 
 impl Pool {
+    /// What a debugger reads of it.
+    pub const FIELDS: &[Field] = fields!(
+        Pool: first, elem_size, slots, stride, capacity, traits, caches, seen, common, shared, dynamic,
+        exhausted, failed,
+    );
+
     /// The distance of the thread that has the first cache.
     pub(super) fn first(&self) -> usize {
         // Relaxed: a thread that it is for wrote it itself, or had the index from one that did.

@@ -11,6 +11,7 @@ pub mod common;
 pub mod draw;
 mod dynamic;
 pub mod fast;
+pub mod fields;
 mod flush;
 mod fork;
 mod guard;

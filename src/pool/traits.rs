@@ -1,5 +1,6 @@
 //! What is a pool to do beside handing out and taking back?
 
+use crate::memory::fields::{Field, fields};
 use crate::os::SMALL;
 
 /// What a caller chose beside sizes and counts.
@@ -24,6 +25,10 @@ pub struct Traits {
 }
 
 impl Traits {
+    /// What a debugger reads of it.
+    pub const FIELDS: &[Field] =
+        fields!(Traits: single_thread, fall_back, zero_on_free, hardened, bypass, watched);
+
     /// Whether `pool/guard.rs` has its calls.
     #[inline]
     pub fn guarded(&self) -> bool {

@@ -4,6 +4,7 @@
 //! never was the library's.
 
 use crate::collection::body::{Collection, Policy};
+use crate::memory::fields::{Field, fields};
 use crate::report::misuse::{NAME_MAX, Subject};
 
 /// How many destroyed collections are remembered.
@@ -42,6 +43,12 @@ impl Former {
 }
 
 impl Formers {
+    /// What a debugger reads of them, and of each.
+    pub const FIELDS: [&[Field]; 2] =
+        [fields!(Formers: ring, next), fields!(Former: start, end, handle, name, name_len)];
+    /// Bytes from one to the next, and how many there are.
+    pub const NUMBERS: [usize; 2] = [size_of::<Former>(), FORMERS];
+
     pub const NONE: Self = Self { ring: [Former::NONE; FORMERS], next: 0 };
 
     /// A collection goes.

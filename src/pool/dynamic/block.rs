@@ -2,6 +2,7 @@
 
 use core::ptr::NonNull;
 
+use crate::memory::fields::{Field, fields};
 use crate::memory::layout::{MAX_ALIGN, MIN_ALIGN};
 use crate::os::cpu::by_width;
 use crate::os::watcher;
@@ -53,6 +54,9 @@ pub struct Care {
 pub type Fault = (Kind, Entry);
 
 impl Block {
+    /// What a debugger reads of it.
+    pub const FIELDS: &[Field] = fields!(Block: next, size, tail, lead, gap, word);
+
     /// What `guard` must be. Keyed, so that data of the program's does not pass.
     pub(super) fn guard(&self) -> usize {
         // Each keyed, since in a plain XOR one overwritten field could make up for another.

@@ -3,6 +3,7 @@
 use core::ptr::{self, NonNull};
 
 use super::block::{Block, Fault, HEADER, block_of, entry_of};
+use crate::memory::fields::{Field, fields};
 use crate::os::lock::{Locked, Tallied, Tally};
 use crate::slots::word::{Entry, State};
 
@@ -24,6 +25,9 @@ impl Tallied for DynamicEntries {
 }
 
 impl DynamicEntries {
+    /// What a debugger reads of it.
+    pub const FIELDS: &[Field] = fields!(DynamicEntries: first, count, peak);
+
     /// None yet.
     pub const fn new() -> Self {
         Self { first: ptr::null_mut(), count: 0, peak: 0 }

@@ -17,6 +17,11 @@ mod border;
 mod exchange;
 mod list;
 
+use crate::memory::fields::Field;
+
+/// What a debugger reads.
+pub const FIELDS: [&[Field]; 2] = [DynamicEntries::FIELDS, block::Block::FIELDS];
+
 pub use self::block::{Care, Fault, tail_of};
 pub use self::border::{border, close_start, fit, look_at_all, open_start};
 pub use self::exchange::{

@@ -1,0 +1,921 @@
+"""What pools does a program have, and whose is an address?
+
+Commands for gdb, in a process or a core dump: `help mempool` lists them. They read memory and call nothing in
+the program. What lies where says a table in the library (src/dump/debugger.rs), so neither debug information
+nor symbols are needed.
+
+gdb loads this file with the installed shared library; with the static one, say `source` and its path.
+"""
+
+import re
+import struct
+
+import gdb
+import gdb.printing
+
+# gdb runs all scripts in one namespace: every name here says whose it is.
+
+CMEMPOOL_MAGIC = b"cmempool for gdb"
+CMEMPOOL_VERSION = 1
+# The states of a slot's word, in the table's order.
+CMEMPOOL_OUT, CMEMPOOL_FREE, CMEMPOOL_DYNAMIC, CMEMPOOL_DYNAMIC_FREED, CMEMPOOL_FRESH = range(5)
+
+# The table's names in its order, each with its bytes: a number (#), an address (P), or neither (-).
+CMEMPOOL_NAMES = """
+    Collection.LEAD# Policy.Ordinary# Policy.Disabled# Policy.AtFirstExhaustion# Policy.AtLastExhaustion#
+    Region.NOTE_HUGE_PAGES# Region.NOTE_LOCKED# Pool.BYTES# Pool.ALIGN# Slot.WORD# Cache.BYTES# Cache.GRAIN#
+    Rack.UNIT# Rack.BESIDE_ROOM# Rack.SIZES# Life.BYTES# Life.COUNT# Life.HOLDER_AT#
+    Process.added:8 Process.factor:8
+    Registry.first:2P Registry.former:-
+    Registry.AT# Former.BYTES# Former.COUNT#
+    Link.next:P Link.serial:8 Link.going:1
+    Formers.ring:- Formers.next:P
+    Former.start:P Former.end:P Former.handle:P Former.name:- Former.name_len:P
+    Common.handle:P Common.name_len:P Common.name:-
+    Collection.common:- Collection.pools:P Collection.pool_count:P Collection.policy:1 Collection.region:-
+    Region.base:P Region.len:P Region.notes:1
+    Pool.first:P Pool.elem_size:P Pool.slots:P Pool.stride:P Pool.capacity:4 Pool.traits:- Pool.caches:4
+    Pool.seen:2 Pool.common:P Pool.shared:- Pool.dynamic:- Pool.exhausted:8 Pool.failed:8
+    Shared.AT# Shared.TALLY_AT# Shared.STATE_AT#
+    DynamicEntries.AT# DynamicEntries.TALLY_AT# DynamicEntries.STATE_AT#
+    Traits.single_thread:1 Traits.fall_back:1 Traits.zero_on_free:1 Traits.hardened:1 Traits.bypass:1
+    Traits.watched:1
+    CachePlan.count:2 CachePlan.unit:1
+    Shared.depot:- Shared.rack:- Shared.guarding:P Shared.peak:4
+    Beside.tails:P
+    Guarding.quarantine:-
+    Quarantine.ring:P Quarantine.room:4 Quarantine.first:4 Quarantine.len:4
+    DynamicEntries.first:P DynamicEntries.count:P DynamicEntries.peak:P
+    Block.next:P Block.size:P Block.tail:4 Block.lead:2 Block.gap:2 Block.word:8
+    Depot.ring:P Depot.words:P Depot.oldest:1 Depot.len:1 Depot.room:1 Depot.in_bits:4 Depot.fresh:4
+    Rack.first:P Rack.units:4 Rack.filled:- Rack.entries:4
+    Cache.sp:P Cache.bottom:P Cache.base:P Cache.spare:P Cache.spare_len:2
+    Life.ready:4 Life.lock:-
+"""
+
+
+class CmempoolError(gdb.GdbError):
+    """What a command can't do, in one line."""
+
+
+def cmempool_read(address, size):
+    """Bytes of the program's memory."""
+    try:
+        return bytes(gdb.selected_inferior().read_memory(address, size))
+    except (gdb.MemoryError, OverflowError):
+        raise CmempoolError(
+            "the memory at %#x can't be read: it is not mapped, or the core does not have it" % address
+        ) from None
+
+
+def cmempool_quoted(name):
+    """A pool's name as a person may see it."""
+    text = name.decode("utf-8", "replace")
+    return '"%s"' % "".join(c if c.isprintable() else "?" for c in text)
+
+
+def cmempool_plural(count, one, many):
+    """A number and its noun."""
+    return "%d %s" % (count, one if count == 1 else many)
+
+
+class CmempoolLibrary:
+    """A library in the program: where its table says that things lie."""
+
+    def __init__(self, table):
+        self.table = table
+        start = cmempool_read(table, 80)
+        if start[:16] != CMEMPOOL_MAGIC:
+            raise CmempoolError("there is no table at %#x" % table)
+        for self.order, self.width in (("<", 8), ("<", 4), (">", 8), (">", 4)):
+            if self.number(start[64 : 64 + self.width]) == table:
+                break
+        else:
+            raise CmempoolError("the table at %#x is a copy" % table)
+        self.states = struct.unpack(self.order + "6Q", start[16:64])
+        at = 64 + self.width
+        names = self.number(start[at : at + 4])
+        self.version = ".".join(str(byte) for byte in start[at + 4 : at + 7])
+        parts = [re.fullmatch(r"([\w.]+)(?::(.+)|#)", name).groups() for name in CMEMPOOL_NAMES.split()]
+        fields = [(name, self.bytes_of(size)) for name, size in parts]
+        self.fits = names == self.hash_of(fields)
+        at += 8
+        roots = cmempool_read(table + at, 5 * self.width)
+        self.roots = [self.number(root) for root in self.split(roots, self.width)]
+        at += 5 * self.width
+        offsets = cmempool_read(table + at, 2 * len(fields))
+        self.fields = {
+            name: (self.number(offset), size)
+            for (name, size), offset in zip(fields, self.split(offsets, 2))
+        }
+
+    def bytes_of(self, size):
+        """What a size in CMEMPOOL_NAMES means here; None for a number."""
+        sizes = {None: None, "-": 0, "P": self.width, "2P": 2 * self.width}
+        return sizes[size] if size in sizes else int(size)
+
+    @staticmethod
+    def hash_of(fields):
+        """The hash of names and sizes, as the library makes it."""
+        value = 0x811C9DC5 ^ CMEMPOOL_VERSION
+        for name, size in fields:
+            counted = size if size in (1, 2, 4, 8) else 0
+            for byte in name.encode() + bytes([counted]):
+                value = (value ^ byte) * 0x01000193 & 0xFFFFFFFF
+        return value
+
+    @staticmethod
+    def split(data, size):
+        return [data[at : at + size] for at in range(0, len(data), size)]
+
+    def number(self, data):
+        """An unsigned number of the program's."""
+        return int.from_bytes(data, "little" if self.order == "<" else "big")
+
+    def at(self, name):
+        """The offset of a field; of a number, the number."""
+        return self.fields[name][0]
+
+    def get(self, struct_at, name):
+        """A field of the struct at an address."""
+        offset, size = self.fields[name]
+        return self.number(cmempool_read(struct_at + offset, size))
+
+    def signed(self, struct_at, name):
+        """The same, of a field that may be below 0."""
+        value = self.get(struct_at, name)
+        bits = 8 * self.fields[name][1]
+        return value - (1 << bits) if value >> (bits - 1) else value
+
+    def numbers(self, address, count, size):
+        """So many numbers that lie one behind the other."""
+        if count <= 0:
+            return []
+        letter = {4: "I", 8: "Q"}[size]
+        data = cmempool_read(address, count * size)
+        return list(struct.unpack("%s%d%s" % (self.order, count, letter), data))
+
+    # ---- Words in front of entries: src/slots/word.rs, src/slots/secret.rs -------------------------
+
+    def secret(self):
+        process = self.roots[1]
+        return self.get(process, "Process.added"), self.get(process, "Process.factor")
+
+    def keyed(self, x, secret):
+        added, factor = secret
+        x ^= added
+        if self.width == 8:
+            product = x * factor
+            return (product ^ product >> 64) & (1 << 64) - 1
+        low = x & 0xFFFFFFFF
+        high = x >> 32 ^ ((low << 16 | low >> 16) & 0xFFFFFFFF)
+        first = low * (factor & 0xFFFFFFFF | 1)
+        second = high * (factor >> 32 | 1)
+        return first ^ ((second << 32 | second >> 32) & (1 << 64) - 1)
+
+    def decoded(self, entry, word, secret):
+        """Owner and state that a word says; (None, None) if it is none of ours."""
+        plain = word ^ self.keyed(entry, secret)
+        for number, state in enumerate(self.states[:5]):
+            if (plain ^ state) & self.states[5] == 0:
+                owner = (plain ^ state) & (1 << 8 * self.width) - 1
+                return (owner, number) if owner else (None, None)
+        return None, None
+
+    def word_of(self, entry):
+        """The same of an entry's word in memory, and the word."""
+        word = self.number(cmempool_read(entry - self.at("Slot.WORD"), 8))
+        return self.decoded(entry, word, self.secret()) + (word,)
+
+    # ---- Pools: src/collection/ -----------------------------------------------------------------
+
+    def collections(self):
+        """All pools, the newest first."""
+        found = []
+        registry = self.roots[0] + self.at("Registry.AT")
+        for link in self.numbers(registry + self.at("Registry.first"), 2, self.width):
+            seen = set()
+            while link and link not in seen:
+                seen.add(link)
+                found.append(CmempoolCollection(self, link))
+                link = self.get(link, "Link.next")
+        return sorted(found, key=lambda collection: -collection.serial)
+
+    def formers(self):
+        """Start, end and handle of pools that were destroyed, and their names."""
+        former = self.roots[0] + self.at("Registry.AT") + self.at("Registry.former") + self.at("Formers.ring")
+        for _ in range(self.at("Former.COUNT")):
+            if self.get(former, "Former.handle"):
+                name = cmempool_read(
+                    former + self.at("Former.name"), min(self.get(former, "Former.name_len"), 63)
+                )
+                yield tuple(self.get(former, "Former." + part) for part in ("start", "end", "handle")) + (name,)
+            former += self.at("Former.BYTES")
+
+    # ---- Threads: src/caches/thread_index.rs, src/caches/life.rs ----------------------------------
+
+    def thread(self, index):
+        """Who has an index, in words."""
+        taken = self.numbers(self.roots[2] + index // 64 * 8, 1, 8)[0]
+        if not taken >> index % 64 & 1:
+            return "a thread that has ended"
+        life = self.roots[3] + index * self.at("Life.BYTES")
+        holder = self.at("Life.HOLDER_AT")
+        generation = self.numbers(self.roots[4], 1, 4)[0]
+        if holder == 0xFFFF or self.get(life, "Life.ready") != generation:
+            return "the thread with index %d" % index
+        lwp = self.numbers(life + self.at("Life.lock") + holder, 1, 4)[0] & 0x3FFFFFFF
+        for thread in gdb.selected_inferior().threads():
+            if lwp in thread.ptid[1:]:
+                return "thread %d (LWP %d)" % (thread.num, lwp)
+        return "LWP %d, which is not there" % lwp
+
+
+class CmempoolCollection:
+    """An ordinary pool or a ranged one."""
+
+    def __init__(self, library, link):
+        self.library = library
+        self.address = link + library.at("Collection.LEAD")
+        self.serial = library.get(link, "Link.serial")
+        self.going = library.get(link, "Link.going")
+        common = self.address + library.at("Collection.common")
+        self.handle = library.get(common, "Common.handle")
+        self.name = cmempool_read(
+            common + library.at("Common.name"), min(library.get(common, "Common.name_len"), 63)
+        )
+        self.policy = library.get(self.address, "Collection.policy")
+        self.ranged = self.policy != library.at("Policy.Ordinary")
+        region = self.address + library.at("Collection.region")
+        self.start = library.get(region, "Region.base")
+        self.bytes = library.get(region, "Region.len")
+        self.notes = library.get(region, "Region.notes")
+        table = library.get(self.address, "Collection.pools")
+        count = library.get(self.address, "Collection.pool_count")
+        if count > 256:
+            raise CmempoolError("the pool at %#x is damaged" % self.handle)
+        self.pools = [CmempoolPool(self, pool) for pool in library.numbers(table, count, library.width)]
+
+    def kind(self):
+        return "ranged pool" if self.ranged else "pool"
+
+    def title(self):
+        name = " " + cmempool_quoted(self.name) if self.name else ""
+        return "%s%s at %#x" % (self.kind(), name, self.handle)
+
+    def when_empty(self):
+        at = self.library.at
+        if not self.ranged:
+            return "then takes from the heap" if self.pools[0].traits["fall_back"] else "then returns NULL"
+        return {
+            at("Policy.Disabled"): "then takes larger entries, then returns NULL",
+            at("Policy.AtFirstExhaustion"): "then takes from the heap",
+            at("Policy.AtLastExhaustion"): "then takes larger entries, then from the heap",
+        }[self.policy]
+
+
+class CmempoolPool:
+    """A pool of equal slots: an ordinary pool's only one, or a class."""
+
+    def __init__(self, collection, address):
+        library = self.library = collection.library
+        self.collection = collection
+        self.address = address
+        get = lambda name: library.get(address, "Pool." + name)
+        self.elem_size, self.slots, self.stride = get("elem_size"), get("slots"), get("stride")
+        self.capacity = get("capacity")
+        traits = address + library.at("Pool.traits")
+        self.traits = {
+            name.split(".")[1]: library.get(traits, name)
+            for name in library.fields
+            if name.startswith("Traits.")
+        }
+        self.shared_lock = address + library.at("Pool.shared")
+        self.dynamic_lock = address + library.at("Pool.dynamic")
+        self.shared = self.shared_lock + library.at("Shared.AT")
+        self.dynamic = self.dynamic_lock + library.at("DynamicEntries.AT")
+        self.depot = self.shared + library.at("Shared.depot")
+        self.rack = self.shared + library.at("Shared.rack")
+
+    # ---- Figures: src/pool/inspect.rs -----------------------------------------------------------
+
+    def tally(self, lock, name):
+        """What a pool of one thread wrote down when it was last done."""
+        both = self.library.numbers(lock + self.library.at(name), 1, 8)[0]
+        return both & 0xFFFFFFFF, both >> 32
+
+    def figures(self):
+        """What mempool_get_stats tells, and how much is in the depot and kept back."""
+        library, get = self.library, self.library.get
+        in_depot = get(self.depot, "Depot.len") + get(self.depot, "Depot.in_bits")
+        in_depot += get(self.rack, "Rack.entries")
+        quarantine = len(self.kept_back())
+        handed = max(0, self.capacity - in_depot - quarantine)
+        peak = get(self.shared, "Shared.peak")
+        count, heap_peak = (
+            get(self.dynamic, "DynamicEntries.count"),
+            get(self.dynamic, "DynamicEntries.peak"),
+        )
+        if self.traits["single_thread"]:
+            handed, peak = self.tally(self.shared_lock, "Shared.TALLY_AT")
+            count, heap_peak = self.tally(self.dynamic_lock, "DynamicEntries.TALLY_AT")
+        cached = min(sum(len(entries) for _, entries in self.caches()), handed)
+        used = handed - cached
+        if self.traits["bypass"]:
+            used, peak = min(count, self.capacity), min(heap_peak, self.capacity)
+            count, heap_peak = count - used, heap_peak - peak
+        plan = self.address + library.at("Pool.caches")
+        lines = get(plan, "CachePlan.count") * library.at("Cache.BYTES")
+        elements = get(self.rack, "Rack.units") * get(plan, "CachePlan.unit")
+        cache_bytes = lines + elements * library.width
+        if self.collection.ranged:
+            bits, level = 0, self.capacity
+            while True:
+                level = -(-level // 64)
+                bits += level
+                if level <= 1:
+                    break
+            lists = 8 * bits + 4 * get(self.depot, "Depot.room")
+            reserved = library.at("Pool.BYTES") + cache_bytes + lists + self.stride * self.capacity
+        else:
+            reserved = self.collection.bytes
+        return {
+            "elem_size": self.elem_size,
+            "capacity": self.capacity,
+            "used": used,
+            "peak_used": max(peak, used),
+            "cached": cached,
+            "depot": in_depot,
+            "quarantine": quarantine,
+            "dynamic_used": count,
+            "dynamic_peak": heap_peak,
+            "exhausted": get(self.address, "Pool.exhausted"),
+            "failed": get(self.address, "Pool.failed"),
+            "bytes_reserved": reserved,
+            "bytes_per_entry": self.stride,
+            "cache_bytes": cache_bytes,
+        }
+
+    def is_locked(self):
+        """Whether a thread is inside a call that holds one of its locks."""
+        states = (
+            self.library.numbers(self.shared_lock + self.library.at("Shared.STATE_AT"), 1, 4)[0],
+            self.library.numbers(self.dynamic_lock + self.library.at("DynamicEntries.STATE_AT"), 1, 4)[0],
+        )
+        return any(state % 2 if self.traits["single_thread"] else state for state in states)
+
+    # ---- Where free slots are: src/slots/depot/, src/caches/, src/pool/quarantine.rs ------------------
+
+    def caches(self):
+        """Each cache that has a magazine: its number, and its entries' addresses."""
+        library = self.library
+        grain, element = library.at("Cache.GRAIN"), library.width
+        first = self.address + library.at("Pool.BYTES")
+        for number in range(library.get(self.address, "Pool.seen")):
+            cache = first + number * library.at("Cache.BYTES")
+            start = library.signed(cache, "Cache.bottom") * grain
+            count = max(0, (library.signed(cache, "Cache.sp") * grain - start) // element)
+            if count > 1022:
+                raise CmempoolError("cache %d of the pool at %#x is damaged" % (number, self.address))
+            spare = library.get(cache, "Cache.spare")
+            spares = library.get(cache, "Cache.spare_len") if spare else 0
+            yield number, library.numbers(start, count, element) + library.numbers(spare, spares, element)
+
+    def owner_of(self, number):
+        """Whose a cache is, in words."""
+        library = self.library
+        if self.traits["single_thread"]:
+            return "the thread that uses the pool"
+        plan = self.address + library.at("Pool.caches")
+        if library.get(plan, "CachePlan.count") == 1:
+            first = library.get(self.address, "Pool.first")
+            if first >> 8 * library.width - 2:
+                return "no thread"
+            number += first // library.at("Cache.BYTES")
+        return library.thread(number)
+
+    def kept_back(self):
+        """Numbers of the slots that a guarded pool keeps back."""
+        library = self.library
+        guarding = library.get(self.shared, "Shared.guarding")
+        if not guarding:
+            return []
+        quarantine = guarding + library.at("Guarding.quarantine")
+        room, first, count = (
+            library.get(quarantine, "Quarantine." + name) for name in ("room", "first", "len")
+        )
+        ring = library.numbers(library.get(quarantine, "Quarantine.ring"), room, 4)
+        return [ring[(first + i) % room] for i in range(count)]
+
+    def in_magazines(self):
+        """Addresses of entries in filled magazines that are in no cache."""
+        library = self.library
+        first, unit, element = (
+            library.get(self.rack, "Rack.first"),
+            library.at("Rack.UNIT"),
+            library.width,
+        )
+        units = library.get(self.rack, "Rack.units")
+        lists = library.numbers(
+            self.rack + library.at("Rack.filled"), library.at("Rack.SIZES"), 4
+        )
+        for size, number in enumerate(lists):
+            room = (unit << 2 * size) - library.at("Rack.BESIDE_ROOM")
+            seen = set()
+            while number < units and number not in seen:
+                seen.add(number)
+                elements = library.numbers(
+                    first + number * unit * element, room + library.at("Rack.BESIDE_ROOM"), element
+                )
+                number, count = elements[room + 1] & 0xFFFFFFFF, elements[room + 2]
+                yield from elements[: min(count, room)]
+
+    def places(self):
+        """Where each free slot is, by its number; of those in the depot's bits, `in_bits` knows."""
+        library = self.library
+        places = {}
+        room, oldest, count = (
+            library.get(self.depot, "Depot." + name) for name in ("room", "oldest", "len")
+        )
+        ring = library.numbers(library.get(self.depot, "Depot.ring"), room, 4)
+        for i in range(min(count, room)):
+            places[ring[(oldest + i) % room]] = "in the depot"
+        for entry in self.in_magazines():
+            places[(entry - self.slots) // self.stride] = "in the depot, in a magazine"
+        for slot in self.kept_back():
+            places[slot] = "kept back in quarantine"
+        for number, entries in self.caches():
+            if entries:
+                place = "in the cache of " + self.owner_of(number)
+                for entry in entries:
+                    places[(entry - self.slots) // self.stride] = place
+        return places
+
+    def in_bits(self, slot):
+        words = self.library.get(self.depot, "Depot.words")
+        return self.library.numbers(words + slot // 64 * 8, 1, 8)[0] >> slot % 64 & 1
+
+    def fresh(self):
+        """This slot and all above were never handed out."""
+        return self.library.get(self.depot, "Depot.fresh")
+
+    # ---- Entries --------------------------------------------------------------------------------
+
+    def entry(self, slot):
+        return self.slots + slot * self.stride
+
+    def slot_state(self, slot, places):
+        """What a slot is, in words."""
+        owner, state, word = self.library.word_of(self.entry(slot))
+        place = places.get(slot) or ("in the depot" if self.in_bits(slot) else None)
+        if state == CMEMPOOL_FRESH or slot >= self.fresh() and not self.traits["hardened"]:
+            return "never handed out"
+        if owner != self.address or state not in (CMEMPOOL_OUT, CMEMPOOL_FREE):
+            where = "; the slot is free, " + place if place else ""
+            return "its header was overwritten: it is %#018x%s" % (word, where)
+        if state == CMEMPOOL_OUT:
+            return "out, and yet free: it is " + place if place else "out"
+        if place is None:
+            # Or lost to a child of fork.
+            return "free, and on its way: a thread is inside a call with it"
+        return "free, " + place
+
+    def asked_for(self, slot):
+        """Bytes that its holder may use, of a pool that knows."""
+        tails = self.tails()
+        return self.elem_size - self.library.numbers(tails + 4 * slot, 1, 4)[0] if tails else self.elem_size
+
+    def tails(self):
+        """Where a guarded pool has what was not asked for of each entry; else None."""
+        if (self.traits["hardened"] or self.traits["watched"]) and not self.traits["bypass"]:
+            return self.library.get(self.address + self.library.at("Pool.BYTES"), "Beside.tails")
+        return None
+
+    def out(self):
+        """Numbers of the slots that are out. O(capacity)."""
+        library = self.library
+        secret, word_bytes = library.secret(), library.at("Slot.WORD")
+        fresh = 0 if self.traits["bypass"] else self.fresh()
+        # Small slots are read many at a time, of others the words alone.
+        at_once = max(1, 65536 // self.stride) if self.stride <= 512 else 1
+        for start in range(0, fresh, at_once):
+            count = min(at_once, fresh - start)
+            data = cmempool_read(self.entry(start) - word_bytes, (count - 1) * self.stride + word_bytes)
+            for i in range(count):
+                word = library.number(data[i * self.stride : i * self.stride + word_bytes])
+                if library.decoded(self.entry(start + i), word, secret) == (self.address, CMEMPOOL_OUT):
+                    yield start + i
+
+    def dynamic_entries(self):
+        """Entries from the heap that are out: address, bytes, bytes asked for."""
+        library = self.library
+        block, seen = library.get(self.dynamic, "DynamicEntries.first"), set()
+        while block:
+            entry = block + library.at("Block.word") + library.at("Slot.WORD")
+            if block in seen or library.word_of(entry)[:2] != (self.address, CMEMPOOL_DYNAMIC):
+                raise CmempoolError("the list of entries from the heap is damaged at %#x" % entry)
+            seen.add(block)
+            size, tail = library.get(block, "Block.size"), library.get(block, "Block.tail")
+            yield entry, size, size - tail
+            block = library.get(block, "Block.next")
+
+
+# ---- Find the library --------------------------------------------------------------------------
+
+# Where linkers put constants with addresses in them.
+CMEMPOOL_SECTIONS = (".data.rel.ro", ".data", ".rdata")
+
+
+def cmempool_libraries():
+    """Each library in the program; there may be one in each plugin."""
+    inferior = gdb.selected_inferior()
+    space = gdb.current_progspace()
+    key = (inferior.num, inferior.pid, tuple(objfile.filename for objfile in space.objfiles()))
+    # `live` may print a million entries; printers run at each frame.
+    known = getattr(space, "cmempool_tables", None)
+    tables = known[1] if known and known[0] == key else []
+    libraries = [library for library in map(cmempool_at, tables) if library]
+    if not libraries:
+        tables, libraries = cmempool_search()
+        space.cmempool_tables = (key, tables)
+    return libraries
+
+
+def cmempool_at(table):
+    try:
+        return CmempoolLibrary(table)
+    except CmempoolError:
+        return None
+
+
+def cmempool_search():
+    """Looks for tables: in sections first, then in all that a core has."""
+    pattern = re.compile(r"^\s*(0x[0-9a-f]+) - (0x[0-9a-f]+) is (\S+)", re.MULTILINE)
+    found = [
+        (int(start, 16), int(end, 16), name)
+        for start, end, name in pattern.findall(gdb.execute("info files", to_string=True))
+    ]
+    of_files = [part for part in found if part[2].startswith(CMEMPOOL_SECTIONS)]
+    of_core = [part for part in found if part[2].startswith("load")]
+    for parts in (of_files, of_core):
+        tables = {table for start, end, _ in parts for table in cmempool_matches(start, end)}
+        libraries = [(table, library) for table, library in ((t, cmempool_at(t)) for t in sorted(tables)) if library]
+        if libraries:
+            return [table for table, _ in libraries], [library for _, library in libraries]
+    return [], []
+
+
+def cmempool_matches(start, end):
+    """Addresses at which a table may begin."""
+    inferior = gdb.selected_inferior()
+    while start < end:
+        try:
+            match = inferior.search_memory(start, end - start, CMEMPOOL_MAGIC)
+        except gdb.MemoryError:
+            return
+        if match is None:
+            return
+        yield match
+        start = match + len(CMEMPOOL_MAGIC)
+
+
+def cmempool_collections():
+    """All pools of the program, of each library the newest first."""
+    if not gdb.selected_inferior().pid:
+        raise CmempoolError("there is no process: start the program, or open a core")
+    libraries = cmempool_libraries()
+    if not libraries:
+        raise CmempoolError("there is no cmempool in this program, or it was not started yet")
+    usable = [library for library in libraries if library.fits]
+    if not usable:
+        raise CmempoolError(
+            "this script is not for cmempool %s: use the one that was installed with it" % libraries[0].version
+        )
+    return [collection for library in usable for collection in library.collections()]
+
+
+def cmempool_evaluated(text):
+    """The address that an expression stands for. Calls nothing in the program."""
+    before = gdb.parameter("may-call-functions")
+    gdb.execute("set may-call-functions off")
+    try:
+        return int(gdb.parse_and_eval(text)) & (1 << 64) - 1
+    finally:
+        gdb.execute("set may-call-functions %s" % ("on" if before else "off"))
+
+
+def cmempool_pool(text):
+    """The pool that an argument means: by a name in quotes, an expression, or a name."""
+    if not text:
+        raise CmempoolError('which pool? Give its address, an expression, or its name: mempool list')
+    collections = cmempool_collections()
+    named = lambda name: [c for c in collections if c.name == name.encode("utf-8", "surrogateescape")]
+    quoted = re.fullmatch(r'"(.*)"', text)
+    if quoted:
+        found = named(quoted.group(1))
+        if not found:
+            raise CmempoolError("no pool has the name %s" % text)
+        return found[0]
+    why = "no pool has that name, and as an expression: "
+    try:
+        address = cmempool_evaluated(text)
+        for collection in collections:
+            if address in [collection.handle, collection.address] + [pool.address for pool in collection.pools]:
+                return collection
+        why = "no pool is at %#x, nor has that name" % address
+    except gdb.error as error:
+        why += str(error)
+    found = named(text)
+    if not found:
+        raise CmempoolError("%s: %s" % (text, why))
+    return found[0]
+
+
+# ---- Commands ----------------------------------------------------------------------------------
+
+
+class CmempoolCommand(gdb.Command):
+    """Memory pools of cmempool: which there are, and whose an address is.
+
+POOL is a pool's address, an expression that gives it, or its name. The commands read memory and call nothing
+in the program: they work on core dumps, too."""
+
+    def __init__(self):
+        super().__init__("mempool", gdb.COMMAND_DATA, gdb.COMPLETE_NONE, True)
+
+
+class CmempoolListCommand(gdb.Command):
+    """List all pools, the newest first.
+Usage: mempool list"""
+
+    def __init__(self):
+        super().__init__("mempool list", gdb.COMMAND_DATA)
+
+    def invoke(self, argument, from_tty):
+        if argument:
+            raise CmempoolError("mempool list takes no argument")
+        collections = cmempool_collections()
+        if not collections:
+            print("no pools")
+            return
+        print("%-18s %-8s %8s %10s %10s %10s  %s" % ("address", "kind", "classes", "used", "capacity", "from heap", "name"))
+        for collection in collections:
+            figures = [pool.figures() for pool in collection.pools]
+            total = lambda name: sum(one[name] for one in figures)
+            print(
+                "%#-18x %-8s %8d %10d %10d %10d  %s%s"
+                % (
+                    collection.handle,
+                    "ranged" if collection.ranged else "ordinary",
+                    len(figures),
+                    total("used"),
+                    total("capacity"),
+                    total("dynamic_used"),
+                    cmempool_quoted(collection.name) if collection.name else "",
+                    " (being destroyed)" if collection.going else "",
+                )
+            )
+
+
+class CmempoolShowCommand(gdb.Command):
+    """Show how full a pool is, class by class, and what is in which thread's cache.
+Usage: mempool show POOL
+
+The columns are members of mempool_stats; "depot" counts free entries in no cache, and "kept" those that a
+hardened or watched pool keeps back."""
+
+    COLUMNS = (
+        ("elem_size", 9),
+        ("capacity", 9),
+        ("used", 9),
+        ("peak_used", 9),
+        ("cached", 7),
+        ("depot", 9),
+        ("quarantine", 5),
+        ("dynamic_used", 12),
+        ("dynamic_peak", 12),
+        ("exhausted", 9),
+        ("failed", 7),
+        ("bytes_reserved", 14),
+        ("bytes_per_entry", 15),
+        ("cache_bytes", 11),
+    )
+
+    def __init__(self):
+        super().__init__("mempool show", gdb.COMMAND_DATA, gdb.COMPLETE_EXPRESSION)
+
+    def invoke(self, argument, from_tty):
+        collection = cmempool_pool(argument.strip())
+        at = collection.library.at
+        traits = collection.pools[0].traits
+        words = [name.replace("_", "-") for name in ("single_thread", "zero_on_free", "hardened") if traits[name]]
+        words += ["watched by a tool"] if traits["watched"] else []
+        words += ["all from the heap"] if traits["bypass"] else []
+        words += ["huge pages"] if collection.notes & at("Region.NOTE_HUGE_PAGES") else []
+        words += ["locked"] if collection.notes & at("Region.NOTE_LOCKED") else []
+        print(
+            "%s: %d bytes from %#x; hands out its own, %s"
+            % (collection.title(), collection.bytes, collection.start, collection.when_empty())
+        )
+        if words:
+            print("  " + ", ".join(words))
+        heads = {"quarantine": "kept"}
+        print(" ".join(heads.get(name, name).rjust(width) for name, width in self.COLUMNS))
+        for pool in collection.pools:
+            figures = pool.figures()
+            print(" ".join(str(figures[name]).rjust(width) for name, width in self.COLUMNS))
+        for pool in collection.pools:
+            of = " of %d bytes" % pool.elem_size if collection.ranged else ""
+            for number, entries in pool.caches():
+                if entries:
+                    print("  %d%s in the cache of %s" % (len(entries), of, pool.owner_of(number)))
+            if pool.is_locked():
+                print("  a thread is inside a call that holds its lock%s: figures may be off" % (of and of.replace(" of", ", class of")))
+
+
+class CmempoolWhoseCommand(gdb.Command):
+    """Say which pool an address belongs to, and in which state its entry and the neighbours are.
+Usage: mempool whose ADDRESS
+
+ADDRESS is an expression: an entry, a pointer into one, or any other address."""
+
+    def __init__(self):
+        super().__init__("mempool whose", gdb.COMMAND_DATA, gdb.COMPLETE_EXPRESSION)
+
+    def invoke(self, argument, from_tty):
+        if not argument.strip():
+            raise CmempoolError("whose? Give an address: mempool whose ADDRESS")
+        collections = cmempool_collections()
+        try:
+            address = cmempool_evaluated(argument)
+        except gdb.error as error:
+            raise CmempoolError("%s: %s" % (argument, error)) from None
+        for collection in collections:
+            if collection.start <= address < collection.start + collection.bytes:
+                return self.in_region(collection, address)
+        for collection in collections:
+            if self.from_heap(collection, address):
+                return None
+        return self.elsewhere(collections, address)
+
+    def in_region(self, collection, address):
+        for pool in collection.pools:
+            word = pool.library.at("Slot.WORD")
+            slot, offset = divmod(address - (pool.slots - word), pool.stride)
+            # A bypassed pool's slots are not used.
+            if 0 <= slot < pool.capacity and not pool.traits["bypass"]:
+                return self.in_slot(pool, slot, offset - word, address)
+        print("%#x is the library's own, in the memory of the %s" % (address, collection.title()))
+
+    def in_slot(self, pool, slot, offset, address):
+        of = "class of %d bytes of the " % pool.elem_size if pool.collection.ranged else ""
+        entry = "entry %#x, number %d of %d of the %s%s" % (
+            pool.entry(slot),
+            slot,
+            pool.capacity,
+            of,
+            pool.collection.title(),
+        )
+        self.print_place(address, offset, pool.elem_size, entry)
+        places = pool.places()
+        state = pool.slot_state(slot, places)
+        asked = pool.asked_for(slot)
+        of_it = " (%d asked for)" % asked if state == "out" and asked < pool.elem_size else ""
+        print("  %s; %d bytes%s" % (state, pool.elem_size, of_it))
+        # Who took it and who freed it goes here.
+        for name, other in (("before", slot - 1), ("behind", slot + 1)):
+            if 0 <= other < pool.capacity:
+                print("  %s it: %#x, %s" % (name, pool.entry(other), pool.slot_state(other, places)))
+            else:
+                print("  %s it: no entry" % name)
+
+    @staticmethod
+    def print_place(address, offset, size, entry):
+        if offset == 0:
+            print("%#x is %s" % (address, entry))
+        elif offset < 0:
+            print("%#x lies in the header of %s" % (address, entry))
+        elif offset < size:
+            print("%#x points %s into %s" % (address, cmempool_plural(offset, "byte", "bytes"), entry))
+        else:
+            behind = cmempool_plural(offset - size, "byte", "bytes")
+            print("%#x lies %s behind the end of %s" % (address, behind, entry))
+
+    def from_heap(self, collection, address):
+        for pool in collection.pools:
+            library = pool.library
+            try:
+                for entry, size, asked in pool.dynamic_entries():
+                    block = entry - library.at("Block.word") - library.at("Slot.WORD")
+                    lead, gap = library.get(block, "Block.lead"), library.get(block, "Block.gap")
+                    if entry - lead <= address < entry + size + gap:
+                        self.print_place(
+                            address, address - entry, size, "entry %#x, which the %s has from the heap" % (entry, collection.title())
+                        )
+                        of_it = " (%d asked for)" % asked if asked < size else ""
+                        print("  out; %d bytes%s" % (size, of_it))
+                        return True
+            except CmempoolError as error:
+                print("%s: %s" % (collection.title(), error))
+        return False
+
+    def elsewhere(self, collections, address):
+        libraries = {collection.library.table: collection.library for collection in collections}
+        for library in libraries.values():
+            try:
+                owner, state, _ = library.word_of(address)
+            except CmempoolError:
+                break
+            owners = [c for c in collections for pool in c.pools if pool.address == owner]
+            if state == CMEMPOOL_DYNAMIC_FREED and owners:
+                print("%#x was an entry that the %s had from the heap" % (address, owners[0].title()))
+                print("  freed, and the memory is the heap's again")
+                return
+        for library in cmempool_libraries():
+            for start, end, handle, name in library.formers() if library.fits else ():
+                if start <= address < end or address == handle:
+                    of = " " + cmempool_quoted(name) if name else ""
+                    print("%#x lies where the pool%s was, at %#x, which is destroyed" % (address, of, handle))
+                    return
+        print("%#x belongs to no pool" % address)
+
+
+class CmempoolLiveCommand(gdb.Command):
+    """List the entries of a pool that are out: address, bytes, and where they come from.
+Usage: mempool live POOL"""
+
+    def __init__(self):
+        super().__init__("mempool live", gdb.COMMAND_DATA, gdb.COMPLETE_EXPRESSION)
+
+    def invoke(self, argument, from_tty):
+        collection = cmempool_pool(argument.strip())
+        own = from_heap = 0
+        for pool in collection.pools:
+            tails = pool.tails()
+            for slot in pool.out():
+                asked = pool.asked_for(slot) if tails else pool.elem_size
+                self.print_entry(pool.entry(slot), pool.elem_size, asked, "entry %d" % slot)
+                own += 1
+            for entry, size, asked in pool.dynamic_entries():
+                self.print_entry(entry, size, asked, "from the heap")
+                from_heap += 1
+        print("%s out, %d from the heap" % (cmempool_plural(own + from_heap, "entry", "entries"), from_heap))
+
+    @staticmethod
+    def print_entry(entry, size, asked, where):
+        # Who took it goes here.
+        of_it = " (%d asked for)" % asked if asked < size else ""
+        print("%#x  %s, %s%s" % (entry, where, cmempool_plural(size, "byte", "bytes"), of_it))
+
+
+# ---- How pointers to pools are printed -----------------------------------------------------------
+
+
+class CmempoolPointerPrinter:
+    """A pointer to a pool, with the pool's name and how many of its entries are out."""
+
+    def __init__(self, text):
+        self.text = text
+
+    def to_string(self):
+        return self.text
+
+
+def cmempool_printer(value):
+    """A printer for a `mempool *` or `r_mempool *` that points to a pool; else None."""
+    kind = value.type.strip_typedefs()
+    if kind.code != gdb.TYPE_CODE_PTR:
+        return None
+    name = kind.target().strip_typedefs().tag
+    if name not in ("mempool", "r_mempool"):
+        return None
+    try:
+        address = int(value)
+        for collection in cmempool_collections():
+            if collection.handle == address:
+                figures = [pool.figures() for pool in collection.pools]
+                return CmempoolPointerPrinter(
+                    "(%s *) %#x%s, %d of %d out"
+                    % (
+                        name,
+                        address,
+                        " " + cmempool_quoted(collection.name) if collection.name else "",
+                        sum(one["used"] for one in figures),
+                        sum(one["capacity"] for one in figures),
+                    )
+                )
+    except (CmempoolError, gdb.error):
+        # A pointer is printed as any other where there is nothing to say.
+        pass
+    return None
+
+
+cmempool_printer.name = "cmempool"
+cmempool_printer.enabled = True
+gdb.printing.register_pretty_printer(None, cmempool_printer, replace=True)
+
+CmempoolCommand()
+CmempoolListCommand()
+CmempoolShowCommand()
+CmempoolWhoseCommand()
+CmempoolLiveCommand()
