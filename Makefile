@@ -5,6 +5,8 @@ PREFIX     ?= /usr/local
 LIBDIR     ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR     ?= $(PREFIX)/share/man
+# Where gdb looks for the script of a library: beside it, or, below the prefix of most gdbs, in a tree of theirs.
+GDBDIR     ?= $(if $(filter /usr,$(PREFIX)),/usr/share/gdb/auto-load)$(LIBDIR)
 DESTDIR    ?=
 CC         ?= cc
 CFLAGS     ?= -O2
@@ -84,6 +86,8 @@ WARNINGS := -std=c11 -Wall -Wextra -Wpedantic
 CXX_WARNINGS := -std=c++17 -Wall -Wextra -Wpedantic
 EXAMPLES := $(patsubst c-examples/%.c,%,$(wildcard c-examples/*.c))
 ADAPTERS := $(notdir $(wildcard adapters/cmempool/*.h))
+# The name by which gdb finds the script of a library in ELF.
+GDB_SCRIPT := $(if $(findstring .so,$(SHARED)),$(SHARED)-gdb.py)
 
 .PHONY: all build run demo adapters test stage loom stress matrix soak sanitize coverage ports ports-tools fuzz bench \
     bench-quick crates-of-bench install ready uninstall dist dist-check header abi clean help tools
@@ -188,6 +192,7 @@ test: stage
 	CARGO="$(CARGO)" tests/layouts.sh $(STAGE)
 	tests/cxx.sh $(STAGE)
 	tests/install.sh
+	tests/gdb.sh $(STAGE)
 	tests/adapters.sh $(STAGE)
 	tests/metrics.sh $(STAGE)
 
@@ -278,7 +283,7 @@ MAN_PAGES    := $(notdir $(wildcard man/*.3))
 # Below the prefix where that can be said, so that pkg-config can be told another one.
 BELOW_PREFIX = $(patsubst $(PREFIX)/%,$${prefix}/%,$(1))
 
-## install: libraries, headers, pkg-config, CMake and man pages into PREFIX, below DESTDIR if given
+## install: libraries, headers, pkg-config, CMake, gdb script and man pages into PREFIX, below DESTDIR if given
 install: ready
 	install -d $(DESTDIR)$(INCLUDEDIR)/cmempool $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(CMAKEDIR) \
 	    $(DESTDIR)$(MANDIR)/man3
@@ -288,6 +293,7 @@ install: ready
 	    cp -P --remove-destination $(LIB)/$$name $(DESTDIR)$(LIBDIR)/$$name; \
 	done
 	install -m 644 $(LIB)/libcmempool.a $(DESTDIR)$(LIBDIR)/libcmempool.a
+	$(if $(GDB_SCRIPT),install -D -m 644 gdb/cmempool-gdb.py $(DESTDIR)$(GDBDIR)/$(GDB_SCRIPT))
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(call BELOW_PREFIX,$(LIBDIR))|' \
 	    -e 's|@INCLUDEDIR@|$(call BELOW_PREFIX,$(INCLUDEDIR))|' -e 's|@VERSION@|$(VERSION)|' \
 	    -e 's|@LIBS_PRIVATE@|$(LIBS_PRIVATE)|' \
@@ -306,7 +312,7 @@ install: ready
 
 # Root's PATH may lack cargo: for `sudo make install`, what `make` built will do.
 ready:
-	@for dir in $(PREFIX) $(LIBDIR) $(INCLUDEDIR) $(MANDIR); do \
+	@for dir in $(PREFIX) $(LIBDIR) $(INCLUDEDIR) $(MANDIR) $(GDBDIR); do \
 	    [ "$${dir#/}" != "$$dir" ] || { \
 	        echo "cannot install into '$$dir': give the path from the root on" >&2; exit 1; }; \
 	done
@@ -321,6 +327,7 @@ uninstall:
 	    $(addprefix $(DESTDIR)$(LIBDIR)/,$(SHARED) $(SHARED_NAMES)) \
 	    $(addprefix $(DESTDIR)$(LIBDIR)/,libcmempool.a pkgconfig/cmempool.pc) \
 	    $(addprefix $(DESTDIR)$(MANDIR)/man3/,$(MAN_PAGES))
+	$(if $(GDB_SCRIPT),rm -f $(DESTDIR)$(GDBDIR)/$(GDB_SCRIPT))
 	rm -f $(DESTDIR)$(CMAKEDIR)/cmempoolConfig.cmake $(DESTDIR)$(CMAKEDIR)/cmempoolConfigVersion.cmake
 	for dir in $(DESTDIR)$(CMAKEDIR) $(DESTDIR)$(INCLUDEDIR)/cmempool; do \
 	    [ ! -d $$dir ] || rmdir --ignore-fail-on-non-empty $$dir; \

@@ -190,16 +190,19 @@ class CmempoolLibrary:
     # ---- Pools: src/collection/ -----------------------------------------------------------------
 
     def collections(self):
-        """All pools, the newest first."""
-        found = []
+        """All pools, the newest first, and what kept it from finding more."""
+        found, problems = [], []
         registry = self.roots[0] + self.at("Registry.AT")
         for link in self.numbers(registry + self.at("Registry.first"), 2, self.width):
             seen = set()
-            while link and link not in seen:
-                seen.add(link)
-                found.append(CmempoolCollection(self, link))
-                link = self.get(link, "Link.next")
-        return sorted(found, key=lambda collection: -collection.serial)
+            try:
+                while link and link not in seen:
+                    seen.add(link)
+                    found.append(CmempoolCollection(self, link))
+                    link = self.get(link, "Link.next")
+            except CmempoolError as problem:
+                problems.append("older pools are not found: %s" % problem)
+        return sorted(found, key=lambda collection: -collection.serial), problems
 
     def formers(self):
         """Start, end and handle of pools that were destroyed, and their names."""
@@ -580,18 +583,21 @@ def cmempool_matches(start, end):
 
 
 def cmempool_collections():
-    """All pools of the program, of each library the newest first."""
+    """All pools of the program, of each library the newest first, and what kept it from finding more."""
     if not gdb.selected_inferior().pid:
         raise CmempoolError("there is no process: start the program, or open a core")
     libraries = cmempool_libraries()
     if not libraries:
-        raise CmempoolError("there is no cmempool in this program, or it was not started yet")
+        raise CmempoolError(
+            "found no cmempool: it is not in this program, not loaded yet, or the core lacks its memory"
+        )
     usable = [library for library in libraries if library.fits]
     if not usable:
         raise CmempoolError(
             "this script is not for cmempool %s: use the one that was installed with it" % libraries[0].version
         )
-    return [collection for library in usable for collection in library.collections()]
+    found = [library.collections() for library in usable]
+    return sum((collections for collections, _ in found), []), sum((problems for _, problems in found), [])
 
 
 def cmempool_evaluated(text):
@@ -608,13 +614,13 @@ def cmempool_pool(text):
     """The pool that an argument means: by a name in quotes, an expression, or a name."""
     if not text:
         raise CmempoolError('which pool? Give its address, an expression, or its name: mempool list')
-    collections = cmempool_collections()
+    collections, problems = cmempool_collections()
     named = lambda name: [c for c in collections if c.name == name.encode("utf-8", "surrogateescape")]
     quoted = re.fullmatch(r'"(.*)"', text)
     if quoted:
         found = named(quoted.group(1))
         if not found:
-            raise CmempoolError("no pool has the name %s" % text)
+            raise CmempoolError("; ".join(["no pool has the name %s" % text] + problems))
         return found[0]
     why = "no pool has that name, and as an expression: "
     try:
@@ -627,7 +633,7 @@ def cmempool_pool(text):
         why += str(error)
     found = named(text)
     if not found:
-        raise CmempoolError("%s: %s" % (text, why))
+        raise CmempoolError("; ".join(["%s: %s" % (text, why)] + problems))
     return found[0]
 
 
@@ -654,51 +660,51 @@ Usage: mempool list"""
     def invoke(self, argument, from_tty):
         if argument:
             raise CmempoolError("mempool list takes no argument")
-        collections = cmempool_collections()
+        collections, problems = cmempool_collections()
         if not collections:
-            print("no pools")
+            print("\n".join(problems) or "no pools")
             return
         print("%-18s %-8s %8s %10s %10s %10s  %s" % ("address", "kind", "classes", "used", "capacity", "from heap", "name"))
         for collection in collections:
-            figures = [pool.figures() for pool in collection.pools]
+            try:
+                figures = [pool.figures() for pool in collection.pools]
+            except CmempoolError as problem:
+                problems.append("%s: %s" % (collection.title(), problem))
+                continue
             total = lambda name: sum(one[name] for one in figures)
-            print(
-                "%#-18x %-8s %8d %10d %10d %10d  %s%s"
-                % (
-                    collection.handle,
-                    "ranged" if collection.ranged else "ordinary",
-                    len(figures),
-                    total("used"),
-                    total("capacity"),
-                    total("dynamic_used"),
-                    cmempool_quoted(collection.name) if collection.name else "",
-                    " (being destroyed)" if collection.going else "",
-                )
+            line = "%#-18x %-8s %8d %10d %10d %10d  %s%s" % (
+                collection.handle,
+                "ranged" if collection.ranged else "ordinary",
+                len(figures),
+                total("used"),
+                total("capacity"),
+                total("dynamic_used"),
+                cmempool_quoted(collection.name) if collection.name else "",
+                " (being destroyed)" if collection.going else "",
             )
+            print(line.rstrip())
+        for problem in problems:
+            print(problem)
 
 
 class CmempoolShowCommand(gdb.Command):
     """Show how full a pool is, class by class, and what is in which thread's cache.
 Usage: mempool show POOL
 
-The columns are members of mempool_stats; "depot" counts free entries in no cache, and "kept" those that a
-hardened or watched pool keeps back."""
+Free entries are cached, in the depot, or kept back in the quarantine of a hardened or watched pool."""
 
     COLUMNS = (
-        ("elem_size", 9),
-        ("capacity", 9),
-        ("used", 9),
-        ("peak_used", 9),
-        ("cached", 7),
-        ("depot", 9),
-        ("quarantine", 5),
-        ("dynamic_used", 12),
-        ("dynamic_peak", 12),
-        ("exhausted", 9),
-        ("failed", 7),
-        ("bytes_reserved", 14),
-        ("bytes_per_entry", 15),
-        ("cache_bytes", 11),
+        ("size", "elem_size", 9),
+        ("capacity", "capacity", 10),
+        ("used", "used", 10),
+        ("peak", "peak_used", 10),
+        ("cached", "cached", 8),
+        ("depot", "depot", 10),
+        ("kept", "quarantine", 5),
+        ("exhausted", "exhausted", 10),
+        ("failed", "failed", 8),
+        ("heap used", "dynamic_used", 10),
+        ("heap peak", "dynamic_peak", 10),
     )
 
     def __init__(self):
@@ -706,31 +712,45 @@ hardened or watched pool keeps back."""
 
     def invoke(self, argument, from_tty):
         collection = cmempool_pool(argument.strip())
-        at = collection.library.at
-        traits = collection.pools[0].traits
-        words = [name.replace("_", "-") for name in ("single_thread", "zero_on_free", "hardened") if traits[name]]
-        words += ["watched by a tool"] if traits["watched"] else []
-        words += ["all from the heap"] if traits["bypass"] else []
-        words += ["huge pages"] if collection.notes & at("Region.NOTE_HUGE_PAGES") else []
-        words += ["locked"] if collection.notes & at("Region.NOTE_LOCKED") else []
         print(
-            "%s: %d bytes from %#x; hands out its own, %s"
-            % (collection.title(), collection.bytes, collection.start, collection.when_empty())
+            "%s: %d bytes from %#x%s; hands out its own, %s"
+            % (
+                collection.title(),
+                collection.bytes,
+                collection.start,
+                "".join(", " + word for word in self.words(collection)),
+                collection.when_empty(),
+            )
         )
-        if words:
-            print("  " + ", ".join(words))
-        heads = {"quarantine": "kept"}
-        print(" ".join(heads.get(name, name).rjust(width) for name, width in self.COLUMNS))
-        for pool in collection.pools:
-            figures = pool.figures()
-            print(" ".join(str(figures[name]).rjust(width) for name, width in self.COLUMNS))
-        for pool in collection.pools:
-            of = " of %d bytes" % pool.elem_size if collection.ranged else ""
+        print("".join(head.rjust(width) for head, _, width in self.COLUMNS))
+        figures = [pool.figures() for pool in collection.pools]
+        for one in figures:
+            print("".join(str(one[name]).rjust(width) for _, name, width in self.COLUMNS))
+        for pool, one in zip(collection.pools, figures):
+            print(
+                "  %d B: first entry at %#x, %d bytes to the next; takes %d bytes, %d of them caches"
+                % (pool.elem_size, pool.slots, pool.stride, one["bytes_reserved"], one["cache_bytes"])
+            )
             for number, entries in pool.caches():
                 if entries:
-                    print("  %d%s in the cache of %s" % (len(entries), of, pool.owner_of(number)))
+                    print("  %d B: %d in the cache of %s" % (pool.elem_size, len(entries), pool.owner_of(number)))
             if pool.is_locked():
-                print("  a thread is inside a call that holds its lock%s: figures may be off" % (of and of.replace(" of", ", class of")))
+                print("  %d B: its lock is held: the figures may be of the middle of a call" % pool.elem_size)
+
+    @staticmethod
+    def words(collection):
+        """What is special about a pool."""
+        at, traits = collection.library.at, collection.pools[0].traits
+        said = (
+            (traits["single_thread"], "for a single thread"),
+            (traits["zero_on_free"], "zeroed on free"),
+            (traits["hardened"], "hardened"),
+            (traits["watched"], "watched by a tool"),
+            (traits["bypass"], "bypassed"),
+            (collection.notes & at("Region.NOTE_HUGE_PAGES"), "in huge pages"),
+            (collection.notes & at("Region.NOTE_LOCKED"), "locked"),
+        )
+        return [word for is_so, word in said if is_so]
 
 
 class CmempoolWhoseCommand(gdb.Command):
@@ -745,7 +765,7 @@ ADDRESS is an expression: an entry, a pointer into one, or any other address."""
     def invoke(self, argument, from_tty):
         if not argument.strip():
             raise CmempoolError("whose? Give an address: mempool whose ADDRESS")
-        collections = cmempool_collections()
+        collections, problems = cmempool_collections()
         try:
             address = cmempool_evaluated(argument)
         except gdb.error as error:
@@ -756,7 +776,10 @@ ADDRESS is an expression: an entry, a pointer into one, or any other address."""
         for collection in collections:
             if self.from_heap(collection, address):
                 return None
-        return self.elsewhere(collections, address)
+        self.elsewhere(collections, address)
+        for problem in problems:
+            print("  " + problem)
+        return None
 
     def in_region(self, collection, address):
         for pool in collection.pools:
@@ -765,18 +788,15 @@ ADDRESS is an expression: an entry, a pointer into one, or any other address."""
             # A bypassed pool's slots are not used.
             if 0 <= slot < pool.capacity and not pool.traits["bypass"]:
                 return self.in_slot(pool, slot, offset - word, address)
-        print("%#x is the library's own, in the memory of the %s" % (address, collection.title()))
+        if address == collection.handle:
+            print("%#x is the %s itself" % (address, collection.title()))
+        else:
+            print("%#x is the library's own, in the memory of the %s" % (address, collection.title()))
 
     def in_slot(self, pool, slot, offset, address):
-        of = "class of %d bytes of the " % pool.elem_size if pool.collection.ranged else ""
-        entry = "entry %#x, number %d of %d of the %s%s" % (
-            pool.entry(slot),
-            slot,
-            pool.capacity,
-            of,
-            pool.collection.title(),
-        )
-        self.print_place(address, offset, pool.elem_size, entry)
+        of = "%d-byte class of the " % pool.elem_size if pool.collection.ranged else ""
+        whole = "of %d of the %s%s" % (pool.capacity, of, pool.collection.title())
+        self.print_place(address, offset, pool.elem_size, "entry %d" % slot, whole)
         places = pool.places()
         state = pool.slot_state(slot, places)
         asked = pool.asked_for(slot)
@@ -790,16 +810,17 @@ ADDRESS is an expression: an entry, a pointer into one, or any other address."""
                 print("  %s it: no entry" % name)
 
     @staticmethod
-    def print_place(address, offset, size, entry):
+    def print_place(address, offset, size, entry, whole):
+        at = "%s, at %#x, %s" % (entry, address - offset, whole)
         if offset == 0:
-            print("%#x is %s" % (address, entry))
+            print("%#x is %s %s" % (address, entry, whole))
         elif offset < 0:
-            print("%#x lies in the header of %s" % (address, entry))
+            print("%#x lies in the header of %s" % (address, at))
         elif offset < size:
-            print("%#x points %s into %s" % (address, cmempool_plural(offset, "byte", "bytes"), entry))
+            print("%#x points %s into %s" % (address, cmempool_plural(offset, "byte", "bytes"), at))
         else:
             behind = cmempool_plural(offset - size, "byte", "bytes")
-            print("%#x lies %s behind the end of %s" % (address, behind, entry))
+            print("%#x lies %s behind the end of %s" % (address, behind, at))
 
     def from_heap(self, collection, address):
         for pool in collection.pools:
@@ -809,9 +830,8 @@ ADDRESS is an expression: an entry, a pointer into one, or any other address."""
                     block = entry - library.at("Block.word") - library.at("Slot.WORD")
                     lead, gap = library.get(block, "Block.lead"), library.get(block, "Block.gap")
                     if entry - lead <= address < entry + size + gap:
-                        self.print_place(
-                            address, address - entry, size, "entry %#x, which the %s has from the heap" % (entry, collection.title())
-                        )
+                        whole = "that the %s has from the heap" % collection.title()
+                        self.print_place(address, address - entry, size, "an entry", whole)
                         of_it = " (%d asked for)" % asked if asked < size else ""
                         print("  out; %d bytes%s" % (size, of_it))
                         return True
@@ -891,7 +911,7 @@ def cmempool_printer(value):
         return None
     try:
         address = int(value)
-        for collection in cmempool_collections():
+        for collection in cmempool_collections()[0]:
             if collection.handle == address:
                 figures = [pool.figures() for pool in collection.pools]
                 return CmempoolPointerPrinter(

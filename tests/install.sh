@@ -20,7 +20,7 @@ version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 major=${version%%.*}
 
 # What must not matter: where the caller's own packages are, and his settings for make.
-unset MAKEFLAGS MFLAGS MAKELEVEL PREFIX LIBDIR INCLUDEDIR MANDIR DESTDIR PKG_CONFIG_PATH LD_LIBRARY_PATH
+unset MAKEFLAGS MFLAGS MAKELEVEL PREFIX LIBDIR INCLUDEDIR MANDIR GDBDIR DESTDIR PKG_CONFIG_PATH LD_LIBRARY_PATH
 
 quietly() { # command...
     "$@" >"$work/log" 2>&1 || die "failed: $*: $(tr '\n' '|' <"$work/log" | tail -c 2000)"
@@ -136,6 +136,7 @@ install_into "PREFIX=$prefix"
 with_pkg_config "$prefix/lib" "$prefix"
 with_cmake "$prefix" "$prefix/lib"
 [ -f "$prefix/share/man/man3/cmempool.3" ] || die "no cmempool(3)"
+[ -f "$prefix/lib/libcmempool.so.$version-gdb.py" ] || die "no script for gdb beside the library"
 while read -r symbol; do
     # No person calls these: code of the header's does.
     [[ $symbol != *_missed ]] || continue
@@ -161,6 +162,7 @@ places=("DESTDIR=$stage" PREFIX=/usr "LIBDIR=/usr/$lib" MANDIR=/usr/share/man)
 install_into "${places[@]}" CARGO=not-there
 expected=$(
     printf '%s\n' include/cmempool.{h,hpp} "$lib"/libcmempool.{a,so,"so.$major","so.$version"} \
+        "share/gdb/auto-load/usr/$lib/libcmempool.so.$version-gdb.py" \
         "$lib"/pkgconfig/cmempool.pc "$lib"/cmake/cmempool/cmempoolConfig{,Version}.cmake
     for page in man/*.3; do
         echo "share/man/man3/${page##*/}"
