@@ -28,7 +28,7 @@ CMEMPOOL_NAMES = """
     Process.added:8 Process.factor:8
     Registry.first:2P Registry.former:-
     Registry.AT# Former.BYTES# Former.COUNT#
-    Link.next:P Link.serial:8 Link.going:1
+    Link.next:P Link.serial:8 Link.handle:P Link.going:1
     Formers.ring:- Formers.next:P
     Former.start:P Former.end:P Former.handle:P Former.name:- Former.name_len:P
     Common.handle:P Common.name_len:P Common.name:-
@@ -192,17 +192,32 @@ class CmempoolLibrary:
     def collections(self):
         """All pools, the newest first, and what kept it from finding more."""
         found, problems = [], []
-        registry = self.roots[0] + self.at("Registry.AT")
-        for link in self.numbers(registry + self.at("Registry.first"), 2, self.width):
-            seen = set()
+        for first in self.lists():
             try:
-                while link and link not in seen:
-                    seen.add(link)
+                for link in self.links(first):
                     found.append(CmempoolCollection(self, link))
-                    link = self.get(link, "Link.next")
             except CmempoolError as problem:
                 problems.append("older pools are not found: %s" % problem)
         return sorted(found, key=lambda collection: -collection.serial), problems
+
+    def collection_with(self, handle):
+        """The pool that is at an address, or None; quicker than a look at all."""
+        for first in self.lists():
+            for link in self.links(first):
+                if self.get(link, "Link.handle") == handle:
+                    return CmempoolCollection(self, link)
+        return None
+
+    def lists(self):
+        """The first link of each list of pools."""
+        return self.numbers(self.roots[0] + self.at("Registry.AT") + self.at("Registry.first"), 2, self.width)
+
+    def links(self, link):
+        seen = set()
+        while link and link not in seen:
+            seen.add(link)
+            yield link
+            link = self.get(link, "Link.next")
 
     def formers(self):
         """Start, end and handle of pools that were destroyed, and their names."""
@@ -212,7 +227,8 @@ class CmempoolLibrary:
                 name = cmempool_read(
                     former + self.at("Former.name"), min(self.get(former, "Former.name_len"), 63)
                 )
-                yield tuple(self.get(former, "Former." + part) for part in ("start", "end", "handle")) + (name,)
+                start, end, handle = (self.get(former, "Former." + part) for part in ("start", "end", "handle"))
+                yield start, end, handle, name
             former += self.at("Former.BYTES")
 
     # ---- Threads: src/caches/thread_index.rs, src/caches/life.rs ----------------------------------
@@ -325,7 +341,7 @@ class CmempoolPool:
         cached = min(sum(len(entries) for _, entries in self.caches()), handed)
         used = handed - cached
         if self.traits["bypass"]:
-            used, peak = min(count, self.capacity), min(heap_peak, self.capacity)
+            used, peak, in_depot = min(count, self.capacity), min(heap_peak, self.capacity), 0
             count, heap_peak = count - used, heap_peak - peak
         plan = self.address + library.at("Pool.caches")
         lines = get(plan, "CachePlan.count") * library.at("Cache.BYTES")
@@ -539,8 +555,8 @@ def cmempool_libraries():
     tables = known[1] if known and known[0] == key else []
     libraries = [library for library in map(cmempool_at, tables) if library]
     if not libraries:
-        tables, libraries = cmempool_search()
-        space.cmempool_tables = (key, tables)
+        libraries = cmempool_search()
+        space.cmempool_tables = (key, [library.table for library in libraries])
     return libraries
 
 
@@ -562,10 +578,10 @@ def cmempool_search():
     of_core = [part for part in found if part[2].startswith("load")]
     for parts in (of_files, of_core):
         tables = {table for start, end, _ in parts for table in cmempool_matches(start, end)}
-        libraries = [(table, library) for table, library in ((t, cmempool_at(t)) for t in sorted(tables)) if library]
+        libraries = [library for library in map(cmempool_at, sorted(tables)) if library]
         if libraries:
-            return [table for table, _ in libraries], [library for _, library in libraries]
-    return [], []
+            return libraries
+    return []
 
 
 def cmempool_matches(start, end):
@@ -593,9 +609,8 @@ def cmempool_collections():
         )
     usable = [library for library in libraries if library.fits]
     if not usable:
-        raise CmempoolError(
-            "this script is not for cmempool %s: use the one that was installed with it" % libraries[0].version
-        )
+        version = libraries[0].version
+        raise CmempoolError("this script is not for cmempool %s: use the one installed with it" % version)
     found = [library.collections() for library in usable]
     return sum((collections for collections, _ in found), []), sum((problems for _, problems in found), [])
 
@@ -626,7 +641,8 @@ def cmempool_pool(text):
     try:
         address = cmempool_evaluated(text)
         for collection in collections:
-            if address in [collection.handle, collection.address] + [pool.address for pool in collection.pools]:
+            # An address of a class means its ranged pool.
+            if address == collection.handle or address in [pool.address for pool in collection.pools]:
                 return collection
         why = "no pool is at %#x, nor has that name" % address
     except gdb.error as error:
@@ -664,7 +680,8 @@ Usage: mempool list"""
         if not collections:
             print("\n".join(problems) or "no pools")
             return
-        print("%-18s %-8s %8s %10s %10s %10s  %s" % ("address", "kind", "classes", "used", "capacity", "from heap", "name"))
+        heads = ("address", "kind", "classes", "used", "capacity", "from heap", "name")
+        print("%-18s %-8s %8s %10s %10s %10s  %s" % heads)
         for collection in collections:
             try:
                 figures = [pool.figures() for pool in collection.pools]
@@ -733,7 +750,8 @@ Free entries are cached, in the depot, or kept back in the quarantine of a harde
             )
             for number, entries in pool.caches():
                 if entries:
-                    print("  %d B: %d in the cache of %s" % (pool.elem_size, len(entries), pool.owner_of(number)))
+                    owner = pool.owner_of(number)
+                    print("  %d B: %d in the cache of %s" % (pool.elem_size, len(entries), owner))
             if pool.is_locked():
                 print("  %d B: its lock is held: the figures may be of the middle of a call" % pool.elem_size)
 
@@ -795,8 +813,8 @@ ADDRESS is an expression: an entry, a pointer into one, or any other address."""
 
     def in_slot(self, pool, slot, offset, address):
         of = "%d-byte class of the " % pool.elem_size if pool.collection.ranged else ""
-        whole = "of %d of the %s%s" % (pool.capacity, of, pool.collection.title())
-        self.print_place(address, offset, pool.elem_size, "entry %d" % slot, whole)
+        entry = "entry %d of %d of the %s%s" % (slot, pool.capacity, of, pool.collection.title())
+        self.print_place(address, offset, pool.elem_size, entry)
         places = pool.places()
         state = pool.slot_state(slot, places)
         asked = pool.asked_for(slot)
@@ -810,17 +828,17 @@ ADDRESS is an expression: an entry, a pointer into one, or any other address."""
                 print("  %s it: no entry" % name)
 
     @staticmethod
-    def print_place(address, offset, size, entry, whole):
-        at = "%s, at %#x, %s" % (entry, address - offset, whole)
+    def print_place(address, offset, size, entry):
         if offset == 0:
-            print("%#x is %s %s" % (address, entry, whole))
-        elif offset < 0:
-            print("%#x lies in the header of %s" % (address, at))
+            print("%#x is %s" % (address, entry))
+            return
+        if offset < 0:
+            how = "lies in the header of"
         elif offset < size:
-            print("%#x points %s into %s" % (address, cmempool_plural(offset, "byte", "bytes"), at))
+            how = "points %s into" % cmempool_plural(offset, "byte", "bytes")
         else:
-            behind = cmempool_plural(offset - size, "byte", "bytes")
-            print("%#x lies %s behind the end of %s" % (address, behind, at))
+            how = "lies %s behind the end of" % cmempool_plural(offset - size, "byte", "bytes")
+        print("%#x %s %s; it begins at %#x" % (address, how, entry, address - offset))
 
     def from_heap(self, collection, address):
         for pool in collection.pools:
@@ -830,8 +848,8 @@ ADDRESS is an expression: an entry, a pointer into one, or any other address."""
                     block = entry - library.at("Block.word") - library.at("Slot.WORD")
                     lead, gap = library.get(block, "Block.lead"), library.get(block, "Block.gap")
                     if entry - lead <= address < entry + size + gap:
-                        whole = "that the %s has from the heap" % collection.title()
-                        self.print_place(address, address - entry, size, "an entry", whole)
+                        which = "an entry that the %s has from the heap" % collection.title()
+                        self.print_place(address, address - entry, size, which)
                         of_it = " (%d asked for)" % asked if asked < size else ""
                         print("  out; %d bytes%s" % (size, of_it))
                         return True
@@ -906,23 +924,18 @@ def cmempool_printer(value):
     kind = value.type.strip_typedefs()
     if kind.code != gdb.TYPE_CODE_PTR:
         return None
-    name = kind.target().strip_typedefs().tag
-    if name not in ("mempool", "r_mempool"):
+    tag = kind.target().strip_typedefs().tag
+    if tag not in ("mempool", "r_mempool"):
         return None
     try:
-        address = int(value)
-        for collection in cmempool_collections()[0]:
-            if collection.handle == address:
+        for library in cmempool_libraries():
+            collection = library.collection_with(int(value)) if library.fits else None
+            if collection:
                 figures = [pool.figures() for pool in collection.pools]
+                of = " " + cmempool_quoted(collection.name) if collection.name else ""
+                used, capacity = (sum(one[name] for one in figures) for name in ("used", "capacity"))
                 return CmempoolPointerPrinter(
-                    "(%s *) %#x%s, %d of %d out"
-                    % (
-                        name,
-                        address,
-                        " " + cmempool_quoted(collection.name) if collection.name else "",
-                        sum(one["used"] for one in figures),
-                        sum(one["capacity"] for one in figures),
-                    )
+                    "(%s *) %#x%s, %d of %d out" % (tag, collection.handle, of, used, capacity)
                 )
     except (CmempoolError, gdb.error):
         # A pointer is printed as any other where there is nothing to say.

@@ -257,7 +257,7 @@ int main(void)
     whose(large[0], "is entry 0 of 1 of the 1024-byte class of the ranged pool \"texts\"", "out; 1024 bytes");
     printf("expect   before it: no entry\nexpect   behind it: no entry\n");
     whose(large[3], "is an entry that the ranged pool \"texts\"", "out; 1024 bytes");
-    whose((char *)large[3] + 7, "points 7 bytes into an entry, at 0x", "out; 1024 bytes");
+    whose((char *)large[3] + 7, "points 7 bytes into an entry that the ranged pool \"texts\"", "out; 1024 bytes");
     whose(more, "is an entry that the pool \"small\"", "out; 40 bytes");
     whose(freed_more, "was an entry that the pool \"small\"", "freed");
     whose(strict[0], "is entry ", "out; 40 bytes");

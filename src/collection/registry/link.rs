@@ -30,7 +30,7 @@ static_assertions::const_assert!(size_of::<Link>() <= LEAD && align_of::<Link>()
 
 impl Link {
     /// What a debugger reads of it.
-    pub const FIELDS: &[Field] = fields!(Link: next, serial, going);
+    pub const FIELDS: &[Field] = fields!(Link: next, serial, handle, going);
 
     /// Where a collection's link is.
     ///
