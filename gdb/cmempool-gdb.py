@@ -541,8 +541,8 @@ class CmempoolPool:
 
 # ---- Find the library --------------------------------------------------------------------------
 
-# Where linkers put constants with addresses in them.
-CMEMPOOL_SECTIONS = (".data.rel.ro", ".data", ".rdata")
+# How the sections are called into which linkers put constants with addresses in them.
+CMEMPOOL_SECTIONS = (".data", ".rdata")
 
 
 def cmempool_libraries():

@@ -70,7 +70,10 @@ compare() { # what-it-is lines-of-the-program output
         }
         {
             text = substr($0, 8)
-            if ($1 == "expect") {
+            if ($1 == "lines") {
+                if (count[number] == $2) { passed++; next }
+                fail("prints " count[number] " lines, not " $2)
+            } else if ($1 == "expect") {
                 while (++at <= count[number])
                     if (index(printed[number, at], text) == 1) { passed++; next }
             } else {
@@ -101,8 +104,16 @@ def count_call(event):
     calls += 1
 gdb.events.inferior_call.connect(count_call)
 PYTHON
+    # A copy of the table is none: what it has in place of its own address gives it away.
+    cat >"$work/decoy.py" <<'PYTHON'
+table, place = cmempool_libraries()[0].table, gdb.lookup_global_symbol("decoy")
+if place:
+    inferior = gdb.selected_inferior()
+    inferior.write_memory(int(place.value().address), inferior.read_memory(table, 1024))
+PYTHON
     cat >"$work/session" <<GDB
 run > $lines
+source $work/decoy.py
 shell write_commands $lines > $work/commands
 source $work/commands
 python print("calls: %d" % calls)
@@ -138,6 +149,12 @@ program=$work/static-stripped
 looked=$(debugger "${by_hand[@]}" -x "$here/gdb/slots.py" "$program" "$program.core")
 looked=$(sed '1,/^\[Current/d' <<<"$looked")
 [[ $looked == "looked at "[1-9][0-9]*" slots" ]] || die "slots: $looked"
+passed=$((passed + 1))
+
+# ---- A core alone ------------------------------------------------------------------------------
+
+alone=$(debugger "${by_hand[@]}" -ex "core $work/shared-stripped.core" -ex 'mempool list')
+grep -q ' "nodes"$' <<<"$alone" || die "a core without its program: $(tail -n 3 <<<"$alone" | tr '\n' '|')"
 passed=$((passed + 1))
 
 # ---- What can't be shown -------------------------------------------------------------------------

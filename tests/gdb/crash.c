@@ -2,7 +2,7 @@
  * Crashes with pools of each sort, after it said what a debugger is to find.
  *
  * It writes lines for tests/gdb.sh: `command` and a command for gdb, then what that prints: `expect` and how a
- * line begins, in the order of the lines; `inside` and what any of them has in it.
+ * line begins, in the order of the lines; `inside` and what any of them has in it; `lines` and how many there are.
  */
 #define _GNU_SOURCE
 #include <cmempool.h>
@@ -18,6 +18,9 @@ enum { THREADS = 3, TAKEN = 40, KEPT = 7, ROUNDS = 60, BURST = 2500 };
 static mempool *nodes, *guarded, *alone, *small, *busy, *hidden;
 static r_mempool *texts;
 static pthread_barrier_t barrier;
+
+/* tests/gdb.sh puts a copy of the library's table here. */
+char decoy[2048] = {1};
 
 struct worker {
     long lwp;
@@ -115,7 +118,8 @@ static bool expect_entry(void *entry, size_t usable_size, void *context)
 
 static void expect_live(size_t count, size_t from_heap)
 {
-    printf("expect %zu %s out, %zu from the heap\n", count, count == 1 ? "entry" : "entries", from_heap);
+    printf("expect %zu %s out, %zu from the heap\nlines %zu\n", count, count == 1 ? "entry" : "entries", from_heap,
+           count + 1);
 }
 
 static void show_ordinary(mempool *mp, const char *how, const char *title, size_t kept)
@@ -161,6 +165,7 @@ static void list_all(void)
     printf("expect %#-18zx ranged          7 \n", (size_t)texts);
     printf("expect %#-18zx ordinary        1 %10zu %10zu %10zu  \"nodes\"\n", (size_t)nodes, stats.used, stats.capacity,
            stats.dynamic_used);
+    printf("lines 8\n");
 }
 
 /* One address: where it lies, and what state the entry there is in. */
@@ -211,11 +216,12 @@ int main(void)
     for (int i = 0; i < 5; i++)
         large[i] = r_mempool_alloc_entry(texts, 1000);
     r_mempool_free_entry(large[4]);
-    void *strict[10];
-    for (int i = 0; i < 10; i++)
+    /* A quarter of the pool is kept back; the others are in the depot's bits. */
+    void *strict[60];
+    for (int i = 0; i < 60; i++)
         strict[i] = mempool_alloc_entry(guarded);
-    void *freed_strict = strict[9];
-    for (int i = 6; i < 10; i++)
+    void *freed_strict = strict[59], *freed_first = strict[6];
+    for (int i = 6; i < 60; i++)
         mempool_free_entry(strict[i]);
     for (int i = 0; i < 90; i++)
         must(mempool_alloc_entry(alone) != NULL, "an entry for one thread");
@@ -235,7 +241,7 @@ int main(void)
         printf("inside (LWP %ld)\n", workers[i].lwp);
     printf("inside in the cache of a thread that has ended\n");
     show_ordinary(nodes, "\"nodes\"", "nodes", 0);
-    show_ordinary(guarded, "guarded", "guarded", 4);
+    show_ordinary(guarded, "guarded", "guarded", 25);
     show_ordinary(alone, "alone", "alone", 0);
     show_ordinary(small, "small", "small", 0);
     show_ordinary(busy, "busy", "busy", 0);
@@ -263,6 +269,7 @@ int main(void)
     whose(strict[0], "is entry ", "out; 40 bytes");
     whose((char *)strict[0] + 41, "lies 1 byte behind the end of entry ", "out; 40 bytes");
     whose(freed_strict, "is entry ", "free, kept back in quarantine; 40 bytes");
+    whose(freed_first, "is entry ", "free, in the depot; 40 bytes");
     whose(damaged, "is entry 0 of 5000 of the pool \"hidden\"", "its header was overwritten: it is 0x7878787878787878; 40 bytes");
     whose(former_address, "lies where the pool \"former\" was", NULL);
     whose(&barrier, "belongs to no pool", NULL);
