@@ -329,7 +329,7 @@ uninstall:
 	    $(addprefix $(DESTDIR)$(MANDIR)/man3/,$(MAN_PAGES))
 	$(if $(GDB_SCRIPT),rm -f $(DESTDIR)$(GDBDIR)/$(GDB_SCRIPT))
 	rm -f $(DESTDIR)$(CMAKEDIR)/cmempoolConfig.cmake $(DESTDIR)$(CMAKEDIR)/cmempoolConfigVersion.cmake
-	for dir in $(DESTDIR)$(CMAKEDIR) $(DESTDIR)$(INCLUDEDIR)/cmempool; do \
+	for dir in $(addprefix $(DESTDIR),$(CMAKEDIR) $(INCLUDEDIR)/cmempool $(filter-out $(LIBDIR),$(GDBDIR))); do \
 	    [ ! -d $$dir ] || rmdir --ignore-fail-on-non-empty $$dir; \
 	done
 

@@ -23,19 +23,19 @@ CMEMPOOL_OUT, CMEMPOOL_FREE, CMEMPOOL_DYNAMIC, CMEMPOOL_DYNAMIC_FREED, CMEMPOOL_
 # The table's names in its order, each with its bytes: a number (#), an address (P), or neither (-).
 CMEMPOOL_NAMES = """
     Collection.LEAD# Policy.Ordinary# Policy.Disabled# Policy.AtFirstExhaustion# Policy.AtLastExhaustion#
-    Region.NOTE_HUGE_PAGES# Region.NOTE_LOCKED# Pool.BYTES# Pool.ALIGN# Slot.WORD# Cache.BYTES# Cache.GRAIN#
-    Rack.UNIT# Rack.BESIDE_ROOM# Rack.SIZES# Life.BYTES# Life.COUNT# Life.HOLDER_AT#
+    Region.NOTE_HUGE_PAGES# Region.NOTE_LOCKED# Pool.BYTES# Slot.WORD# Cache.BYTES# Cache.GRAIN#
+    Rack.UNIT# Rack.BESIDE_ROOM# Rack.SIZES# Life.BYTES# Life.HOLDER_AT#
     Process.added:8 Process.factor:8
     Registry.first:2P Registry.former:-
     Registry.AT# Former.BYTES# Former.COUNT#
     Link.next:P Link.serial:8 Link.handle:P Link.going:1
-    Formers.ring:- Formers.next:P
+    Formers.ring:-
     Former.start:P Former.end:P Former.handle:P Former.name:- Former.name_len:P
     Common.handle:P Common.name_len:P Common.name:-
     Collection.common:- Collection.pools:P Collection.pool_count:P Collection.policy:1 Collection.region:-
     Region.base:P Region.len:P Region.notes:1
     Pool.first:P Pool.elem_size:P Pool.slots:P Pool.stride:P Pool.capacity:4 Pool.traits:- Pool.caches:4
-    Pool.seen:2 Pool.common:P Pool.shared:- Pool.dynamic:- Pool.exhausted:8 Pool.failed:8
+    Pool.seen:2 Pool.shared:- Pool.dynamic:- Pool.exhausted:8 Pool.failed:8
     Shared.AT# Shared.TALLY_AT# Shared.STATE_AT#
     DynamicEntries.AT# DynamicEntries.TALLY_AT# DynamicEntries.STATE_AT#
     Traits.single_thread:1 Traits.fall_back:1 Traits.zero_on_free:1 Traits.hardened:1 Traits.bypass:1
@@ -49,7 +49,7 @@ CMEMPOOL_NAMES = """
     Block.next:P Block.size:P Block.tail:4 Block.lead:2 Block.gap:2 Block.word:8
     Depot.ring:P Depot.words:P Depot.oldest:1 Depot.len:1 Depot.room:1 Depot.in_bits:4 Depot.fresh:4
     Rack.first:P Rack.units:4 Rack.filled:- Rack.entries:4
-    Cache.sp:P Cache.bottom:P Cache.base:P Cache.spare:P Cache.spare_len:2
+    Cache.sp:P Cache.bottom:P Cache.spare:P Cache.spare_len:2
     Life.ready:4 Life.lock:-
 """
 
@@ -99,6 +99,8 @@ class CmempoolLibrary:
         parts = [re.fullmatch(r"([\w.]+)(?::(.+)|#)", name).groups() for name in CMEMPOOL_NAMES.split()]
         fields = [(name, self.bytes_of(size)) for name, size in parts]
         self.fits = names == self.hash_of(fields)
+        if not self.fits:
+            return
         at += 8
         roots = cmempool_read(table + at, 5 * self.width)
         self.roots = [self.number(root) for root in self.split(roots, self.width)]
@@ -495,8 +497,7 @@ class CmempoolPool:
         if state == CMEMPOOL_OUT:
             return "out, and yet free: it is " + place if place else "out"
         if place is None:
-            # Or lost to a child of fork.
-            return "free, and on its way: a thread is inside a call with it"
+            return "free, and in no place: a thread is inside a call with it, or was when the process was forked"
         return "free, " + place
 
     def asked_for(self, slot):
@@ -617,7 +618,11 @@ def cmempool_collections():
 
 def cmempool_evaluated(text):
     """The address that an expression stands for. Calls nothing in the program."""
-    before = gdb.parameter("may-call-functions")
+    try:
+        before = gdb.parameter("may-call-functions")
+    except RuntimeError:
+        # Before gdb 10, an expression that has a call in it makes that call.
+        return int(gdb.parse_and_eval(text)) & (1 << 64) - 1
     gdb.execute("set may-call-functions off")
     try:
         return int(gdb.parse_and_eval(text)) & (1 << 64) - 1
@@ -863,7 +868,7 @@ ADDRESS is an expression: an entry, a pointer into one, or any other address."""
             try:
                 owner, state, _ = library.word_of(address)
             except CmempoolError:
-                break
+                continue
             owners = [c for c in collections for pool in c.pools if pool.address == owner]
             if state == CMEMPOOL_DYNAMIC_FREED and owners:
                 print("%#x was an entry that the %s had from the heap" % (address, owners[0].title()))

@@ -189,6 +189,7 @@ mv "$work/moved" "$stage/usr"
 quietly make uninstall "${places[@]}"
 left=$(files_below "$stage")
 [ -z "$left" ] || die "uninstall leaves $left below DESTDIR"
+[ ! -e "$stage/usr/share/gdb/auto-load/usr/$lib" ] || die "uninstall leaves the directory of the gdb script"
 
 # ---- What can't be meant.
 if make install LDCONFIG=true "DESTDIR=$work/" PREFIX=relative >"$work/log" 2>&1; then

@@ -14,7 +14,7 @@ use crate::slots::word::Entry;
 
 impl Cache {
     /// What a debugger reads of it.
-    pub const FIELDS: &[Field] = fields!(Cache: sp, bottom, base, spare, spare_len);
+    pub const FIELDS: &[Field] = fields!(Cache: sp, bottom, spare, spare_len);
 
     /// T1. What the owner begins after the heavy fence that must follow, it begins on a closed
     /// cache.

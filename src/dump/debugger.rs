@@ -6,11 +6,11 @@
 
 use crate::caches::cache::{Cache, GRAIN};
 use crate::caches::magazine::{BESIDE_ROOM, Rack, SIZES, UNIT};
-use crate::caches::thread_index::{self, CACHE_DISTANCE, Life, MAX_THREADS};
+use crate::caches::thread_index::{self, CACHE_DISTANCE, Life};
 use crate::collection::body::{Collection, LEAD, Policy};
 use crate::collection::registry;
 use crate::memory::fields::Field;
-use crate::memory::layout::{OWNER_ALIGN, WORD};
+use crate::memory::layout::WORD;
 use crate::memory::region::{self, Region};
 use crate::os::OwnerLock;
 use crate::pool::body::Pool;
@@ -33,7 +33,6 @@ const NUMBERS: &[Field] = &[
     Field::number("Region.NOTE_HUGE_PAGES", region::NOTE_HUGE_PAGES as usize),
     Field::number("Region.NOTE_LOCKED", region::NOTE_LOCKED as usize),
     Field::number("Pool.BYTES", size_of::<Pool>()),
-    Field::number("Pool.ALIGN", OWNER_ALIGN),
     Field::number("Slot.WORD", WORD),
     Field::number("Cache.BYTES", CACHE_DISTANCE),
     Field::number("Cache.GRAIN", GRAIN),
@@ -41,7 +40,6 @@ const NUMBERS: &[Field] = &[
     Field::number("Rack.BESIDE_ROOM", BESIDE_ROOM),
     Field::number("Rack.SIZES", SIZES),
     Field::number("Life.BYTES", size_of::<Life>()),
-    Field::number("Life.COUNT", MAX_THREADS),
     Field::number(
         "Life.HOLDER_AT",
         match OwnerLock::HOLDER_AT {

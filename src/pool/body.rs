@@ -82,7 +82,7 @@ unsafe impl Sync for Pool {}
 impl Pool {
     /// What a debugger reads of it.
     pub const FIELDS: &[Field] = fields!(
-        Pool: first, elem_size, slots, stride, capacity, traits, caches, seen, common, shared, dynamic,
+        Pool: first, elem_size, slots, stride, capacity, traits, caches, seen, shared, dynamic,
         exhausted, failed,
     );
 

@@ -45,7 +45,7 @@ impl Former {
 impl Formers {
     /// What a debugger reads of them, and of each.
     pub const FIELDS: [&[Field]; 2] =
-        [fields!(Formers: ring, next), fields!(Former: start, end, handle, name, name_len)];
+        [fields!(Formers: ring), fields!(Former: start, end, handle, name, name_len)];
     /// Bytes from one to the next, and how many there are.
     pub const NUMBERS: [usize; 2] = [size_of::<Former>(), FORMERS];
 
