@@ -192,7 +192,8 @@ static inline void cmempool_copy(void *to, const void *from, size_t size)
  * and place that `addr2line -e` takes. Of a call that the header inlines, that is the program's function, but for code
  * that is compiled with `-O1`, where it may be one of the header's. On 32-bit x86 callers are not known, only threads and numbers. Takes 48
  * bytes for each entry (32 where addresses have 32 bits), in a mapping beside the pool, and of an entry from the heap
- * in its block. The pool has no caches: each call takes its lock. Not in the feature `bare`.
+ * in its block. The pool has no caches: each call takes its lock, also with `MEMPOOL_SINGLE_THREAD`. Not in the
+ * feature `bare`.
  */
 #define MEMPOOL_RECORD_HOLDERS 256
 

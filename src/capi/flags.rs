@@ -61,7 +61,8 @@ pub const MEMPOOL_LOCKED: u64 = 128;
 /// and place that `addr2line -e` takes. Of a call that the header inlines, that is the program's function, but for code
 /// that is compiled with `-O1`, where it may be one of the header's. On 32-bit x86 callers are not known, only threads and numbers. Takes 48
 /// bytes for each entry (32 where addresses have 32 bits), in a mapping beside the pool, and of an entry from the heap
-/// in its block. The pool has no caches: each call takes its lock. Not in the feature `bare`.
+/// in its block. The pool has no caches: each call takes its lock, also with `MEMPOOL_SINGLE_THREAD`. Not in the
+/// feature `bare`.
 pub const MEMPOOL_RECORD_HOLDERS: u64 = 256;
 
 /// Note: the pool is in huge pages that the system kept ready.

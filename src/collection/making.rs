@@ -80,6 +80,8 @@ impl Collection {
         traits.hardened |= asked.hardened;
         traits.bypass |= asked.bypass;
         traits.recorded |= asked.holders;
+        // Dumps of any thread walk over who has its entries.
+        traits.single_thread &= !traits.recorded;
         traits.watched = !asked.unwatched && watcher::watches();
         // A caller's buffer was measured without one.
         let gapped = traits.hardened || traits.watched || traits.bypass;

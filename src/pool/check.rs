@@ -12,6 +12,7 @@ use crate::slots::word::{Entry, State};
 impl Pool {
     /// Proves the invariants while nobody is inside a call, in O(capacity).
     pub fn check(&self) {
+        assert!(!(self.traits.recorded && self.traits.single_thread));
         let shared = &*self.shared.lock();
         let Shared { depot, rack, open, active, held_back, peak, .. } = shared;
         depot.check();

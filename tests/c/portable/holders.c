@@ -390,16 +390,19 @@ static void *look(void *pool)
     return NULL;
 }
 
+/* Any thread may look at a single thread's pool. */
 static void threads(uint64_t flags)
 {
+    size_t count = flags & MEMPOOL_SINGLE_THREAD ? 1 : 3;
     row("threads, flags %llu", (unsigned long long)flags);
-    mempool *mp = create(8, MEMPOOL_FALL_BACK | flags);
+    /* Entries come from the heap, too. */
+    mempool *mp = create(flags & MEMPOOL_SINGLE_THREAD ? 1 : 8, MEMPOOL_FALL_BACK | flags);
     struct thread users[3], looker;
     atomic_store(&stop, false);
     CHECK(thread_start(&looker, look, mp));
-    for (size_t i = 0; i < LENGTH(users); i++)
+    for (size_t i = 0; i < count; i++)
         CHECK(thread_start(&users[i], use, mp));
-    for (size_t i = 0; i < LENGTH(users); i++)
+    for (size_t i = 0; i < count; i++)
         CHECK(thread_join(&users[i]));
     atomic_store(&stop, true);
     CHECK(thread_join(&looker));
@@ -420,5 +423,7 @@ int main(void)
     who_is_to_blame();
     threads(0);
     threads(MEMPOOL_HARDENED);
+    threads(MEMPOOL_SINGLE_THREAD);
+    threads(MEMPOOL_SINGLE_THREAD | MEMPOOL_HARDENED);
     return done();
 }
