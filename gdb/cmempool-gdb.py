@@ -9,6 +9,7 @@ gdb loads this file with the installed shared library; with the static one, say 
 
 import re
 import struct
+import sys
 
 import gdb
 import gdb.printing
@@ -34,19 +35,20 @@ CMEMPOOL_NAMES = """
     Common.handle:P Common.name_len:P Common.name:-
     Collection.common:- Collection.pools:P Collection.pool_count:P Collection.policy:1 Collection.region:-
     Region.base:P Region.len:P Region.notes:1
-    Pool.first:P Pool.elem_size:P Pool.slots:P Pool.stride:P Pool.capacity:4 Pool.traits:- Pool.caches:4
+    Pool.first:P Pool.elem_size:P Pool.slots:P Pool.stride:P Pool.capacity:4 Pool.traits:8 Pool.caches:4
     Pool.seen:2 Pool.shared:- Pool.dynamic:- Pool.exhausted:8 Pool.failed:8
     Shared.AT# Shared.TALLY_AT# Shared.STATE_AT#
     DynamicEntries.AT# DynamicEntries.TALLY_AT# DynamicEntries.STATE_AT#
     Traits.single_thread:1 Traits.fall_back:1 Traits.zero_on_free:1 Traits.hardened:1 Traits.bypass:1
-    Traits.watched:1
+    Traits.watched:1 Traits.recorded:1
     CachePlan.count:2 CachePlan.unit:1
     Shared.depot:- Shared.rack:- Shared.guarding:P Shared.peak:4
-    Beside.tails:P
+    Beside.tails:P Beside.records:P
     Guarding.quarantine:-
     Quarantine.ring:P Quarantine.room:4 Quarantine.first:4 Quarantine.len:4
     DynamicEntries.first:P DynamicEntries.count:P DynamicEntries.peak:P
     Block.next:P Block.size:P Block.tail:4 Block.lead:2 Block.gap:2 Block.word:8
+    Record.BYTES# Record.taken:- Record.freed:- Note.caller:P Note.thread:P Note.number:8
     Depot.ring:P Depot.words:P Depot.oldest:1 Depot.len:1 Depot.room:1 Depot.in_bits:4 Depot.fresh:4
     Rack.first:P Rack.units:4 Rack.filled:- Rack.entries:4
     Cache.sp:P Cache.bottom:P Cache.spare:P Cache.spare_len:2
@@ -539,6 +541,97 @@ class CmempoolPool:
             yield entry, size, size - tail
             block = library.get(block, "Block.next")
 
+    # ---- Who holds entries: src/pool/holders.rs --------------------------------------------------
+
+    def record(self, slot):
+        """Where the record of a slot's entry is; None if the pool records nothing."""
+        if not self.traits["recorded"]:
+            return None
+        library = self.library
+        records = library.get(self.address + library.at("Pool.BYTES"), "Beside.records")
+        return records + slot * library.at("Record.BYTES")
+
+    def record_from_heap(self, entry):
+        """The same of an entry from the heap that is out."""
+        if not self.traits["recorded"]:
+            return None
+        library = self.library
+        block = entry - library.at("Block.word") - library.at("Slot.WORD")
+        return entry - library.get(block, "Block.lead")
+
+    def deed(self, record, name):
+        """Number, caller and thread of who took (freed) an entry last; None if nobody did."""
+        if record is None:
+            return None
+        library = self.library
+        note = record + library.at("Record." + name)
+        number, caller, thread = (library.get(note, "Note." + part) for part in ("number", "caller", "thread"))
+        return (number, caller, thread) if number else None
+
+    def deeds(self, record):
+        """A line for each of the two, in their order."""
+        both = [(self.deed(record, name), name) for name in ("taken", "freed")]
+        return [
+            "%s at %s, by %s, call %d" % (name, cmempool_code(deed[1]), cmempool_thread(deed[2]), deed[0])
+            for deed, name in sorted(pair for pair in both if pair[0])
+        ]
+
+    def takers(self):
+        """Where the entries that are out were taken, and how many there, the most first."""
+        counts = {}
+        records = [self.record(slot) for slot in self.out()]
+        records += [self.record_from_heap(entry) for entry, _, _ in self.dynamic_entries()]
+        for record in records:
+            deed = self.deed(record, "taken")
+            caller = deed[1] if deed else 0
+            counts[caller] = counts.get(caller, 0) + 1
+        return sorted(counts.items(), key=lambda pair: -pair[1])
+
+
+def cmempool_code(caller):
+    """The place of a call that returned to an address, in words."""
+    if not caller:
+        return "an unknown caller"
+    # A call may be the last instruction of its function.
+    pc = caller - 1
+    symbol = gdb.execute("info symbol %#x" % pc, to_string=True)
+    function = re.match(r"(.*?)(?: \+ \d+)?(?: in section \S+)?(?: of .*)?$", symbol.strip()).group(1)
+    if symbol.startswith("No symbol"):
+        function = "%#x" % caller
+        module = gdb.current_progspace().solib_name(pc)
+        if module:
+            function += " in " + module
+    line = gdb.find_pc_line(pc)
+    if line.symtab and line.line:
+        return "%s (%s:%d)" % (function, line.symtab.filename, line.line)
+    return function
+
+
+def cmempool_thread(number):
+    """The thread that pthread_self() gave a number to."""
+    for thread in gdb.selected_inferior().threads():
+        try:
+            handle = int.from_bytes(thread.handle(), sys.byteorder)
+        except (AttributeError, RuntimeError):
+            # Before gdb 9.1, or where its libthread_db does not know the program.
+            handle = cmempool_thread_pointer(thread)
+        if handle == number:
+            return "thread %d (LWP %d)" % (thread.num, thread.ptid[1])
+    return "thread %#x" % number
+
+
+def cmempool_thread_pointer(thread):
+    """A thread's thread pointer, where that is its number; else None."""
+    selected, frame = gdb.selected_thread(), gdb.selected_frame()
+    try:
+        thread.switch()
+        return int(gdb.parse_and_eval("$fs_base")) & (1 << 64) - 1
+    except gdb.error:
+        return None
+    finally:
+        selected.switch()
+        frame.select()
+
 
 # ---- Find the library --------------------------------------------------------------------------
 
@@ -710,10 +803,11 @@ Usage: mempool list"""
 
 
 class CmempoolShowCommand(gdb.Command):
-    """Show how full a pool is, class by class, and what is in which thread's cache.
+    """Show how full a pool is, class by class, what is in which thread's cache, and who holds its entries.
 Usage: mempool show POOL
 
-Free entries are cached, in the depot, or kept back in the quarantine of a hardened or watched pool."""
+Free entries are cached, in the depot, or kept back in the quarantine of a hardened or watched pool. Who holds
+entries is known of a pool that records it (MEMPOOL_RECORD_HOLDERS)."""
 
     COLUMNS = (
         ("size", "elem_size", 9),
@@ -757,6 +851,9 @@ Free entries are cached, in the depot, or kept back in the quarantine of a harde
                 if entries:
                     owner = pool.owner_of(number)
                     print("  %d B: %d in the cache of %s" % (pool.elem_size, len(entries), owner))
+            if pool.traits["recorded"]:
+                for caller, count in pool.takers():
+                    print("  %d B: %9d taken at %s" % (pool.elem_size, count, cmempool_code(caller)))
             if pool.is_locked():
                 print("  %d B: its lock is held: the figures may be of the middle of a call" % pool.elem_size)
 
@@ -770,6 +867,7 @@ Free entries are cached, in the depot, or kept back in the quarantine of a harde
             (traits["hardened"], "hardened"),
             (traits["watched"], "watched by a tool"),
             (traits["bypass"], "bypassed"),
+            (traits["recorded"], "records holders"),
             (collection.notes & at("Region.NOTE_HUGE_PAGES"), "in huge pages"),
             (collection.notes & at("Region.NOTE_LOCKED"), "locked"),
         )
@@ -777,7 +875,7 @@ Free entries are cached, in the depot, or kept back in the quarantine of a harde
 
 
 class CmempoolWhoseCommand(gdb.Command):
-    """Say which pool an address belongs to, and in which state its entry and the neighbours are.
+    """Say which pool an address belongs to, in which state its entry and the neighbours are, and who took it.
 Usage: mempool whose ADDRESS
 
 ADDRESS is an expression: an entry, a pointer into one, or any other address."""
@@ -825,7 +923,8 @@ ADDRESS is an expression: an entry, a pointer into one, or any other address."""
         asked = pool.asked_for(slot)
         of_it = " (%d asked for)" % asked if state == "out" and asked < pool.elem_size else ""
         print("  %s; %d bytes%s" % (state, pool.elem_size, of_it))
-        # Who took it and who freed it goes here.
+        for deed in pool.deeds(pool.record(slot)):
+            print("  " + deed)
         for name, other in (("before", slot - 1), ("behind", slot + 1)):
             if 0 <= other < pool.capacity:
                 print("  %s it: %#x, %s" % (name, pool.entry(other), pool.slot_state(other, places)))
@@ -857,6 +956,8 @@ ADDRESS is an expression: an entry, a pointer into one, or any other address."""
                         self.print_place(address, address - entry, size, which)
                         of_it = " (%d asked for)" % asked if asked < size else ""
                         print("  out; %d bytes%s" % (size, of_it))
+                        for deed in pool.deeds(pool.record_from_heap(entry)):
+                            print("  " + deed)
                         return True
             except CmempoolError as error:
                 print("%s: %s" % (collection.title(), error))
@@ -897,18 +998,20 @@ Usage: mempool live POOL"""
             tails = pool.tails()
             for slot in pool.out():
                 asked = pool.asked_for(slot) if tails else pool.elem_size
-                self.print_entry(pool.entry(slot), pool.elem_size, asked, "entry %d" % slot)
+                taken = pool.deed(pool.record(slot), "taken")
+                self.print_entry(pool.entry(slot), pool.elem_size, asked, "entry %d" % slot, taken)
                 own += 1
             for entry, size, asked in pool.dynamic_entries():
-                self.print_entry(entry, size, asked, "from the heap")
+                taken = pool.deed(pool.record_from_heap(entry), "taken")
+                self.print_entry(entry, size, asked, "from the heap", taken)
                 from_heap += 1
         print("%s out, %d from the heap" % (cmempool_plural(own + from_heap, "entry", "entries"), from_heap))
 
     @staticmethod
-    def print_entry(entry, size, asked, where):
-        # Who took it goes here.
+    def print_entry(entry, size, asked, where, taken):
         of_it = " (%d asked for)" % asked if asked < size else ""
-        print("%#x  %s, %s%s" % (entry, where, cmempool_plural(size, "byte", "bytes"), of_it))
+        by = ", taken at %s" % cmempool_code(taken[1]) if taken else ""
+        print("%#x  %s, %s%s%s" % (entry, where, cmempool_plural(size, "byte", "bytes"), of_it, by))
 
 
 # ---- How pointers to pools are printed -----------------------------------------------------------

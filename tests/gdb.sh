@@ -132,11 +132,11 @@ static=("$prefix/lib/libcmempool.a")
 by_itself=(-iex "add-auto-load-safe-path $prefix/lib")
 by_hand=(-ex "source $script")
 
-build shared -g -O2 "${shared[@]}"
+build shared -g -O2 -DNAMED=1 "${shared[@]}"
 run shared "${by_itself[@]}"
 build shared-stripped -O0 -s "${shared[@]}"
 run shared-stripped "${by_itself[@]}"
-build static -g -O2 -static "${static[@]}"
+build static -g -O2 -DNAMED=1 -static "${static[@]}"
 run static "${by_hand[@]}"
 build static-stripped -O2 -static -s -Wl,--gc-sections "${static[@]}"
 run static-stripped "${by_hand[@]}"

@@ -51,7 +51,7 @@ const NUMBERS: &[Field] = &[
 /// In the place of an offset that is not known.
 const NOWHERE: u16 = u16::MAX;
 
-const PARTS: [&[Field]; 24] = [
+const PARTS: [&[Field]; 27] = [
     NUMBERS,
     Process::FIELDS,
     registry::FIELDS[0],
@@ -72,11 +72,13 @@ const PARTS: [&[Field]; 24] = [
     fields::FIELDS[7],
     fields::FIELDS[8],
     fields::FIELDS[9],
+    fields::FIELDS[10],
+    fields::FIELDS[11],
+    fields::FIELDS[12],
     Depot::FIELDS,
     Rack::FIELDS,
     Cache::FIELDS,
     Life::FIELDS,
-    // Who holds an entry has its fields here.
 ];
 
 const COUNT: usize = {

@@ -3,6 +3,7 @@
 use super::body::Pool;
 use super::dynamic::{self, DynamicEntries};
 use super::guarding::Beside;
+use super::holders;
 use super::plan::CachePlan;
 use super::quarantine::Quarantine;
 use super::shared::Shared;
@@ -11,7 +12,7 @@ use crate::memory::fields::Field;
 use crate::os::lock::Locked;
 
 /// The fields of a pool and of what it is made of.
-pub const FIELDS: [&[Field]; 10] = [
+pub const FIELDS: [&[Field]; 13] = [
     Pool::FIELDS,
     LOCKS,
     Traits::FIELDS,
@@ -22,6 +23,9 @@ pub const FIELDS: [&[Field]; 10] = [
     Quarantine::FIELDS,
     dynamic::FIELDS[0],
     dynamic::FIELDS[1],
+    holders::FIELDS[0],
+    holders::FIELDS[1],
+    holders::FIELDS[2],
 ];
 
 const SHARED: [usize; 3] = Locked::<Shared>::PLACES;

@@ -27,7 +27,7 @@ pub(super) struct Beside {
 impl Beside {
     /// What a debugger reads of it, and of what is behind the lock.
     pub(super) const FIELDS: [&[Field]; 2] =
-        [fields!(Beside: tails), fields!(Guarding: quarantine)];
+        [fields!(Beside: tails, records), fields!(Guarding: quarantine)];
 }
 
 // In place of an only cache's line: this, and the word behind the last slot.

@@ -8,6 +8,7 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::body::Pool;
 use super::dynamic;
+use crate::memory::fields::{Field, fields};
 use crate::os::cpu::by_width;
 use crate::os::sync::AtomicU64;
 use crate::os::{SMALL, thread_number};
@@ -32,6 +33,13 @@ struct Note {
     thread: AtomicUsize,
     number: AtomicU64, // 0: never
 }
+
+/// What a debugger reads.
+pub(super) const FIELDS: [&[Field]; 3] = [
+    &[Field::number("Record.BYTES", size_of::<Record>())],
+    fields!(Record: taken, freed),
+    fields!(Note: caller, thread, number),
+];
 
 /// How many deeds were recorded, of all pools.
 static DEEDS: AtomicU64 = AtomicU64::new(0);

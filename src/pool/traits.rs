@@ -26,8 +26,7 @@ pub struct Traits {
 
 impl Traits {
     /// What a debugger reads of it.
-    pub const FIELDS: &[Field] =
-        fields!(Traits: single_thread, fall_back, zero_on_free, hardened, bypass, watched);
+    pub const FIELDS: &[Field] = fields!(Traits: single_thread, fall_back, zero_on_free, hardened, bypass, watched, recorded);
 
     /// Whether `pool/guard.rs` has its calls.
     #[inline]

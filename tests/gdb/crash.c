@@ -13,9 +13,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#ifndef NAMED
+#define NAMED 0
+#endif
+
 enum { THREADS = 3, TAKEN = 40, KEPT = 7, ROUNDS = 60, BURST = 2500 };
 
-static mempool *nodes, *guarded, *alone, *small, *busy, *hidden;
+static mempool *nodes, *guarded, *alone, *small, *busy, *hidden, *known;
 static r_mempool *texts;
 static pthread_barrier_t barrier;
 
@@ -108,6 +112,22 @@ static void expect_row(const mempool_stats *s, size_t kept)
            (unsigned long long)s->failed, s->dynamic_used, s->dynamic_peak);
 }
 
+/* What is behind a call is done in the same function. */
+#define STAY __asm__ volatile("" ::: "memory")
+
+static __attribute__((noipa)) void *take_known(void)
+{
+    void *entry = mempool_alloc_entry(known);
+    STAY;
+    return entry;
+}
+
+static __attribute__((noipa)) void free_known(void *entry)
+{
+    mempool_free_entry(entry);
+    STAY;
+}
+
 static bool expect_entry(void *entry, size_t usable_size, void *context)
 {
     (void)usable_size;
@@ -152,11 +172,30 @@ static void show_ranged(void)
     expect_live(count, from_heap);
 }
 
+/* One place has three entries, one of them from the heap; one is free. */
+static void show_holders(void *const *taken, void *freed)
+{
+    char by[64];
+    snprintf(by, sizeof by, ", by thread 1 (LWP %ld), call ", (long)syscall(SYS_gettid));
+    printf("command mempool show known\ninside , records holders; hands out\nexpect   40 B:         3 taken at ");
+    printf(NAMED ? "take_known (" : "0x");
+    printf("\ncommand mempool live known\ninside , 40 bytes, taken at %s\nlines 4\n", NAMED ? "take_known (" : "0x");
+    for (int i = 0; i < 3; i++) {
+        printf("command mempool whose %p\nexpect   taken at %s\ninside %s%d\n", taken[i], NAMED ? "take_known (" : "0x",
+               by, i < 2 ? i + 1 : 4);
+        printf("lines %d\n", i < 2 ? 5 : 3);
+    }
+    printf("command mempool whose %p\nexpect   free, in the depot; 40 bytes\n", freed);
+    printf("expect   taken at %s\nexpect   freed at %s\ninside %s5\n", NAMED ? "take_known (" : "0x",
+           NAMED ? "free_known (" : "0x", by);
+}
+
 static void list_all(void)
 {
     mempool_stats stats = MEMPOOL_STATS_INIT;
     mempool_get_stats(nodes, &stats);
     printf("command mempool list\n");
+    printf("expect %#-18zx ordinary        1 %10d %10d %10d  \"known\"\n", (size_t)known, 2, 3, 1);
     printf("expect %#-18zx ordinary        1 %10d %10d %10d  \"hidden\"\n", (size_t)hidden, 1, 5000, 0);
     printf("expect %#-18zx ordinary        1 %10d %10d %10d  \"busy\"\n", (size_t)busy, 0, 20000, 0);
     printf("expect %#-18zx ordinary        1 %10d %10d %10d  \"small\"\n", (size_t)small, 1, 1, 1);
@@ -165,7 +204,7 @@ static void list_all(void)
     printf("expect %#-18zx ranged          7 \n", (size_t)texts);
     printf("expect %#-18zx ordinary        1 %10zu %10zu %10zu  \"nodes\"\n", (size_t)nodes, stats.used, stats.capacity,
            stats.dynamic_used);
-    printf("lines 8\n");
+    printf("lines 9\n");
 }
 
 /* One address: where it lies, and what state the entry there is in. */
@@ -234,6 +273,15 @@ int main(void)
     mempool_free_entry(copy);
     must(mempool_used_count(nodes) == THREADS * KEPT + 2 && r_mempool_dynamic_allocs_count(texts, 1024) == 3, "counts");
 
+    known = make("known", 3, MEMPOOL_RECORD_HOLDERS | MEMPOOL_FALL_BACK);
+    void *taken[4];
+    for (int i = 0; i < 4; i++)
+        taken[i] = take_known();
+    /* The fourth is from the heap, and one of the pool's own goes back. */
+    void *freed_known = taken[2];
+    taken[2] = taken[3];
+    free_known(freed_known);
+
     list_all();
     show_ordinary(nodes, "nodes", "nodes", 0);
     printf("command mempool show nodes\n");
@@ -246,6 +294,7 @@ int main(void)
     show_ordinary(small, "small", "small", 0);
     show_ordinary(busy, "busy", "busy", 0);
     show_ranged();
+    show_holders(taken, freed_known);
 
     whose(mine[0], "is entry ", "out; 40 bytes");
     whose((char *)mine[0] + 12, "points 12 bytes into entry ", "out; 40 bytes");
