@@ -7,6 +7,7 @@ INCLUDEDIR ?= $(PREFIX)/include
 MANDIR     ?= $(PREFIX)/share/man
 # Where gdb looks for the script of a library: beside it, or, below the prefix of most gdbs, in a tree of theirs.
 GDBDIR     ?= $(if $(filter /usr,$(PREFIX)),/usr/share/gdb/auto-load)$(LIBDIR)
+BINDIR     ?= $(PREFIX)/bin
 DESTDIR    ?=
 CC         ?= cc
 CFLAGS     ?= -O2
@@ -90,7 +91,7 @@ ADAPTERS := $(notdir $(wildcard adapters/cmempool/*.h))
 GDB_SCRIPT := $(if $(findstring .so,$(SHARED)),$(SHARED)-gdb.py)
 
 .PHONY: all build run demo adapters test stage loom stress matrix soak sanitize coverage ports ports-tools fuzz bench \
-    bench-quick crates-of-bench install ready uninstall dist dist-check header abi clean help tools
+    bench-quick crates-of-bench install ready uninstall dist dist-check header abi clean help tools try
 
 all: build
 
@@ -109,6 +110,7 @@ build: tools
 	@$(OBJCOPY) --localize-hidden $(LIB)/members/*.o
 	@$(AR) rcs $(LIB)/libcmempool.a $(LIB)/members/*.o
 	@rm -r $(LIB)/members
+	@$(if $(HAS_TRY),$(BUILD_TRY))
 
 # The shared library, and its other names.
 define LINK
@@ -123,6 +125,26 @@ endef
 define DEFINE
 { echo EXPORTS; $(NM) $(LIB)/members/*.o | sed -n 's/.* T \(_*\(r_\|c\)*mempool_.*\)/\1/p'; } > $(LIB)/cmempool.def;
 endef
+
+# cmempool-try takes the place of the GNU C library's malloc.
+HAS_TRY  = $(and $(SHARED),$(shell printf '#include <features.h>\n__GLIBC__\n' | $(CC) -E -P - 2>/dev/null | \
+    tail -n 1 | grep -x '[0-9]*'))
+TRY     := $(TARGET)/try
+# The library inside calls libc's own heap, and no other library sees it.
+LINK_TRY := -shared -Wl,--wrap=posix_memalign,--wrap=free,--wrap=madvise,-z,now,-z,nodelete \
+    -Wl,--version-script=tools/try/preload.map
+define BUILD_TRY
+mkdir -p $(TRY); \
+$(CC) $(WARNINGS) $(CFLAGS) -fPIC -fvisibility=hidden -fno-builtin -ftls-model=initial-exec -Iinclude -Iadapters \
+    $(addprefix tools/try/,preload.c pools.c record.c) -o $(TRY)/libcmempool-try.so $(LINK_TRY) \
+    $(LIB)/libcmempool.a $(LIBS_PRIVATE); \
+$(CC) $(WARNINGS) $(CFLAGS) -Iinclude $(addprefix tools/try/,try.c checks.c runs.c gather.c advise.c report.c) \
+    -o $(TRY)/cmempool-try $(LIB)/libcmempool.a $(LIBS_PRIVATE)
+endef
+
+## try: build cmempool-try, which runs a program on a pool: target/try/cmempool-try PROGRAM
+try: build
+	@$(if $(HAS_TRY),,echo "cmempool-try needs Linux and the GNU C library" >&2; exit 1)
 
 ## run: build and run the example programs
 run: build
@@ -195,6 +217,7 @@ test: stage
 	tests/gdb.sh $(STAGE)
 	tests/adapters.sh $(STAGE)
 	tests/metrics.sh $(STAGE)
+	tests/try.sh $(STAGE)
 
 ## loom: the models of the thread protocol, in every order that threads can run them
 loom: tools
@@ -256,7 +279,7 @@ fuzz: tools
 stage: build
 	@rm -rf $(STAGE)
 	@$(MAKE) --no-print-directory install PREFIX=$(STAGE) LIBDIR=$(STAGE)/lib \
-	    INCLUDEDIR=$(STAGE)/include MANDIR=$(STAGE)/share/man DESTDIR= LDCONFIG=true >/dev/null
+	    INCLUDEDIR=$(STAGE)/include MANDIR=$(STAGE)/share/man BINDIR=$(STAGE)/bin DESTDIR= LDCONFIG=true >/dev/null
 
 # Not a member of the library's package: its dependencies are nothing that a user of it needs.
 RUN_BENCH := $(CARGO) run --locked --quiet --release --manifest-path bench/runner/Cargo.toml \
@@ -277,6 +300,9 @@ bench-quick: crates-of-bench build
 # Where the header lies as seen from the CMake files.
 CMAKEDIR      = $(LIBDIR)/cmake/cmempool
 FROM_CMAKEDIR = $(shell realpath -m --relative-to=$(CMAKEDIR) $(INCLUDEDIR))
+
+# The program lies beside what it preloads; in BINDIR is a link to it.
+FROM_BINDIR   = $(shell realpath -m --relative-to=$(BINDIR) $(LIBDIR)/cmempool)
 
 MAN_PAGES    := $(notdir $(wildcard man/*.3))
 
@@ -308,11 +334,18 @@ install: ready
 	@chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/cmempool.pc $(DESTDIR)$(CMAKEDIR)/*.cmake
 	cp -P --remove-destination man/*.3 $(DESTDIR)$(MANDIR)/man3
 	@chmod 644 $(addprefix $(DESTDIR)$(MANDIR)/man3/,$(MAN_PAGES))
+	@[ ! -e $(TRY)/cmempool-try ] || { \
+	    set -x; \
+	    install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/cmempool $(DESTDIR)$(MANDIR)/man1; \
+	    install -m 755 $(TRY)/cmempool-try $(TRY)/libcmempool-try.so $(DESTDIR)$(LIBDIR)/cmempool; \
+	    ln -sf $(FROM_BINDIR)/cmempool-try $(DESTDIR)$(BINDIR)/cmempool-try; \
+	    install -m 644 man/cmempool-try.1 $(DESTDIR)$(MANDIR)/man1; \
+	}
 	@[ -n "$(DESTDIR)" ] || $(LDCONFIG) 2>/dev/null || true
 
 # Root's PATH may lack cargo: for `sudo make install`, what `make` built will do.
 ready:
-	@for dir in $(PREFIX) $(LIBDIR) $(INCLUDEDIR) $(MANDIR) $(GDBDIR); do \
+	@for dir in $(PREFIX) $(LIBDIR) $(INCLUDEDIR) $(MANDIR) $(BINDIR) $(GDBDIR); do \
 	    [ "$${dir#/}" != "$$dir" ] || { \
 	        echo "cannot install into '$$dir': give the path from the root on" >&2; exit 1; }; \
 	done
@@ -329,7 +362,9 @@ uninstall:
 	    $(addprefix $(DESTDIR)$(MANDIR)/man3/,$(MAN_PAGES))
 	$(if $(GDB_SCRIPT),rm -f $(DESTDIR)$(GDBDIR)/$(GDB_SCRIPT))
 	rm -f $(DESTDIR)$(CMAKEDIR)/cmempoolConfig.cmake $(DESTDIR)$(CMAKEDIR)/cmempoolConfigVersion.cmake
-	for dir in $(addprefix $(DESTDIR),$(CMAKEDIR) $(INCLUDEDIR)/cmempool $(filter-out $(LIBDIR),$(GDBDIR))); do \
+	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/cmempool/,cmempool-try libcmempool-try.so) \
+	    $(DESTDIR)$(BINDIR)/cmempool-try $(DESTDIR)$(MANDIR)/man1/cmempool-try.1
+	for dir in $(addprefix $(DESTDIR),$(CMAKEDIR) $(INCLUDEDIR)/cmempool $(LIBDIR)/cmempool $(filter-out $(LIBDIR),$(GDBDIR))); do \
 	    [ ! -d $$dir ] || rmdir --ignore-fail-on-non-empty $$dir; \
 	done
 
