@@ -99,8 +99,8 @@ static void add_measured(struct program *program, const struct measured *one)
     program->all.figures.measured = 1;
 }
 
-static void add_process(struct programs *programs, const struct measured *one, size_t size, int pid,
-                        bool is_first)
+/* `image` counts the programs that a process was, one after the other. */
+static void add_process(struct programs *programs, const struct measured *one, size_t size, int pid, int image)
 {
     const struct figures *figures = &one->figures;
     if (size < sizeof *figures || __atomic_load_n(&figures->magic, __ATOMIC_ACQUIRE) != MAGIC)
@@ -119,8 +119,10 @@ static void add_process(struct programs *programs, const struct measured *one, s
     add_classes(&program->all.figures, figures);
     if (figures->measured && size >= sizeof *one)
         add_measured(program, one);
-    if (is_first)
+    if (figures->pid == pid && image >= programs->image) {
+        programs->image = image;
         programs->first = (int)index;
+    }
 }
 
 static int compare(const void *a, const void *b)
@@ -133,22 +135,21 @@ void gather(struct programs *programs, const char *folder, int pid)
 {
     memset(programs, 0, sizeof *programs);
     programs->first = -1;
-    char first[64];
-    snprintf(first, sizeof first, "%d.0", pid);
     DIR *files = opendir(folder);
     if (!files)
         fail(FAILED, "cannot read %s: %s", folder, strerror(errno));
     for (struct dirent *entry; (entry = readdir(files));) {
         int file = -1;
+        int process, image;
         struct stat status;
-        if (entry->d_name[0] < '0' || entry->d_name[0] > '9' ||
+        if (sscanf(entry->d_name, "%d.%d", &process, &image) != 2 ||
             (file = openat(dirfd(files), entry->d_name, O_RDONLY | O_CLOEXEC)) < 0)
             continue;
         if (fstat(file, &status) == 0 && (size_t)status.st_size >= sizeof(struct figures)) {
             const size_t size = (size_t)status.st_size;
             void *memory = mmap(NULL, size, PROT_READ, MAP_SHARED, file, 0);
             if (memory != MAP_FAILED) {
-                add_process(programs, memory, size, pid, strcmp(entry->d_name, first) == 0);
+                add_process(programs, memory, size, pid, image);
                 munmap(memory, size);
             }
         }

@@ -11,6 +11,7 @@
 
 enum {
     MOST_BYTES = 4 << 20, /* of a class of the pool that measures; taken from the system as they are used */
+    HARDENED_BYTES = 1 << 18, /* of which all are used at create */
     FEWEST = 8,           /* entries */
     SMALLEST_BYTES = 1 << 14
 };
@@ -56,8 +57,10 @@ static void plan_to_measure(struct pool_plan *plan)
 {
     const char *entries = secure_getenv("CMEMPOOL_TRY_ENTRIES");
     const size_t fixed = entries ? strtoul(entries, NULL, 10) : 0;
+    const char *options = secure_getenv("CMEMPOOL_OPTIONS");
+    const size_t most = options && strstr(options, "hardened") ? HARDENED_BYTES : MOST_BYTES;
     for (unsigned i = 0; i < GRAINS; i++) {
-        const size_t fit = MOST_BYTES / (grain_size(i) + WORD);
+        const size_t fit = most / (grain_size(i) + WORD);
         plan->classes[i].elem_size = grain_size(i);
         plan->classes[i].elem_count = fixed ? fixed : fit < FEWEST ? FEWEST : fit;
     }

@@ -63,7 +63,8 @@ struct programs {
     struct program *list[256];
     unsigned count;
     unsigned left_out; /* processes of further programs */
-    int first;         /* index of the program that was run; -1 if it left nothing */
+    int first;         /* index of the program that was run, the last that it became; -1 if it left nothing */
+    int image;
 };
 
 void gather(struct programs *programs, const char *folder, int pid);
