@@ -186,7 +186,7 @@ static void *exchange(void *seed)
 {
     uint32_t random = (uint32_t)(uintptr_t)seed * 2654435761u + 1;
     pthread_setspecific(key, hidden(malloc(33)));
-    for (int i = 0; i < 60000; i++) {
+    for (int i = 0; i < 20000; i++) {
         random = random * 1664525u + 1013904223u;
         const size_t size = 1 + (random >> 8) % (random % 64 == 0 ? 9000 : 400);
         unsigned char *block = hidden(malloc(size));
@@ -202,7 +202,7 @@ static void *exchange(void *seed)
 static void many_threads(void)
 {
     pthread_key_create(&key, thread_ends);
-    for (int round = 0; round < 4; round++) {
+    for (int round = 0; round < 2; round++) {
         pthread_t threads[6];
         for (size_t i = 0; i < 6; i++)
             CHECK(pthread_create(&threads[i], NULL, exchange, (void *)(i + 1)) == 0);

@@ -115,14 +115,34 @@ r_mempool *pools_make(struct pool_plan *plan)
     return pool;
 }
 
+/* What the parent counted, in a child of fork. */
+static struct {
+    uint64_t exhausted, failed;
+} before[GRAINS];
+
+void pools_in_child(const r_mempool *pool)
+{
+    mempool_stats stats = MEMPOOL_STATS_INIT;
+    for (unsigned i = 0; i < GRAINS && r_mempool_get_stats(pool, i, &stats); i++) {
+        before[i].exhausted = stats.exhausted;
+        before[i].failed = stats.failed;
+    }
+}
+
 void pools_note(const r_mempool *pool, struct figures *figures)
 {
     mempool_stats stats = MEMPOOL_STATS_INIT;
     unsigned i = 0;
     figures->pool_bytes = 0;
     for (; i < GRAINS && r_mempool_get_stats(pool, i, &stats); i++) {
-        figures->classes[i] = (struct class_use){stats.elem_size,    stats.capacity,  stats.peak_used,
-                                                 stats.dynamic_peak, stats.exhausted, stats.failed};
+        figures->classes[i] = (struct class_use){
+            .size = stats.elem_size,
+            .capacity = stats.capacity,
+            .peak = stats.peak_used,
+            .heap_peak = stats.dynamic_peak,
+            .exhausted = stats.exhausted - before[i].exhausted,
+            .failed = stats.failed - before[i].failed,
+        };
         figures->pool_bytes += stats.bytes_reserved;
     }
     figures->class_count = i;

@@ -18,6 +18,9 @@ void pools_plan(struct pool_plan *plan, const char *folder);
 /* NULL if there is none. Takes from no heap but by the library. */
 r_mempool *pools_make(struct pool_plan *plan);
 
+/* A child of fork counts from here on. */
+void pools_in_child(const r_mempool *pool);
+
 /* Notes how its classes were used. */
 void pools_note(const r_mempool *pool, struct figures *figures);
 

@@ -73,6 +73,7 @@ static void note_classes(void)
 static void in_child(void)
 {
     record_in_child();
+    pools_in_child(pool.pool);
     note_classes();
 }
 
