@@ -129,7 +129,7 @@ endef
 # cmempool-try takes the place of the GNU C library's malloc.
 HAS_TRY  = $(and $(SHARED),$(shell printf '#include <features.h>\n__GLIBC__\n' | $(CC) -E -P - 2>/dev/null | \
     tail -n 1 | grep -x '[0-9]*'))
-TRY     := $(TARGET)/try
+TRY     := $(LIB)/try
 # The library inside calls libc's own heap, and no other library sees it.
 LINK_TRY := -shared -Wl,--wrap=posix_memalign,--wrap=free,--wrap=madvise,-z,now,-z,nodelete \
     -Wl,--version-script=tools/try/preload.map
@@ -142,7 +142,7 @@ $(CC) $(WARNINGS) $(CFLAGS) -Iinclude $(addprefix tools/try/,try.c checks.c runs
     -o $(TRY)/cmempool-try $(LIB)/libcmempool.a $(LIBS_PRIVATE)
 endef
 
-## try: build cmempool-try, which runs a program on a pool: target/try/cmempool-try PROGRAM
+## try: build cmempool-try, which runs a program on a pool: target/lib/try/cmempool-try PROGRAM
 try: build
 	@$(if $(HAS_TRY),,echo "cmempool-try needs Linux and the GNU C library" >&2; exit 1)
 
