@@ -5,6 +5,9 @@ PREFIX     ?= /usr/local
 LIBDIR     ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR     ?= $(PREFIX)/share/man
+# Where gdb looks for the script of a library: beside it, or, below the prefix of most gdbs, in a tree of theirs.
+GDBDIR     ?= $(if $(filter /usr,$(PREFIX)),/usr/share/gdb/auto-load)$(LIBDIR)
+BINDIR     ?= $(PREFIX)/bin
 DOCDIR     ?= $(PREFIX)/share/doc/cmempool
 # Of debug information. Debuggers look in /usr/lib/debug.
 DEBUGDIR   ?= $(PREFIX)/lib/debug
@@ -95,9 +98,12 @@ WARNINGS := -std=c11 -Wall -Wextra -Wpedantic
 CXX_WARNINGS := -std=c++17 -Wall -Wextra -Wpedantic
 EXAMPLES := $(patsubst c-examples/%.c,%,$(wildcard c-examples/*.c))
 ADAPTERS := $(notdir $(wildcard adapters/cmempool/*.h))
+# The name by which gdb finds the script of a library in ELF.
+GDB_SCRIPT := $(if $(findstring .so,$(SHARED)),$(SHARED)-gdb.py)
 
 .PHONY: all build run demo adapters test stage loom stress matrix soak sanitize coverage ports ports-tools fuzz bench \
-    bench-quick crates-of-bench names install install-debug ready uninstall dist dist-check deb deb-check header abi clean help tools
+    bench-quick crates-of-bench names install install-debug ready uninstall dist dist-check deb deb-check header abi clean \
+    help tools try
 
 all: build
 
@@ -116,6 +122,7 @@ build: tools
 	@$(OBJCOPY) --localize-hidden $(if $(DEBUG_FLAGS),--strip-debug) $(LIB)/members/*.o
 	@$(AR) rcs $(LIB)/libcmempool.a $(LIB)/members/*.o
 	@rm -r $(LIB)/members
+	@$(if $(HAS_TRY),$(BUILD_TRY))
 
 # The shared library, and its other names.
 define LINK
@@ -137,6 +144,26 @@ endef
 define DEFINE
 { echo EXPORTS; $(NM) $(LIB)/members/*.o | sed -n 's/.* T \(_*\(r_\|c\)*mempool_.*\)/\1/p'; } > $(LIB)/cmempool.def;
 endef
+
+# cmempool-try takes the place of the GNU C library's malloc.
+HAS_TRY  = $(and $(SHARED),$(shell printf '#include <features.h>\n__GLIBC__\n' | $(CC) -E -P - 2>/dev/null | \
+    tail -n 1 | grep -x '[0-9]*'))
+TRY     := $(LIB)/try
+# The library inside calls libc's own heap, and no other library sees it.
+LINK_TRY := -shared -Wl,--wrap=posix_memalign,--wrap=free,--wrap=madvise,-z,now,-z,nodelete \
+    -Wl,--version-script=tools/try/preload.map
+define BUILD_TRY
+mkdir -p $(TRY); \
+$(CC) $(WARNINGS) $(CFLAGS) -fPIC -fvisibility=hidden -fno-builtin -ftls-model=initial-exec -Iinclude -Iadapters \
+    $(addprefix tools/try/,preload.c pools.c record.c) -o $(TRY)/libcmempool-try.so $(LINK_TRY) \
+    $(LIB)/libcmempool.a $(LIBS_PRIVATE); \
+$(CC) $(WARNINGS) $(CFLAGS) -Iinclude $(addprefix tools/try/,try.c checks.c runs.c gather.c advise.c report.c) \
+    -o $(TRY)/cmempool-try $(LIB)/libcmempool.a $(LIBS_PRIVATE)
+endef
+
+## try: build cmempool-try, which runs a program on a pool: target/lib/try/cmempool-try PROGRAM
+try: build
+	@$(if $(HAS_TRY),,echo "cmempool-try needs Linux and the GNU C library" >&2; exit 1)
 
 ## run: build and run the example programs
 run: build
@@ -206,9 +233,12 @@ test: stage
 	CARGO="$(CARGO)" tests/layouts.sh $(STAGE)
 	tests/cxx.sh $(STAGE)
 	tests/install.sh
+	tests/gdb.sh $(STAGE)
 	tests/debug.sh $(STAGE)
 	CARGO="$(CARGO)" tests/subproject.sh $(TARGET)
 	tests/adapters.sh $(STAGE)
+	tests/metrics.sh $(STAGE)
+	tests/try.sh $(STAGE)
 
 ## loom: the models of the thread protocol, in every order that threads can run them
 loom: tools
@@ -270,8 +300,8 @@ fuzz: tools
 stage: build
 	@rm -rf $(STAGE)
 	@$(MAKE) --no-print-directory install PREFIX=$(STAGE) LIBDIR=$(STAGE)/lib \
-	    INCLUDEDIR=$(STAGE)/include MANDIR=$(STAGE)/share/man DOCDIR=$(STAGE)/share/doc/cmempool DESTDIR= \
-	    LDCONFIG=true >/dev/null
+	    INCLUDEDIR=$(STAGE)/include MANDIR=$(STAGE)/share/man DOCDIR=$(STAGE)/share/doc/cmempool BINDIR=$(STAGE)/bin \
+	    DESTDIR= LDCONFIG=true >/dev/null
 
 # Not a member of the library's package: its dependencies are nothing that a user of it needs.
 RUN_BENCH := $(CARGO) run --locked --quiet --release --manifest-path bench/runner/Cargo.toml \
@@ -293,6 +323,9 @@ bench-quick: crates-of-bench build
 CMAKEDIR      = $(LIBDIR)/cmake/cmempool
 FROM_CMAKEDIR = $(shell realpath -m --relative-to=$(CMAKEDIR) $(INCLUDEDIR))
 
+# The program lies beside what it preloads; in BINDIR is a link to it.
+FROM_BINDIR   = $(shell realpath -m --relative-to=$(BINDIR) $(LIBDIR)/cmempool)
+
 MAN_PAGES    := $(notdir $(wildcard man/*.3))
 
 # Below the prefix where that can be said, so that pkg-config can be told another one.
@@ -306,7 +339,7 @@ names:
 # What is installed in DOCDIR, by the names that the documents use in their links.
 DOCUMENTS := LICENSE README.md CHANGELOG.md SECURITY.md $(wildcard docs/*.md docs/*.svg) adapters/README.md
 
-## install: libraries, headers, pkg-config, CMake, man pages and documents into PREFIX, below DESTDIR if given
+## install: libraries, headers, pkg-config, CMake, tools, man pages and documents into PREFIX, below DESTDIR if given
 install: ready
 	install -d $(DESTDIR)$(INCLUDEDIR)/cmempool $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(CMAKEDIR) \
 	    $(DESTDIR)$(MANDIR)/man3 $(DESTDIR)$(DOCDIR)
@@ -316,6 +349,7 @@ install: ready
 	    cp -P --remove-destination $(LIB)/$$name $(DESTDIR)$(LIBDIR)/$$name; \
 	done
 	install -m 644 $(LIB)/libcmempool.a $(DESTDIR)$(LIBDIR)/libcmempool.a
+	$(if $(GDB_SCRIPT),install -D -m 644 gdb/cmempool-gdb.py $(DESTDIR)$(GDBDIR)/$(GDB_SCRIPT))
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(call BELOW_PREFIX,$(LIBDIR))|' \
 	    -e 's|@INCLUDEDIR@|$(call BELOW_PREFIX,$(INCLUDEDIR))|' -e 's|@VERSION@|$(VERSION)|' \
 	    -e 's|@LIBS_PRIVATE@|$(LIBS_PRIVATE)|' \
@@ -333,6 +367,13 @@ install: ready
 	for document in $(DOCUMENTS); do \
 	    install -D -m 644 $$document $(DESTDIR)$(DOCDIR)/$$document; \
 	done
+	@[ ! -e $(TRY)/cmempool-try ] || { \
+	    set -x; \
+	    install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/cmempool $(DESTDIR)$(MANDIR)/man1; \
+	    install -m 755 $(TRY)/cmempool-try $(TRY)/libcmempool-try.so $(DESTDIR)$(LIBDIR)/cmempool; \
+	    ln -sf $(FROM_BINDIR)/cmempool-try $(DESTDIR)$(BINDIR)/cmempool-try; \
+	    install -m 644 man/cmempool-try.1 $(DESTDIR)$(MANDIR)/man1; \
+	}
 	@[ -n "$(DESTDIR)" ] || $(LDCONFIG) 2>/dev/null || true
 
 ## install-debug: the debug information of the shared library, where debuggers find it
@@ -348,7 +389,7 @@ install-debug: ready
 
 # Root's PATH may lack cargo: for `sudo make install`, what `make` built will do.
 ready:
-	@for dir in $(PREFIX) $(LIBDIR) $(INCLUDEDIR) $(MANDIR) $(DOCDIR) $(DEBUGDIR); do \
+	@for dir in $(PREFIX) $(LIBDIR) $(INCLUDEDIR) $(MANDIR) $(BINDIR) $(GDBDIR) $(DOCDIR) $(DEBUGDIR); do \
 	    [ "$${dir#/}" != "$$dir" ] || { \
 	        echo "cannot install into '$$dir': give the path from the root on" >&2; exit 1; }; \
 	done
@@ -363,14 +404,17 @@ uninstall:
 	    $(addprefix $(DESTDIR)$(LIBDIR)/,$(SHARED) $(SHARED_NAMES)) \
 	    $(addprefix $(DESTDIR)$(LIBDIR)/,libcmempool.a pkgconfig/cmempool.pc) \
 	    $(addprefix $(DESTDIR)$(MANDIR)/man3/,$(MAN_PAGES)) $(addprefix $(DESTDIR)$(DOCDIR)/,$(DOCUMENTS))
+	$(if $(GDB_SCRIPT),rm -f $(DESTDIR)$(GDBDIR)/$(GDB_SCRIPT))
 	rm -f $(DESTDIR)$(CMAKEDIR)/cmempoolConfig.cmake $(DESTDIR)$(CMAKEDIR)/cmempoolConfigVersion.cmake
+	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/cmempool/,cmempool-try libcmempool-try.so) \
+	    $(DESTDIR)$(BINDIR)/cmempool-try $(DESTDIR)$(MANDIR)/man1/cmempool-try.1
 	link=$(DESTDIR)$(LIBDIR)/.debug/$(DEBUG_FILE); dirs=(); \
 	if [ -L "$$link" ]; then \
 	    file=$$(readlink -m $$link); rm -f $$file $$link; \
 	    dir=$${file%/*}; dirs=($$dir $${dir%/*} $${dir%/*/*} $${link%/*}); \
 	fi; \
-	for dir in $(DESTDIR)$(CMAKEDIR) $(DESTDIR)$(INCLUDEDIR)/cmempool $(DESTDIR)$(DOCDIR)/{docs,adapters} \
-	    $(DESTDIR)$(DOCDIR) $${dirs[@]+"$${dirs[@]}"}; do \
+	for dir in $(addprefix $(DESTDIR),$(CMAKEDIR) $(INCLUDEDIR)/cmempool $(LIBDIR)/cmempool $(filter-out $(LIBDIR),$(GDBDIR)) \
+	    $(DOCDIR)/docs $(DOCDIR)/adapters $(DOCDIR)) $${dirs[@]+"$${dirs[@]}"}; do \
 	    [ ! -d $$dir ] || rmdir --ignore-fail-on-non-empty $$dir; \
 	done
 

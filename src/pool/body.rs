@@ -11,6 +11,7 @@ use super::traits::Traits;
 use crate::caches::cache::Cache;
 use crate::caches::thread_index::{self, CACHE_DISTANCE};
 use crate::memory::backing::Backing;
+use crate::memory::fields::{Field, fields};
 use crate::os::cpu;
 use crate::os::lock::Locked;
 use crate::os::sync::AtomicU64;
@@ -43,7 +44,7 @@ pub struct Pool {
     pub(super) larger: Option<NonNull<Pool>>, // the collection's pool of the next larger entries
     pub(super) stride_shift: u8,   // stride's trailing zero bits
     pub(super) traits: Traits,
-    pub(super) align: u16, // of every entry
+    pub(super) align_shift: u8, // log2 of every entry's alignment
     pub(super) caches: CachePlan,
     pub(super) seen: AtomicU16, // caches from this one on have no magazine, and zeros; written with the lock
     pub(super) common: NonNull<Common>, // what it shares with other classes
@@ -79,6 +80,12 @@ static_assertions::const_assert!(core::mem::offset_of!(Pool, shared) >= 64);
 unsafe impl Sync for Pool {}
 
 impl Pool {
+    /// What a debugger reads of it.
+    pub const FIELDS: &[Field] = fields!(
+        Pool: first, elem_size, slots, stride, capacity, traits, caches, seen, shared, dynamic,
+        exhausted, failed,
+    );
+
     /// The distance of the thread that has the first cache.
     pub(super) fn first(&self) -> usize {
         // Relaxed: a thread that it is for wrote it itself, or had the index from one that did.
@@ -117,7 +124,7 @@ impl Pool {
 
     /// As [`stop`](Self::stop), for what was given to another call than a free.
     pub fn stop_in(&self, call: Call, (kind, entry): Fault) -> ! {
-        misuse::stop(call, kind, entry.address(), Some(self.subject()))
+        misuse::stop(call, kind, entry.address(), Some(self.subject_of(entry)))
     }
 
     /// None if the pool is live; else the handle of the one that was destroyed here, as long as the memory
@@ -153,6 +160,11 @@ impl Pool {
         self.capacity as usize
     }
 
+    /// Alignment of every entry in bytes.
+    pub fn align(&self) -> usize {
+        1 << self.align_shift
+    }
+
     /// Usable bytes of its entries.
     pub fn elem_size(&self) -> usize {
         self.elem_size
@@ -179,7 +191,8 @@ impl Pool {
     /// What a report says about it.
     pub fn subject(&self) -> Subject<'_> {
         let common = self.common();
-        Subject { name: common.name(), address: common.handle, elem_size: self.elem_size }
+        let (name, address) = (common.name(), common.handle);
+        Subject { name, address, elem_size: self.elem_size, last: None }
     }
 
     /// The pool at an address that a word or a caller gave.
