@@ -18,7 +18,9 @@ use crate::os::{self, FORK_KEEPS_LOCKS, thread_block};
 use crate::slots::inlined::{PROCESS, THREAD_AT};
 
 /// How many threads at once can have an index. Those beyond work without a cache.
-pub use super::life::{Life, MAX_THREADS};
+#[cfg(not(feature = "bare"))]
+pub use super::life::Life;
+pub use super::life::MAX_THREADS;
 
 /// Bytes from one thread's cache to the next one's.
 pub const CACHE_DISTANCE: usize = 64;

@@ -41,80 +41,76 @@ macro_rules! with_caller {
     (@jump) => { $crate::os::cpu::jump!() };
 }
 
-/// The return address, into the register of an argument: on x86-64, on Windows there, the number of the
-/// register elsewhere, and on s390x.
-#[cfg(all(target_arch = "x86_64", not(windows)))]
-macro_rules! into_register {
-    ($register:literal, $windows:literal, $number:literal, $s390x:literal) => {
-        concat!("mov ", $register, ", [rsp]")
-    };
-}
-#[cfg(all(target_arch = "x86_64", windows))]
-macro_rules! into_register {
-    ($register:literal, $windows:literal, $number:literal, $s390x:literal) => {
-        concat!("mov ", $windows, ", [rsp]")
-    };
-}
-#[cfg(target_arch = "aarch64")]
-macro_rules! into_register {
-    ($register:literal, $windows:literal, $number:literal, $s390x:literal) => {
-        concat!("mov x", $number, ", x30")
-    };
-}
-#[cfg(target_arch = "arm")]
-macro_rules! into_register {
-    ($register:literal, $windows:literal, $number:literal, $s390x:literal) => {
-        concat!("mov r", $number, ", lr")
-    };
-}
-#[cfg(any(target_arch = "riscv64", target_arch = "riscv32"))]
-macro_rules! into_register {
-    ($register:literal, $windows:literal, $number:literal, $s390x:literal) => {
-        concat!("mv a", $number, ", ra")
-    };
-}
-#[cfg(target_arch = "s390x")]
-macro_rules! into_register {
-    ($register:literal, $windows:literal, $number:literal, $s390x:literal) => {
-        concat!("lgr %r", $s390x, ", %r14")
-    };
-}
-#[cfg(target_arch = "x86")]
-macro_rules! into_register {
-    ($($any:tt)*) => {
-        ""
-    };
+/// How each processor does that.
+#[cfg(not(any(target_arch = "x86", feature = "bare")))]
+mod registers {
+    /// The return address, into the register of an argument: on x86-64, on Windows there, the number of the
+    /// register elsewhere, and on s390x.
+    #[cfg(all(target_arch = "x86_64", not(windows)))]
+    macro_rules! into_register {
+        ($register:literal, $windows:literal, $number:literal, $s390x:literal) => {
+            concat!("mov ", $register, ", [rsp]")
+        };
+    }
+    #[cfg(all(target_arch = "x86_64", windows))]
+    macro_rules! into_register {
+        ($register:literal, $windows:literal, $number:literal, $s390x:literal) => {
+            concat!("mov ", $windows, ", [rsp]")
+        };
+    }
+    #[cfg(target_arch = "aarch64")]
+    macro_rules! into_register {
+        ($register:literal, $windows:literal, $number:literal, $s390x:literal) => {
+            concat!("mov x", $number, ", x30")
+        };
+    }
+    #[cfg(target_arch = "arm")]
+    macro_rules! into_register {
+        ($register:literal, $windows:literal, $number:literal, $s390x:literal) => {
+            concat!("mov r", $number, ", lr")
+        };
+    }
+    #[cfg(any(target_arch = "riscv64", target_arch = "riscv32"))]
+    macro_rules! into_register {
+        ($register:literal, $windows:literal, $number:literal, $s390x:literal) => {
+            concat!("mv a", $number, ", ra")
+        };
+    }
+    #[cfg(target_arch = "s390x")]
+    macro_rules! into_register {
+        ($register:literal, $windows:literal, $number:literal, $s390x:literal) => {
+            concat!("lgr %r", $s390x, ", %r14")
+        };
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    macro_rules! jump {
+        () => {
+            "jmp {to}"
+        };
+    }
+    #[cfg(any(target_arch = "aarch64", target_arch = "arm"))]
+    macro_rules! jump {
+        () => {
+            "b {to}"
+        };
+    }
+    #[cfg(any(target_arch = "riscv64", target_arch = "riscv32"))]
+    macro_rules! jump {
+        () => {
+            "tail {to}"
+        };
+    }
+    #[cfg(target_arch = "s390x")]
+    macro_rules! jump {
+        () => {
+            "jg {to}"
+        };
+    }
+
+    pub(crate) use {into_register, jump};
 }
 
-#[cfg(target_arch = "x86_64")]
-macro_rules! jump {
-    () => {
-        "jmp {to}"
-    };
-}
-#[cfg(any(target_arch = "aarch64", target_arch = "arm"))]
-macro_rules! jump {
-    () => {
-        "b {to}"
-    };
-}
-#[cfg(any(target_arch = "riscv64", target_arch = "riscv32"))]
-macro_rules! jump {
-    () => {
-        "tail {to}"
-    };
-}
-#[cfg(target_arch = "s390x")]
-macro_rules! jump {
-    () => {
-        "jg {to}"
-    };
-}
-#[cfg(target_arch = "x86")]
-macro_rules! jump {
-    () => {
-        ""
-    };
-}
-
-pub(crate) use {into_register, jump, with_caller};
+#[cfg(not(any(target_arch = "x86", feature = "bare")))]
+pub(crate) use registers::{into_register, jump};
+pub(crate) use with_caller;
