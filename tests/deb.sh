@@ -32,11 +32,14 @@ diff <(sed -n 's/^ \(.*\)@CMEMPOOL_.*/\1/p' "$here/../packaging/debian/libcmempo
 
 # ---- A new system.
 root=$debs/root
+! mountpoint -q "$root/proc" || umount "$root/proc"
 rm -rf "$root"
 # shellcheck source=/dev/null
 suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-stable}")
 debootstrap --variant=minbase --include=gcc,libc6-dev,pkg-config "$suite" "$root" >"$debs/root.log" 2>&1 ||
     die "debootstrap failed: $(tail -n 3 "$debs/root.log")"
+trap 'umount "$root/proc" 2>/dev/null || true' EXIT
+mount -t proc proc "$root/proc"
 within() { # command...
     env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C chroot "$root" "$@"
 }
@@ -80,6 +83,7 @@ within dpkg --purge $names >"$debs/purge.log" 2>&1 || die "dpkg --purge: $(tail 
 [ "$(within dpkg-query -W)" = "$before" ] || die "other packages than before"
 left=$(find "$root/usr" "$root/etc" "$root/lib" -name '*cmempool*')
 [ -z "$left" ] || die "purged packages leave $left"
+umount "$root/proc"
 rm -rf "$root"
 
 echo "packages: installed in a new $suite, used and removed"
