@@ -1,6 +1,7 @@
 //! What do the pools of a collection have in common?
 
 use crate::memory::backing::Backing;
+use crate::memory::fields::{Field, fields};
 use crate::report::line::cut;
 use crate::report::misuse::NAME_MAX;
 
@@ -16,6 +17,9 @@ pub struct Common {
 }
 
 impl Common {
+    /// What a debugger reads of it.
+    pub const FIELDS: &[Field] = fields!(Common: handle, name_len, name);
+
     /// The name is cut to [`NAME_MAX`] bytes.
     pub fn new(handle: usize, backing: Option<Backing>, name: &[u8]) -> Self {
         let given = cut(name, NAME_MAX);

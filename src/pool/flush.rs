@@ -15,7 +15,7 @@ impl Pool {
     /// The thread has no cache, or none for the fast path, or did not know yet that it has one.
     #[cold]
     #[inline(never)]
-    pub(super) fn free_slow(&self, entry: Entry) {
+    pub fn free_slow(&self, entry: Entry) {
         if self.traits.guarded() {
             return self.free_guarded(entry);
         }

@@ -45,7 +45,7 @@ impl Pool {
 
     /// As [`alloc_dynamic`](Self::alloc_dynamic), but not counted yet.
     pub(super) fn obtain_dynamic(&self) -> Option<Entry> {
-        let shape = (self.elem_size, self.align.into());
+        let shape = (self.elem_size, self.align());
         dynamic::obtain(self.backing(), self.address(), shape, self.care())
     }
 

@@ -22,11 +22,12 @@ pub fn obtain(
     (size, align): (usize, usize),
     care: Care,
 ) -> Option<Entry> {
-    let lead = HEADER.next_multiple_of(align);
+    let lead = (HEADER + usize::from(care.front)).next_multiple_of(align);
     let bytes = lead.checked_add(care.gap.into())?.checked_add(size)?;
     let base = backing::obtain(backing, bytes, align).ok()?;
     // SAFETY: `bytes` bytes are there, of which `lead` has room for the block, in front.
     unsafe {
+        base.write_bytes(0, care.front.into());
         let entry = Entry::new(base.add(lead));
         let block = block_of(entry);
         block.write(Block {
