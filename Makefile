@@ -5,6 +5,12 @@ PREFIX     ?= /usr/local
 LIBDIR     ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR     ?= $(PREFIX)/share/man
+# Where gdb looks for the script of a library: beside it, or, below the prefix of most gdbs, in a tree of theirs.
+GDBDIR     ?= $(if $(filter /usr,$(PREFIX)),/usr/share/gdb/auto-load)$(LIBDIR)
+BINDIR     ?= $(PREFIX)/bin
+DOCDIR     ?= $(PREFIX)/share/doc/cmempool
+# Of debug information. Debuggers look in /usr/lib/debug.
+DEBUGDIR   ?= $(PREFIX)/lib/debug
 DESTDIR    ?=
 CC         ?= cc
 CFLAGS     ?= -O2
@@ -26,10 +32,13 @@ MAJOR   := $(firstword $(subst ., ,$(VERSION)))
 RUST_TARGET ?=
 OBJCOPY     ?= objcopy
 NM          ?= nm
+READELF     ?= readelf
 # More words for rustc, whether the archive alone is wanted, and features of the package.
 RUSTC_FLAGS ?=
 STATIC_ONLY ?=
 FEATURES    ?=
+# Empty: debug information stays in the shared library, for packagers who split it off themselves.
+SPLIT_DEBUG ?= 1
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 LIB    := $(TARGET)/lib
@@ -70,23 +79,33 @@ SHARED       := libcmempool.so.$(VERSION)
 SHARED_NAMES := libcmempool.so.$(MAJOR) libcmempool.so
 SONAME       := libcmempool.so.$(MAJOR)
 LIBS_PRIVATE := -lpthread
+# All libraries of a program that have probes share the symbol that their notes count from.
+STAYS_GLOBAL := _.stapsdt.base
 # Functions that threads and fork have yet to call must not be unloaded.
 LINK_SHARED   = -Wl,-soname,$(SONAME),--version-script=cmempool.map,-z,nodelete,-z,relro \
-    -Wl,-z,now,-z,noexecstack,--gc-sections,--build-id,-O1,--strip-all
+    -Wl,-z,now,-z,noexecstack,--gc-sections,--build-id,-O1
+# Functions and lines. With types and variables, the compiler makes other code.
+DEBUG_FLAGS  := -C debuginfo=1 '--remap-path-prefix=$(CURDIR)=/usr/src/cmempool-$(VERSION)'
+DEBUG_FILE   := $(SHARED).debug
 endif
 
 ifneq ($(STATIC_ONLY),)
 SHARED       :=
 SHARED_NAMES :=
+DEBUG_FLAGS  :=
+DEBUG_FILE   :=
 endif
 
 WARNINGS := -std=c11 -Wall -Wextra -Wpedantic
 CXX_WARNINGS := -std=c++17 -Wall -Wextra -Wpedantic
 EXAMPLES := $(patsubst c-examples/%.c,%,$(wildcard c-examples/*.c))
 ADAPTERS := $(notdir $(wildcard adapters/cmempool/*.h))
+# The name by which gdb finds the script of a library in ELF.
+GDB_SCRIPT := $(if $(findstring .so,$(SHARED)),$(SHARED)-gdb.py)
 
 .PHONY: all build run demo adapters test stage loom stress matrix soak sanitize coverage ports ports-tools fuzz bench \
-    bench-quick crates-of-bench install ready uninstall dist dist-check header abi clean help tools
+    bench-quick crates-of-bench names install install-debug ready uninstall dist dist-check deb deb-check header abi clean \
+    help tools try
 
 all: build
 
@@ -96,29 +115,59 @@ all: build
 # is hidden in the shared one is made local in the archive.
 build: tools
 	$(CARGO) rustc --locked --quiet --lib --release --crate-type staticlib --target-dir $(TARGET) \
-	    $(if $(FEATURES),--features $(FEATURES)) $(if $(RUST_TARGET),--target $(RUST_TARGET)) $(if $(RUSTC_FLAGS),-- $(RUSTC_FLAGS))
+	    $(if $(FEATURES),--features $(FEATURES)) $(if $(RUST_TARGET),--target $(RUST_TARGET)) -- $(DEBUG_FLAGS) $(RUSTC_FLAGS)
 	@rm -rf $(LIB)/members $(LIB)/libcmempool*
 	@mkdir -p $(LIB)/members
 	@archive=$(BUILT)/libcmempool.a; cd $(LIB)/members; \
 	    $(AR) x "$$archive" $$($(AR) t "$$archive" | grep '^cmempool[-.]')
 	@$(if $(STATIC_ONLY),,$(LINK))
-	@$(OBJCOPY) --localize-hidden $(LIB)/members/*.o
+	@$(OBJCOPY) --localize-hidden $(if $(DEBUG_FLAGS),--strip-debug) $(LIB)/members/*.o
+	@$(if $(STAYS_GLOBAL),$(OBJCOPY) --globalize-symbol=$(STAYS_GLOBAL) $(LIB)/members/*.o)
 	@$(AR) rcs $(LIB)/libcmempool.a $(LIB)/members/*.o
 	@rm -r $(LIB)/members
+	@$(if $(HAS_TRY),$(BUILD_TRY))
 
 # The shared library, and its other names.
 define LINK
 $(if $(findstring .dll,$(SHARED)),$(DEFINE)) \
 $(CC) -shared $(LIB)/members/*.o -o $(LIB)/$(SHARED) $(LINK_SHARED); \
+$(if $(DEBUG_FILE),$(if $(SPLIT_DEBUG),$(SPLIT))) \
 previous=$(SHARED); for name in $(filter-out %.dll.a,$(SHARED_NAMES)); do \
     ln -sf $$previous $(LIB)/$$name; previous=$$name; \
 done
+endef
+
+# The library names the file with its debug information.
+define SPLIT
+$(OBJCOPY) --only-keep-debug $(LIB)/$(SHARED) $(LIB)/$(DEBUG_FILE); \
+$(OBJCOPY) --strip-all --add-gnu-debuglink=$(LIB)/$(DEBUG_FILE) $(LIB)/$(SHARED);
 endef
 
 # What a DLL shows.
 define DEFINE
 { echo EXPORTS; $(NM) $(LIB)/members/*.o | sed -n 's/.* T \(_*\(r_\|c\)*mempool_.*\)/\1/p'; } > $(LIB)/cmempool.def;
 endef
+
+# cmempool-try takes the place of the GNU C library's malloc. Its header of a block is too short for the alignment
+# that 32-bit x86 has.
+HAS_TRY  = $(and $(SHARED),$(filter Linux %-linux-gnu %-linux-gnueabihf,$(SYSTEM)),$(shell \
+    printf '#include <limits.h>\n#if !defined __i386__ && __GLIBC__\nhas_try\n#endif\n' | $(CC) -E -P - 2>/dev/null | grep -x has_try))
+TRY     := $(LIB)/try
+# The library inside calls libc's own heap, and no other library sees it.
+LINK_TRY := -shared -Wl,--wrap=posix_memalign,--wrap=free,--wrap=madvise,-z,now,-z,nodelete \
+    -Wl,--version-script=tools/try/preload.map
+define BUILD_TRY
+mkdir -p $(TRY); \
+$(CC) $(WARNINGS) $(CFLAGS) -fPIC -fvisibility=hidden -fno-builtin -ftls-model=initial-exec -Iinclude -Iadapters \
+    $(addprefix tools/try/,preload.c pools.c record.c) -o $(TRY)/libcmempool-try.so $(LINK_TRY) \
+    $(LIB)/libcmempool.a $(LIBS_PRIVATE); \
+$(CC) $(WARNINGS) $(CFLAGS) -Iinclude $(addprefix tools/try/,try.c checks.c runs.c gather.c advise.c report.c) \
+    -o $(TRY)/cmempool-try $(LIB)/libcmempool.a $(LIBS_PRIVATE)
+endef
+
+## try: build cmempool-try, which runs a program on a pool: target/lib/try/cmempool-try PROGRAM
+try: build
+	@$(if $(HAS_TRY),,echo "cmempool-try needs Linux and the GNU C library, and not 32-bit x86" >&2; exit 1)
 
 ## run: build and run the example programs
 run: build
@@ -185,10 +234,16 @@ test: stage
 	$(MAKE) --no-print-directory loom
 	tests/c/run.sh $(STAGE)
 	tests/watched.sh $(STAGE)
+	tests/probes.sh $(STAGE)
 	CARGO="$(CARGO)" tests/layouts.sh $(STAGE)
 	tests/cxx.sh $(STAGE)
 	tests/install.sh
+	tests/gdb.sh $(STAGE)
+	tests/debug.sh $(STAGE)
+	CARGO="$(CARGO)" tests/subproject.sh $(TARGET)
 	tests/adapters.sh $(STAGE)
+	tests/metrics.sh $(STAGE)
+	tests/try.sh $(STAGE)
 
 ## loom: the models of the thread protocol, in every order that threads can run them
 loom: tools
@@ -250,7 +305,8 @@ fuzz: tools
 stage: build
 	@rm -rf $(STAGE)
 	@$(MAKE) --no-print-directory install PREFIX=$(STAGE) LIBDIR=$(STAGE)/lib \
-	    INCLUDEDIR=$(STAGE)/include MANDIR=$(STAGE)/share/man DESTDIR= LDCONFIG=true >/dev/null
+	    INCLUDEDIR=$(STAGE)/include MANDIR=$(STAGE)/share/man DOCDIR=$(STAGE)/share/doc/cmempool BINDIR=$(STAGE)/bin \
+	    DESTDIR= LDCONFIG=true >/dev/null
 
 # Not a member of the library's package: its dependencies are nothing that a user of it needs.
 RUN_BENCH := $(CARGO) run --locked --quiet --release --manifest-path bench/runner/Cargo.toml \
@@ -272,21 +328,33 @@ bench-quick: crates-of-bench build
 CMAKEDIR      = $(LIBDIR)/cmake/cmempool
 FROM_CMAKEDIR = $(shell realpath -m --relative-to=$(CMAKEDIR) $(INCLUDEDIR))
 
+# The program lies beside what it preloads; in BINDIR is a link to it.
+FROM_BINDIR   = $(shell realpath -m --relative-to=$(BINDIR) $(LIBDIR)/cmempool)
+
 MAN_PAGES    := $(notdir $(wildcard man/*.3))
 
 # Below the prefix where that can be said, so that pkg-config can be told another one.
 BELOW_PREFIX = $(patsubst $(PREFIX)/%,$${prefix}/%,$(1))
 
-## install: libraries, headers, pkg-config, CMake and man pages into PREFIX, below DESTDIR if given
+# For build systems around this one: CMakeLists.txt and meson.build.
+names:
+	@printf '%s\n' 'version=$(VERSION)' 'shared=$(SHARED)' 'links=$(filter-out %.dll.a,$(SHARED_NAMES))' \
+	    'import=$(filter %.dll.a,$(if $(SHARED),$(SHARED_NAMES)))' 'soname=$(SONAME)' 'private=$(LIBS_PRIVATE)'
+
+# What is installed in DOCDIR, by the names that the documents use in their links.
+DOCUMENTS := LICENSE README.md CHANGELOG.md SECURITY.md $(wildcard docs/*.md docs/*.svg) adapters/README.md
+
+## install: libraries, headers, pkg-config, CMake, tools, man pages and documents into PREFIX, below DESTDIR if given
 install: ready
 	install -d $(DESTDIR)$(INCLUDEDIR)/cmempool $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(CMAKEDIR) \
-	    $(DESTDIR)$(MANDIR)/man3
+	    $(DESTDIR)$(MANDIR)/man3 $(DESTDIR)$(DOCDIR)
 	install -m 644 include/cmempool.h include/cmempool.hpp $(DESTDIR)$(INCLUDEDIR)
 	install -m 644 $(addprefix adapters/cmempool/,$(ADAPTERS)) $(DESTDIR)$(INCLUDEDIR)/cmempool
 	for name in $(SHARED) $(SHARED_NAMES); do \
 	    cp -P --remove-destination $(LIB)/$$name $(DESTDIR)$(LIBDIR)/$$name; \
 	done
 	install -m 644 $(LIB)/libcmempool.a $(DESTDIR)$(LIBDIR)/libcmempool.a
+	$(if $(GDB_SCRIPT),install -D -m 644 gdb/cmempool-gdb.py $(DESTDIR)$(GDBDIR)/$(GDB_SCRIPT))
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(call BELOW_PREFIX,$(LIBDIR))|' \
 	    -e 's|@INCLUDEDIR@|$(call BELOW_PREFIX,$(INCLUDEDIR))|' -e 's|@VERSION@|$(VERSION)|' \
 	    -e 's|@LIBS_PRIVATE@|$(LIBS_PRIVATE)|' \
@@ -301,11 +369,32 @@ install: ready
 	@chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/cmempool.pc $(DESTDIR)$(CMAKEDIR)/*.cmake
 	cp -P --remove-destination man/*.3 $(DESTDIR)$(MANDIR)/man3
 	@chmod 644 $(addprefix $(DESTDIR)$(MANDIR)/man3/,$(MAN_PAGES))
+	for document in $(DOCUMENTS); do \
+	    install -D -m 644 $$document $(DESTDIR)$(DOCDIR)/$$document; \
+	done
+	@[ ! -e $(TRY)/cmempool-try ] || { \
+	    set -x; \
+	    install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/cmempool $(DESTDIR)$(MANDIR)/man1; \
+	    install -m 755 $(TRY)/cmempool-try $(TRY)/libcmempool-try.so $(DESTDIR)$(LIBDIR)/cmempool; \
+	    ln -sf $(FROM_BINDIR)/cmempool-try $(DESTDIR)$(BINDIR)/cmempool-try; \
+	    install -m 644 man/cmempool-try.1 $(DESTDIR)$(MANDIR)/man1; \
+	}
 	@[ -n "$(DESTDIR)" ] || $(LDCONFIG) 2>/dev/null || true
+
+## install-debug: the debug information of the shared library, where debuggers find it
+# By build ID in DEBUGDIR, and by a link next to the library, which tools follow under any prefix.
+install-debug: ready
+	@[ -e "$(LIB)/$(DEBUG_FILE)" ] && [ -n "$(DEBUG_FILE)" ] || { \
+	    echo "there is no debug information in a file of its own: it is made for ELF and SPLIT_DEBUG=1" >&2; exit 1; }
+	id=$$($(READELF) -n $(LIB)/$(SHARED) | sed -n 's/.*Build ID: //p'); \
+	file=$(DESTDIR)$(DEBUGDIR)/.build-id/$${id::2}/$${id:2}.debug; \
+	install -D -m 644 $(LIB)/$(DEBUG_FILE) $$file; \
+	install -d $(DESTDIR)$(LIBDIR)/.debug; \
+	ln -srf $$file $(DESTDIR)$(LIBDIR)/.debug/$(DEBUG_FILE)
 
 # Root's PATH may lack cargo: for `sudo make install`, what `make` built will do.
 ready:
-	@for dir in $(PREFIX) $(LIBDIR) $(INCLUDEDIR) $(MANDIR); do \
+	@for dir in $(PREFIX) $(LIBDIR) $(INCLUDEDIR) $(MANDIR) $(BINDIR) $(GDBDIR) $(DOCDIR) $(DEBUGDIR); do \
 	    [ "$${dir#/}" != "$$dir" ] || { \
 	        echo "cannot install into '$$dir': give the path from the root on" >&2; exit 1; }; \
 	done
@@ -313,21 +402,30 @@ ready:
 	    $(MAKE) --no-print-directory build; \
 	fi
 
-## uninstall: remove what install put there
+## uninstall: remove what install and install-debug put there
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/,cmempool.h cmempool.hpp) \
 	    $(addprefix $(DESTDIR)$(INCLUDEDIR)/cmempool/,$(ADAPTERS)) \
 	    $(addprefix $(DESTDIR)$(LIBDIR)/,$(SHARED) $(SHARED_NAMES)) \
 	    $(addprefix $(DESTDIR)$(LIBDIR)/,libcmempool.a pkgconfig/cmempool.pc) \
-	    $(addprefix $(DESTDIR)$(MANDIR)/man3/,$(MAN_PAGES))
+	    $(addprefix $(DESTDIR)$(MANDIR)/man3/,$(MAN_PAGES)) $(addprefix $(DESTDIR)$(DOCDIR)/,$(DOCUMENTS))
+	$(if $(GDB_SCRIPT),rm -f $(DESTDIR)$(GDBDIR)/$(GDB_SCRIPT))
 	rm -f $(DESTDIR)$(CMAKEDIR)/cmempoolConfig.cmake $(DESTDIR)$(CMAKEDIR)/cmempoolConfigVersion.cmake
-	for dir in $(DESTDIR)$(CMAKEDIR) $(DESTDIR)$(INCLUDEDIR)/cmempool; do \
+	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/cmempool/,cmempool-try libcmempool-try.so) \
+	    $(DESTDIR)$(BINDIR)/cmempool-try $(DESTDIR)$(MANDIR)/man1/cmempool-try.1
+	link=$(DESTDIR)$(LIBDIR)/.debug/$(DEBUG_FILE); dirs=(); \
+	if [ -L "$$link" ]; then \
+	    file=$$(readlink -m $$link); rm -f $$file $$link; \
+	    dir=$${file%/*}; dirs=($$dir $${dir%/*} $${dir%/*/*} $${link%/*}); \
+	fi; \
+	for dir in $(addprefix $(DESTDIR),$(CMAKEDIR) $(INCLUDEDIR)/cmempool $(LIBDIR)/cmempool $(filter-out $(LIBDIR),$(GDBDIR)) \
+	    $(DOCDIR)/docs $(DOCDIR)/adapters $(DOCDIR)) $${dirs[@]+"$${dirs[@]}"}; do \
 	    [ ! -d $$dir ] || rmdir --ignore-fail-on-non-empty $$dir; \
 	done
 
 DIST := cmempool-$(VERSION)
 
-## dist: the committed source with all crates, to build without a network, in target/dist
+## dist: the committed source with the crates that it needs, to build without a network, in target/dist
 # The same commit and cargo make the same bytes.
 dist:
 	@[ -e .git ] || { \
@@ -337,8 +435,10 @@ dist:
 	@mkdir -p $(TARGET)/dist/$(DIST)/.cargo
 	@git archive HEAD | tar -x -C $(TARGET)/dist/$(DIST)
 	@cd $(TARGET)/dist/$(DIST) && \
-	    $(CARGO) vendor --locked vendor > .cargo/config.toml 2> ../vendor.log || { \
-	        cat $(TARGET)/dist/vendor.log >&2; exit 1; }
+	    $(CARGO) vendor --locked --versioned-dirs vendor > ../config.toml 2> ../vendor.log || { \
+	        cat ../vendor.log >&2; exit 1; }; \
+	    CARGO="$(CARGO)" tools/slim-vendor vendor; \
+	    mv ../config.toml .cargo
 	@tar -C $(TARGET)/dist --sort=name --owner=0 --group=0 --numeric-owner --mode=u+rw,go+r,go-w,a+X \
 	    --mtime=@$$(git log -1 --format=%ct) --format=gnu -c $(DIST) | \
 	    gzip -9n > $(TARGET)/dist/$(DIST).tar.gz
@@ -362,6 +462,28 @@ dist-check: dist
 	        $(NO_NETWORK) $(MAKE) --no-print-directory -C $$work/$(DIST) $$goal; \
 	done; \
 	echo "$(DIST).tar.gz builds and passes its tests without a network"
+
+## deb: the Debian packages, in target/deb
+# From the tarball of make dist, as a maintainer would. -d: rustc and cargo may come from rustup, and then no
+# package has them.
+deb: dist
+	@for tool in dpkg-buildpackage dh; do command -v $$tool >/dev/null || { \
+	    echo "make deb needs '$$tool': apt-get install dpkg-dev debhelper" >&2; exit 1; }; done
+	@said=$$(sed -n '1s/.*(\(.*\)-[^-]*).*/\1/p' packaging/debian/changelog); [ "$$said" = $(VERSION) ] || { \
+	    echo "packaging/debian/changelog is of $$said, and Cargo.toml of $(VERSION)" >&2; exit 1; }
+	@rm -rf $(TARGET)/deb
+	@mkdir -p $(TARGET)/deb
+	@cp $(TARGET)/dist/$(DIST).tar.gz $(TARGET)/deb/cmempool_$(VERSION).orig.tar.gz
+	@tar -C $(TARGET)/deb -xzf $(TARGET)/dist/$(DIST).tar.gz
+	@mv $(TARGET)/deb/$(DIST)/packaging/debian $(TARGET)/deb/$(DIST)/debian
+	@cd $(TARGET)/deb/$(DIST) && env -u MAKEFLAGS -u MFLAGS -u CARGO_TARGET_DIR \
+	    dpkg-buildpackage -d -us -uc > ../build.log 2>&1 || { tail -n 30 ../build.log >&2; exit 1; }
+	@rm -rf $(TARGET)/deb/$(DIST)
+	@ls $(TARGET)/deb/*.deb
+
+## deb-check: make deb, look at the packages with lintian, and use them in a clean Debian (needs root and a network)
+deb-check: deb
+	tests/deb.sh $(TARGET)/deb
 
 ## header: write include/cmempool.h and the man pages anew from the Rust source
 header: tools

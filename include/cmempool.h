@@ -183,6 +183,19 @@ static inline void cmempool_copy(void *to, const void *from, size_t size)
 #define MEMPOOL_LOCKED 128
 
 /**
+ * Flag: record for each entry who took it and who freed it last: the address that the call returns to, the thread,
+ * and a number that rises with each such call of the process. `mempool_dump` then counts what is out by caller, a
+ * leak report names callers, and a report of misuse says who freed, or has, the entry. Callers are shown as function
+ * and place, where the loader knows them (link with `-rdynamic` for the functions of a program), and as the file
+ * and place that `addr2line -e` takes. Of a call that the header inlines, that is the program's function, but for code
+ * that is compiled with `-O1`, where it may be one of the header's. On 32-bit x86 callers are not known, only threads and numbers. Takes 48
+ * bytes for each entry (32 where addresses have 32 bits), in a mapping beside the pool, and of an entry from the heap
+ * in its block. The pool has no caches: each call takes its lock, also with `MEMPOOL_SINGLE_THREAD`. Not in the
+ * feature `bare`.
+ */
+#define MEMPOOL_RECORD_HOLDERS 256
+
+/**
  * Note: the pool is in huge pages that the system reserved.
  */
 #define MEMPOOL_NOTE_HUGE_PAGES 1
@@ -1348,6 +1361,20 @@ void r_mempool_dump_json(const struct r_mempool *rmp, FILE *out);
  * As `mempool_dump_all`, a line of JSON for each pool.
  */
 void mempool_dump_all_json(FILE *out);
+
+/**
+ * Writes the figures of all pools of the process as OpenMetrics text, for Prometheus and its like.
+ *
+ * A family for each figure of `mempool_stats`: `cmempool_used`, `cmempool_peak_used`, `cmempool_exhausted_total` and
+ * so on. Each sample has the labels `pool`, the name; `class`, the usable bytes of an entry; and `address`, by
+ * which pools of one name are told apart. `exhausted` and `failed` are counters: they only grow. Content type:
+ * `application/openmetrics-text; version=1.0.0; charset=utf-8`. `c-examples/metrics.c` serves it.
+ *
+ * @param out  where to; a `FILE` that is open for writing
+ *
+ * Threads: as `mempool_dump_all`. Cost: that of writing, and O(log pools) for each pool and figure.
+ */
+void mempool_dump_all_openmetrics(FILE *out);
 #endif
 
 /* ---- Report misuse -------------------------------------------------------------------------- */

@@ -15,7 +15,7 @@
  *     auto nodes = cmempool::pool::for_nodes_of<names_by_id>(1000);
  *     names_by_id names(nodes);
  *
- * Errors: an invalid argument throws std::invalid_argument, and what() names the argument. Memory
+ * Errors: an invalid argument throws std::invalid_argument; what() names it, and its value. Memory
  * that is not available throws cmempool::bad_alloc, which is a std::bad_alloc. Compiled without
  * exceptions, both print the text and abort. Functions that begin with try_ return NULL with errno
  * set. Misuse ends the process, as cmempool.h says.
@@ -36,6 +36,7 @@
 #include <cmempool.h>
 
 #include <cerrno>
+#include <cstdarg>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -140,62 +141,120 @@ inline bool is_alignment(std::size_t alignment) noexcept
     return alignment <= largest_alignment && (alignment & (alignment - 1)) == 0;
 }
 
-/// What is wrong with options that the library refused, apart from sizes, counts and alignment.
+/// What is wrong with an argument.
+struct reason {
+    char text[160];
+};
+
+[[gnu::cold, gnu::format(printf, 1, 2)]] inline reason because(const char *format, ...) noexcept
+{
+    reason made;
+    std::va_list values;
+    va_start(values, format);
+    std::vsnprintf(made.text, sizeof made.text, format, values);
+    va_end(values);
+    return made;
+}
+
+[[gnu::cold]] inline reason no_alignment(std::size_t alignment) noexcept
+{
+    return because("alignment %zu is not a power of two up to %zu", alignment, largest_alignment);
+}
+
+/// What is wrong with options that the library refused, apart from sizes, counts and alignment. Flags come
+/// last: the library may know others than this header.
 template <class Options>
-[[gnu::cold]] const char *invalid_memory(const Options &options, std::size_t needed) noexcept
+[[gnu::cold]] reason invalid_memory(const Options &options, std::size_t needed) noexcept
 {
     if (options.buffer == nullptr && options.buffer_size != 0)
-        return "buffer_size is given without buffer";
+        return because("buffer_size is %zu, and buffer is NULL", options.buffer_size);
     if (reinterpret_cast<std::uintptr_t>(options.buffer) % default_alignment != 0)
-        return "buffer is not aligned to 16 bytes";
+        return because("buffer %p is not aligned to %zu bytes", options.buffer, default_alignment);
     if (options.buffer != nullptr && options.buffer_size < needed)
-        return "buffer_size is too small";
+        return because("buffer_size %zu is less than the %zu bytes needed", options.buffer_size,
+                       needed);
     if ((options.flags & MEMPOOL_HUGE_PAGES) != 0 &&
         (options.buffer != nullptr || options.backing != nullptr))
-        return "flags ask for huge pages, but the memory is given by buffer or backing";
-    return "flags or backing is invalid";
+        return because("flags ask for huge pages, but the memory is given by buffer or backing");
+    const mempool_backing *const backing = options.backing;
+    if (backing != nullptr && backing->struct_size != sizeof *backing)
+        return because("backing's struct_size is not that of MEMPOOL_BACKING_INIT");
+    if (backing != nullptr && (backing->alloc == nullptr || backing->free == nullptr))
+        return because("backing lacks %s", backing->alloc == nullptr ? "alloc" : "free");
+    const unsigned long long flags = options.flags;
+    if (backing != nullptr)
+        return because("flags 0x%llx are not all known, or backing gave memory at an invalid "
+                       "address",
+                       flags);
+    if (options.buffer != nullptr)
+        return because("flags 0x%llx are not all known, or buffer is at an invalid address",
+                       flags);
+    return because("flags 0x%llx are not all known", flags);
 }
 
 /// What is wrong with options that the library refused.
-[[gnu::cold]] inline const char *invalid_in(const mempool_options &options) noexcept
+[[gnu::cold]] inline reason invalid_in(const mempool_options &options) noexcept
 {
     if (options.struct_size != sizeof options)
-        return "struct_size is not that of MEMPOOL_OPTIONS_INIT";
+        return because("struct_size is not that of MEMPOOL_OPTIONS_INIT");
     if (options.elem_count == 0)
-        return "elem_count is 0";
+        return because("elem_count is 0");
     if (options.elem_size == 0)
-        return "elem_size is 0";
+        return because("elem_size is 0");
     if (!is_alignment(options.alignment))
-        return "alignment is not a power of two up to 4096";
+        return no_alignment(options.alignment);
     return invalid_memory(options, mempool_buffer_size(&options));
 }
 
-[[gnu::cold]] inline const char *invalid_in(const r_mempool_options &options) noexcept
+/// What is wrong with a list of classes that the library refused.
+[[gnu::cold]] inline reason invalid_classes(const r_mempool_options &options) noexcept
+{
+    if (options.class_count == 0 || options.class_count > 256)
+        return because("class_count %zu is not between 1 and 256", options.class_count);
+    for (std::size_t i = 0; i < options.class_count; i++) {
+        const r_mempool_class &each = options.classes[i];
+        if (each.elem_size == 0 || each.elem_count == 0)
+            return because("classes[%zu].%s is 0", i,
+                           each.elem_size == 0 ? "elem_size" : "elem_count");
+        if (i > 0 && each.elem_size <= options.classes[i - 1].elem_size)
+            return because("classes[%zu].elem_size %zu is not above the one before, %zu", i,
+                           each.elem_size, options.classes[i - 1].elem_size);
+    }
+    return because("classes are invalid");
+}
+
+[[gnu::cold]] inline reason invalid_in(const r_mempool_options &options) noexcept
 {
     if (options.struct_size != sizeof options)
-        return "struct_size is not that of R_MEMPOOL_OPTIONS_INIT";
+        return because("struct_size is not that of R_MEMPOOL_OPTIONS_INIT");
     if (!is_alignment(options.alignment))
-        return "alignment is not a power of two up to 4096";
+        return no_alignment(options.alignment);
     if (static_cast<unsigned>(options.policy) >= __fallback_end_place_holder)
-        return "policy is unknown";
+        return because("policy %u is unknown", static_cast<unsigned>(options.policy));
+    if (options.reserved != 0)
+        return because("reserved is not 0");
     if ((options.flags & MEMPOOL_FALL_BACK) != 0)
-        return "flags contain MEMPOOL_FALL_BACK, which policy stands for here";
+        return because("flags contain MEMPOOL_FALL_BACK, which policy stands for here");
     const std::size_t needed = r_mempool_buffer_size(&options);
     if (needed != 0)
         return invalid_memory(options, needed);
     if (options.classes == nullptr && options.class_count != 0)
-        return "class_count is given without classes";
+        return because("class_count is %zu, and classes is NULL", options.class_count);
     if (options.classes != nullptr)
         return (options.smallest_size | options.largest_size | options.smallest_count) != 0
-                   ? "classes are given, and smallest_size, largest_size or smallest_count, too"
-                   : "classes are not 1 to 256 in ascending order of size";
+                   ? because("classes are given, and smallest_size, largest_size or "
+                             "smallest_count, too")
+                   : invalid_classes(options);
     if (options.smallest_size == 0)
-        return "smallest_size is 0";
+        return because("smallest_size is 0");
     if (options.largest_size <= options.smallest_size)
-        return "largest_size is not above smallest_size";
+        return because("largest_size %zu is not above smallest_size %zu", options.largest_size,
+                       options.smallest_size);
     if (options.smallest_count == 0)
-        return "smallest_count is 0";
-    return "smallest_count leaves a class empty, or both sizes mean the same class";
+        return because("smallest_count is 0");
+    return because("smallest_count %zu leaves a class empty, or smallest_size and largest_size "
+                   "mean the same class",
+                   options.smallest_count);
 }
 
 /// Throws what errno says of options that the library refused.
@@ -203,9 +262,9 @@ template <class Options>
 [[noreturn, gnu::cold]] void refused(const char *where, const Options &options)
 {
     const int error = errno;
-    const char *const invalid = error == EINVAL ? invalid_in(options) : nullptr;
+    const reason invalid = error == EINVAL ? invalid_in(options) : reason();
     errno = error; // Asking may have set it.
-    fail(where, invalid);
+    fail(where, invalid.text);
 }
 
 inline mempool *create(const mempool_options &options)
@@ -782,7 +841,7 @@ inline void *take_from_heap(std::size_t bytes, std::size_t align)
     void *memory = nullptr;
     errno = posix_memalign(&memory, align, bytes);
     if (memory == nullptr)
-        fail("cmempool::allocator", "the alignment is invalid");
+        fail("cmempool::allocator", because("alignment %zu is invalid", align).text);
     return memory;
 }
 

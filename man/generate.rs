@@ -2,7 +2,7 @@
 //!
 //! Whatever stands in the header under one title, `/* ---- Allocate an entry ---- */`, is one page, called
 //! by the first function there; its other names lead to it. What stands under titles without functions
-//! joins the header's first comment in the overview, cmempool(3). `src/capi/mod.rs` says how comments
+//! joins the header's first comment in the overview, cmempool(3), and so does `overview.man`. `src/capi/mod.rs` says how comments
 //! are written.
 
 use std::fmt::Write;
@@ -94,7 +94,8 @@ fn overview(header: &str, parts: &[Vec<&Item>], general: &[&Item]) -> String {
         let _ = writeln!(page, ".TP\n.B {}", escape(&item.name));
         voice.paragraphs(&mut page, item.comment.paragraphs.iter().map(String::as_str));
     }
-    page += ".SH SEE ALSO\n";
+    page += include_str!("overview.man");
+    page += ".SH SEE ALSO\n.TP\n.BR cmempool-try (1)\nrun a program on a pool, and find the one that it needs\n";
     for part in parts {
         let _ = writeln!(page, ".TP\n.BR {} (3)\n{}", main_name(part), part_title(part));
     }

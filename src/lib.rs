@@ -13,7 +13,7 @@
 //! | `caches/`     | what does a thread keep of a pool, and how do others get it back?             |
 //! | `pool/`       | how does a pool of equal slots hand out and take back?                        |
 //! | `collection/` | which pools belong together, which exist, and which one serves a request?     |
-//! | `dump/`       | how is a pool shown to a person, or to a program?                             |
+//! | `dump/`       | how is a pool shown to a person, to a program, or to a debugger?              |
 //! | `capi/`       | the C face: checks arguments, calls the rooms above, nothing else             |
 //!
 //! Each file begins with its own question.

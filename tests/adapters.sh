@@ -60,6 +60,16 @@ for header in "$prefix"/include/cmempool/*.h; do
     grep -q "^$name " <<<"$libraries" || die "nothing tests <cmempool/$name.h>"
 done
 
+# An older C gets one line that says so, and nothing else.
+for header in "$prefix"/include/cmempool/*.h; do
+    for compiler in "${compilers[@]}"; do
+        said=$("$compiler" -std=c99 -fsyntax-only -I"$prefix/include" -x c "$header" 2>&1) &&
+            die "$compiler takes $header as C99"
+        [[ $(grep -cE '(error|warning): ' <<<"$said") == 1 && $said == *"needs C11 or newer"* ]] ||
+            die "$compiler says of $header as C99: $said"
+    done
+done
+
 run() { # what it is, command...
     local what=$1 status=0
     shift

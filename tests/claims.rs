@@ -25,8 +25,14 @@ const STRONG: [&str; 13] = [
     "all of it",
 ];
 
-const DOCUMENTS: [&str; 5] =
-    ["README.md", "SECURITY.md", "docs/guide.md", "docs/speed.md", "include/cmempool.h"];
+const DOCUMENTS: [&str; 6] = [
+    "README.md",
+    "SECURITY.md",
+    "docs/guide.md",
+    "docs/abi.md",
+    "docs/speed.md",
+    "include/cmempool.h",
+];
 /// A document of which rows of tables must be proven for a number of any length, too.
 const EXACT: &str = "SECURITY.md";
 

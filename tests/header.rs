@@ -222,7 +222,7 @@ mempool *ordinary(int again)
     options.buffer_size = sizeof inner;
     options.flags = MEMPOOL_FALL_BACK | MEMPOOL_SINGLE_THREAD | MEMPOOL_NO_PREFAULT |
                     MEMPOOL_ZERO_ON_FREE | MEMPOOL_REPORT_LEAKS | MEMPOOL_HARDENED |
-                    MEMPOOL_HUGE_PAGES | MEMPOOL_LOCKED;
+                    MEMPOOL_HUGE_PAGES | MEMPOOL_LOCKED | MEMPOOL_RECORD_HOLDERS;
     backing.alloc = give;
     backing.free = take_back;
     backing.context = &rest;

@@ -20,7 +20,8 @@ version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 major=${version%%.*}
 
 # What must not matter: where the caller's own packages are, and his settings for make.
-unset MAKEFLAGS MFLAGS MAKELEVEL PREFIX LIBDIR INCLUDEDIR MANDIR DESTDIR PKG_CONFIG_PATH LD_LIBRARY_PATH
+unset MAKEFLAGS MFLAGS MAKELEVEL PREFIX LIBDIR INCLUDEDIR MANDIR BINDIR GDBDIR DOCDIR DEBUGDIR DESTDIR PKG_CONFIG_PATH \
+    LD_LIBRARY_PATH
 
 quietly() { # command...
     "$@" >"$work/log" 2>&1 || die "failed: $*: $(tr '\n' '|' <"$work/log" | tail -c 2000)"
@@ -126,6 +127,11 @@ with_cmake() { # prefix library-directory
     expect_program "$work/build/static" static "$2"
 }
 
+tries() { # prefix
+    quietly "$1/bin/cmempool-try" -o "$work/report" true
+    grep -q '^true: 1 process' "$work/report" || die "cmempool-try below $1 says $(<"$work/report")"
+}
+
 files_below() { # directory
     (cd "$1" && find . ! -type d | sed 's|^\./||' | LC_ALL=C sort)
 }
@@ -136,6 +142,8 @@ install_into "PREFIX=$prefix"
 with_pkg_config "$prefix/lib" "$prefix"
 with_cmake "$prefix" "$prefix/lib"
 [ -f "$prefix/share/man/man3/cmempool.3" ] || die "no cmempool(3)"
+[ -f "$prefix/lib/libcmempool.so.$version-gdb.py" ] || die "no script for gdb beside the library"
+tries "$prefix"
 while read -r symbol; do
     # No person calls these: code of the header's does.
     [[ $symbol != *_missed ]] || continue
@@ -146,10 +154,11 @@ if command -v man >/dev/null && man -M "$prefix/share/man" -w 3 cmempool >/dev/n
 else
     echo "skipped: man with a tree of its own: not installed"
 fi
+cmp -s LICENSE "$prefix/share/doc/cmempool/LICENSE" || die "no licence in share/doc/cmempool"
 quietly make uninstall "PREFIX=$prefix"
 left=$(files_below "$prefix")
 [ -z "$left" ] || die "uninstall leaves $left"
-for dir in lib/cmake/cmempool include/cmempool; do
+for dir in lib/cmake/cmempool lib/cmempool include/cmempool share/doc/cmempool; do
     [ ! -e "$prefix/$dir" ] || die "uninstall leaves $dir"
 done
 
@@ -161,9 +170,14 @@ places=("DESTDIR=$stage" PREFIX=/usr "LIBDIR=/usr/$lib" MANDIR=/usr/share/man)
 install_into "${places[@]}" CARGO=not-there
 expected=$(
     printf '%s\n' include/cmempool.{h,hpp} "$lib"/libcmempool.{a,so,"so.$major","so.$version"} \
+        "share/gdb/auto-load/usr/$lib/libcmempool.so.$version-gdb.py" \
+        bin/cmempool-try "$lib"/cmempool/{cmempool-try,libcmempool-try.so} share/man/man1/cmempool-try.1 \
         "$lib"/pkgconfig/cmempool.pc "$lib"/cmake/cmempool/cmempoolConfig{,Version}.cmake
     for page in man/*.3; do
         echo "share/man/man3/${page##*/}"
+    done
+    for document in LICENSE README.md CHANGELOG.md SECURITY.md docs/*.{md,svg} adapters/README.md; do
+        echo "share/doc/cmempool/$document"
     done
     for header in adapters/cmempool/*.h; do
         echo "include/cmempool/${header##*/}"
@@ -175,18 +189,20 @@ LC_ALL=C diff <(LC_ALL=C sort <<<"$expected") <(files_below "$stage/usr") >"$wor
 grep -rl "$work" "$stage" >"$work/log" && die "DESTDIR or the build directory in $(<"$work/log")"
 dangling=$(find "$stage" -xtype l)
 [ -z "$dangling" ] || die "links that lead nowhere: $dangling"
-odd=$(find "$stage" -type f ! -perm 644 ! -name "libcmempool.so.*")
+odd=$(find "$stage" -type f ! -perm 644 ! -name "libcmempool.so.*" ! -path "*/lib/*/cmempool/*")
 [ -z "$odd" ] || die "not readable by all, or more than that: $odd"
 pc=$stage/usr/$lib/pkgconfig/cmempool.pc
 grep -qx 'prefix=/usr' "$pc" && grep -qx "libdir=\${prefix}/$lib" "$pc" || die "$pc does not say /usr"
 # Where a package is unpacked is for its user to choose.
 mv "$stage/usr" "$work/moved"
 with_cmake "$work/moved" "$work/moved/$lib"
+tries "$work/moved"
 with_pkg_config "$work/moved/$lib" "$work/moved" "--define-variable=prefix=$work/moved"
 mv "$work/moved" "$stage/usr"
 quietly make uninstall "${places[@]}"
 left=$(files_below "$stage")
 [ -z "$left" ] || die "uninstall leaves $left below DESTDIR"
+[ ! -e "$stage/usr/share/gdb/auto-load/usr/$lib" ] || die "uninstall leaves the directory of the gdb script"
 
 # ---- What can't be meant.
 if make install LDCONFIG=true "DESTDIR=$work/" PREFIX=relative >"$work/log" 2>&1; then

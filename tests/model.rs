@@ -37,7 +37,7 @@ proptest! {
     fn create_accepts_what_makes_sense(setup in any_setup(), class_count in 0..4_usize) {
         let ranged = setup.shape.policy();
         let policy_is_known = ranged.is_none_or(|policy| policy < 3);
-        let flags_are_known = setup.flags < 256
+        let flags_are_known = setup.flags < 512
             && (ranged.is_none() || !setup.has(c::MEMPOOL_FALL_BACK))
             && !(setup.backed && setup.has(c::MEMPOOL_HUGE_PAGES));
         let alignment_can_be_had = setup.alignment == 0
@@ -135,7 +135,7 @@ fn any_setup() -> impl Strategy<Value = Setup> {
     ];
     let memory = prop_oneof![Just(Memory::Own), Just(Memory::OwnPlain)];
     // How much may be locked is the system's to say.
-    let some_flags = (0..264_u64).prop_map(|flags| flags & !c::MEMPOOL_LOCKED);
+    let some_flags = (0..520_u64).prop_map(|flags| flags & !c::MEMPOOL_LOCKED);
     let flags = prop_oneof![2 => Just(0), 2 => some_flags];
     let backed = prop_oneof![3 => Just(false), 1 => Just(true)];
     (shape, alignment, flags, memory, backed).prop_map(

@@ -21,7 +21,9 @@
  * larger sizes; telling the two apart takes one load of memory that a free reads anyway.
  *
  * C11 and C++11; GCC and Clang. */
-#ifndef CMEMPOOL_ADAPTER_H
+#if !defined(__cplusplus) && (!defined(__STDC_VERSION__) || __STDC_VERSION__ < 201112L)
+#error "<cmempool/adapter.h> needs C11 or newer, such as -std=c11"
+#elif !defined(CMEMPOOL_ADAPTER_H)
 #define CMEMPOOL_ADAPTER_H
 
 #include <cmempool.h>

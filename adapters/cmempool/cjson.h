@@ -14,6 +14,7 @@
 #define CMEMPOOL_CJSON_H
 
 #include "adapter.h"
+#ifdef CMEMPOOL_ADAPTER_H /* else that has said what is wrong */
 
 /* pkg-config's flags lead into the directory, CMake's beside it. */
 #if defined(__has_include)
@@ -46,4 +47,5 @@ static inline void cmempool_cjson_use(r_mempool *pool)
     cJSON_InitHooks(cmempool_adapter_init(&cmempool_cjson_adapter, pool) ? &hooks : NULL);
 }
 
+#endif
 #endif /* CMEMPOOL_CJSON_H */

@@ -14,6 +14,7 @@
 #define CMEMPOOL_EXPAT_H
 
 #include "adapter.h"
+#ifdef CMEMPOOL_ADAPTER_H /* else that has said what is wrong */
 
 #include <expat.h>
 
@@ -46,4 +47,5 @@ static inline bool cmempool_expat_use(r_mempool *pool)
     return cmempool_adapter_init(&cmempool_expat_adapter, pool);
 }
 
+#endif
 #endif /* CMEMPOOL_EXPAT_H */

@@ -18,6 +18,7 @@
 #define CMEMPOOL_LIBUV_H
 
 #include "adapter.h"
+#ifdef CMEMPOOL_ADAPTER_H /* else that has said what is wrong */
 
 #include <uv.h>
 
@@ -53,4 +54,5 @@ static inline int cmempool_libuv_use(r_mempool *pool)
                                 cmempool_libuv_calloc, cmempool_libuv_free);
 }
 
+#endif
 #endif /* CMEMPOOL_LIBUV_H */

@@ -15,6 +15,7 @@
 #define CMEMPOOL_LUA_H
 
 #include "adapter.h"
+#ifdef CMEMPOOL_ADAPTER_H /* else that has said what is wrong */
 
 #ifdef __cplusplus
 #include <lua.hpp>
@@ -39,4 +40,5 @@ static inline void *cmempool_lua_alloc(void *adapter, void *memory, size_t had, 
     return NULL;
 }
 
+#endif
 #endif /* CMEMPOOL_LUA_H */

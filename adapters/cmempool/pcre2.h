@@ -18,6 +18,7 @@
 #define CMEMPOOL_PCRE2_H
 
 #include "adapter.h"
+#ifdef CMEMPOOL_ADAPTER_H /* else that has said what is wrong */
 
 #ifndef PCRE2_CODE_UNIT_WIDTH
 #define PCRE2_CODE_UNIT_WIDTH 8
@@ -42,4 +43,5 @@ static inline pcre2_general_context *cmempool_pcre2_context(cmempool_adapter *ad
     return pcre2_general_context_create(cmempool_pcre2_malloc, cmempool_pcre2_free, adapter);
 }
 
+#endif
 #endif /* CMEMPOOL_PCRE2_H */

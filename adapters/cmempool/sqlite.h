@@ -14,6 +14,7 @@
 #define CMEMPOOL_SQLITE_H
 
 #include "adapter.h"
+#ifdef CMEMPOOL_ADAPTER_H /* else that has said what is wrong */
 
 #include <limits.h>
 #include <sqlite3.h>
@@ -105,4 +106,5 @@ static inline int cmempool_sqlite_use(r_mempool *pool)
     return SQLITE_OK;
 }
 
+#endif
 #endif /* CMEMPOOL_SQLITE_H */

@@ -13,6 +13,7 @@
 #define CMEMPOOL_ZLIB_H
 
 #include "adapter.h"
+#ifdef CMEMPOOL_ADAPTER_H /* else that has said what is wrong */
 
 #include <zlib.h>
 
@@ -36,4 +37,5 @@ static inline void cmempool_zlib_use(z_stream *stream, cmempool_adapter *adapter
     stream->opaque = adapter;
 }
 
+#endif
 #endif /* CMEMPOOL_ZLIB_H */

@@ -120,7 +120,7 @@ pub(super) const BELOW_ALL: isize = isize::MIN;
 pub(super) const CLAIMED: isize = isize::MIN + 1;
 
 /// An element's number is its address, or, where that may be negative, the address without the bits that are 0.
-const GRAIN: usize = if usize::BITS == 64 { 1 } else { size_of::<Element>() };
+pub const GRAIN: usize = if usize::BITS == 64 { 1 } else { size_of::<Element>() };
 
 /// What lies between numbers of elements that are so far apart.
 pub(super) fn span(count: usize) -> isize {

@@ -2,6 +2,7 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use crate::memory::fields::{Field, fields};
 use crate::os::{OwnerLock, Taken};
 
 /// How many threads at once can have an index.
@@ -9,7 +10,7 @@ pub const MAX_THREADS: usize = 4096;
 
 /// A child of fork has its parent's number plus one. Locks that another process made don't count here, so the
 /// child need not go through all of them.
-static GENERATION: AtomicU32 = AtomicU32::new(1);
+pub static GENERATION: AtomicU32 = AtomicU32::new(1);
 
 /// In a child of fork: the holders of locks were threads of the parent's.
 pub fn begin_anew() {
@@ -35,6 +36,9 @@ pub static LIVES: [Life; MAX_THREADS] =
 const TRIES: usize = 1000;
 
 impl Life {
+    /// What a debugger reads of it.
+    pub const FIELDS: &[Field] = fields!(Life: ready, lock);
+
     /// Whether its lock is one, in this process.
     pub fn is_ready(&self, order: Ordering) -> bool {
         // Relaxed: the number changes while there is one thread.

@@ -17,6 +17,7 @@
 use core::ptr;
 use core::sync::atomic::Ordering::Relaxed;
 
+use crate::memory::fields::{Field, fields};
 use crate::os::ONE_THREAD;
 use crate::os::sync::AtomicPtr;
 use crate::slots::work;
@@ -86,6 +87,9 @@ pub struct Rack {
 const NONE: u32 = u32::MAX;
 
 impl Rack {
+    /// What a debugger reads of it.
+    pub const FIELDS: &[Field] = fields!(Rack: first, units, filled, entries);
+
     /// A rack of so many units that nobody has used, which begin at `first`, for as many caches at most.
     ///
     /// # Safety

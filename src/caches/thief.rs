@@ -9,9 +9,13 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed};
 use super::cache::number_of;
 use super::cache::{ABOVE_ALL, BELOW_ALL, Cache, count_of, element, entry_at, span};
 
+use crate::memory::fields::{Field, fields};
 use crate::slots::word::Entry;
 
 impl Cache {
+    /// What a debugger reads of it.
+    pub const FIELDS: &[Field] = fields!(Cache: sp, bottom, spare, spare_len);
+
     /// T1. What the owner begins after the heavy fence that must follow, it begins on a closed
     /// cache.
     pub fn close(&self) {

@@ -12,12 +12,14 @@
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use super::life::{self, LIVES};
+use super::life::{self, GENERATION, LIVES};
 use crate::os::sync::AtomicU64;
 use crate::os::{self, FORK_KEEPS_LOCKS, thread_block};
 use crate::slots::inlined::{PROCESS, THREAD_AT};
 
 /// How many threads at once can have an index. Those beyond work without a cache.
+#[cfg(not(feature = "bare"))]
+pub use super::life::Life;
 pub use super::life::MAX_THREADS;
 
 /// Bytes from one thread's cache to the next one's.
@@ -41,6 +43,10 @@ const LOOKS: usize = 16;
 
 /// The key whose destructor gives an index back, plus one; 0 while there is none.
 static KEY: AtomicUsize = AtomicUsize::new(0);
+
+/// Where a debugger finds which indices are taken, and who lives.
+pub const ROOTS: [*const (); 3] =
+    [(&raw const TAKEN).cast(), (&raw const LIVES).cast(), (&raw const GENERATION).cast()];
 
 /// The distance of the calling thread's cache, or a number above all distances.
 ///

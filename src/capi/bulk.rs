@@ -1,16 +1,21 @@
 //! Many entries at once.
 
 use core::ffi::c_void;
+use core::ptr::NonNull;
 
+use super::answer::all_noted;
 use super::ordinary::{self, mempool};
 use super::ranged::{self, r_mempool};
 use crate::collection::body::Collection;
 use crate::collection::handle::expect_live;
 use crate::collection::refuse::refuse;
+use crate::os::cpu::with_caller;
 use crate::os::error::Error;
 use crate::os::set_errno;
 use crate::pool::body::Pool;
 use crate::pool::bulk::Sources;
+use crate::pool::holders;
+use crate::slots::word::Entry;
 
 /// Fills an array with entries by means of `alloc`, or with NULL.
 ///
@@ -77,14 +82,19 @@ pub unsafe extern "C" fn mempool_alloc_bulk(
     // SAFETY: by this function's contract.
     let pool = unsafe { ordinary::pool(mp) };
     // SAFETY: as above.
-    unsafe {
+    let filled = unsafe {
         fill(entries, n, |places| {
             let pool = pool.ok_or(Error::Invalid)?;
             expect_live(pool, b"mempool_alloc_bulk");
             let sources = Sources { class: pool, larger_too: false, heap_too: pool.falls_back() };
             sources.fill(places).then_some(()).ok_or(Error::NoMemory)
         })
+    };
+    if filled && n > 0 && pool.is_some_and(Pool::records) {
+        // SAFETY: they are new.
+        return unsafe { all_noted(entries, n) };
     }
+    filled
 }
 
 /// As `mempool_alloc_bulk`, for entries of `size` bytes of a ranged pool. If the class that fits has too few,
@@ -110,7 +120,7 @@ pub unsafe extern "C" fn r_mempool_alloc_bulk(
     // SAFETY: by this function's contract.
     let collection = unsafe { ranged::collection(rmp) };
     // SAFETY: as above.
-    unsafe {
+    let filled = unsafe {
         fill(entries, n, |places| {
             let collection = collection.ok_or(Error::Invalid)?;
             collection.expect_live(b"r_mempool_alloc_bulk");
@@ -121,7 +131,12 @@ pub unsafe extern "C" fn r_mempool_alloc_bulk(
             class.fit_many(places, size).unwrap_or_else(|entry| refuse(entry));
             Ok(())
         })
+    };
+    if filled && n > 0 && collection.is_some_and(|collection| collection.pools()[0].records()) {
+        // SAFETY: they are new.
+        return unsafe { all_noted(entries, n) };
     }
+    filled
 }
 
 /// Frees many entries at once, of whatever pools, ordinary or ranged, or from the heap.
@@ -143,10 +158,42 @@ pub unsafe extern "C" fn mempool_free_bulk(entries: *const *mut c_void, n: usize
     if entries.is_null() || n == 0 {
         return;
     }
-    // SAFETY: by this function's contract; what is not a live entry can be read at least.
+    if holders::any() {
+        // SAFETY: by this function's contract.
+        return unsafe { free_all_noted(entries, n) };
+    }
+    // SAFETY: by this function's contract.
+    unsafe { free_all(entries, n) }
+}
+
+/// # Safety
+/// As [`mempool_free_bulk`]; what is not a live entry can be read at least.
+#[inline(never)]
+unsafe fn free_all(entries: *const *mut c_void, n: usize) {
+    // SAFETY: by this function's contract.
     unsafe {
         let entries = core::slice::from_raw_parts(entries.cast(), n);
         Pool::free_bulk(entries).unwrap_or_else(|entry| refuse(entry));
+    }
+}
+
+with_caller! {
+    /// As [`free_all`], where a pool may record.
+    ///
+    /// # Safety
+    /// As [`free_all`].
+    unsafe fn free_all_noted(entries: *const *mut c_void, n: usize) => free_all_for
+}
+
+unsafe extern "C" fn free_all_for(entries: *const *mut c_void, n: usize, caller: usize) {
+    // SAFETY: by the contract of the function above.
+    unsafe {
+        for payload in core::slice::from_raw_parts(entries, n).iter().map(|entry| entry.cast()) {
+            if let Some(payload) = NonNull::new(payload) {
+                holders::note_freed(Entry::new(payload), caller);
+            }
+        }
+        free_all(entries, n);
     }
 }
 
@@ -170,8 +217,24 @@ pub unsafe extern "C" fn mempool_reset(mp: *mut mempool) {
     // SAFETY: by this function's contract.
     unsafe {
         if let Some(pool) = ordinary::live(b"mempool_reset", mp) {
-            pool.reset();
+            reset_all(pool);
         }
+    }
+}
+
+with_caller! {
+    /// Takes back all entries of a pool, or of all classes of its collection.
+    ///
+    /// # Safety
+    /// Nobody else uses it meanwhile.
+    unsafe fn reset_all(pool: &Pool) => reset_all_for
+}
+
+unsafe extern "C" fn reset_all_for(pool: &Pool, caller: usize) {
+    for pool in Collection::of_pool(pool).pools() {
+        pool.note_reset(caller);
+        // SAFETY: by the contract of the function above.
+        unsafe { pool.reset() };
     }
 }
 
@@ -183,8 +246,8 @@ pub unsafe extern "C" fn mempool_reset(mp: *mut mempool) {
 pub unsafe extern "C" fn r_mempool_reset(rmp: *mut r_mempool) {
     // SAFETY: by this function's contract.
     unsafe {
-        let collection = ranged::live(b"r_mempool_reset", rmp);
-        let pools = collection.map_or(&[][..], Collection::pools);
-        pools.iter().for_each(|pool| pool.reset());
+        if let Some(collection) = ranged::live(b"r_mempool_reset", rmp) {
+            reset_all(collection.pools()[0]);
+        }
     }
 }

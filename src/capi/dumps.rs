@@ -106,6 +106,28 @@ pub unsafe extern "C" fn mempool_dump_all_json(out: *mut FILE) {
     unsafe { dump_all(out, Form::Json) }
 }
 
+/// Writes the figures of all pools of the process as OpenMetrics text, for Prometheus and its like.
+///
+/// A family for each figure of `mempool_stats`: `cmempool_used`, `cmempool_peak_used`, `cmempool_exhausted_total` and
+/// so on. Each sample has the labels `pool`, the name; `class`, the usable bytes of an entry; and `address`, by
+/// which pools of one name are told apart. `exhausted` and `failed` are counters: they only grow. Content type:
+/// `application/openmetrics-text; version=1.0.0; charset=utf-8`. `c-examples/metrics.c` serves it.
+///
+/// @param out  where to; a `FILE` that is open for writing
+///
+/// Threads: as `mempool_dump_all`. Cost: that of writing, and O(log pools) for each pool and figure.
+///
+/// # Safety
+/// `out` is a stream.
+#[cfg(not(feature = "bare"))]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mempool_dump_all_openmetrics(out: *mut FILE) {
+    // SAFETY: by this function's contract.
+    if let Some(out) = unsafe { Stream::new(out) } {
+        dump::metrics(out);
+    }
+}
+
 /// # Safety
 /// `out` is a stream or NULL.
 unsafe fn dump_of(collection: Option<&Collection>, out: *mut FILE, form: Form) {

@@ -16,4 +16,6 @@ extern "C" fn at_load() {
     // Without memory for it: the first create tries again, and says so.
     let _ = forking::prepare();
     thread_index::prepare();
+    #[cfg(not(feature = "bare"))]
+    crate::dump::debugger::keep();
 }

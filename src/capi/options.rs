@@ -179,6 +179,7 @@ impl Common {
                 zero_on_free: has(MEMPOOL_ZERO_ON_FREE),
                 fall_back: has(MEMPOOL_FALL_BACK),
                 hardened: has(MEMPOOL_HARDENED),
+                recorded: has(MEMPOOL_RECORD_HOLDERS),
                 ..Traits::default()
             },
             prefault: !has(MEMPOOL_NO_PREFAULT),

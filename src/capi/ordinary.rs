@@ -3,7 +3,7 @@
 use core::ffi::c_void;
 use core::ptr::NonNull;
 
-use super::answer::{answer, answer_entry, free_entry, refuse};
+use super::answer::{answer, answer_entry, free_entry, noted, refuse};
 use crate::collection::body::{Collection, Policy};
 use crate::collection::handle::expect_live;
 use crate::collection::making::Request;
@@ -88,10 +88,15 @@ pub extern "C" fn mempool_create(
 #[inline(never)]
 pub(super) fn alloc_missed(pool: &Pool, missed: Missed) -> *mut c_void {
     expect_live(pool, ALLOC);
-    match pool.alloc_slow(missed) {
+    let entry = match pool.alloc_slow(missed) {
         Some(entry) => entry.payload().cast(),
         None => alloc_exhausted(pool),
+    };
+    if pool.records() {
+        // SAFETY: it is new, if it is one.
+        return unsafe { noted(entry) };
     }
+    entry
 }
 
 /// The same, with a pop that is unsettled.
@@ -164,13 +169,30 @@ pub unsafe extern "C" fn mempool_alloc_entry(mp: *mut mempool) -> *mut c_void {
 pub unsafe extern "C" fn mempool_calloc_entry(mp: *mut mempool) -> *mut c_void {
     // SAFETY: by this function's contract.
     let Some(pool) = (unsafe { pool(mp) }) else { return refuse(Error::Invalid) };
-    let entry = match pool.alloc_fast() {
-        Ok(entry) => entry.payload().cast(),
-        Err(missed) => alloc_missed(pool, missed),
-    };
-    if !entry.is_null() {
-        // SAFETY: the entry is new and has that many bytes.
-        unsafe { zero(entry.cast(), pool.elem_size()) };
+    match pool.alloc_fast() {
+        Ok(entry) => {
+            // SAFETY: the entry is new and has that many bytes.
+            unsafe { zero(entry.payload(), pool.elem_size()) };
+            entry.payload().cast()
+        }
+        Err(missed) => calloc_missed(pool, missed),
+    }
+}
+
+/// The thread's cache had none.
+#[cold]
+#[inline(never)]
+fn calloc_missed(pool: &Pool, missed: Missed) -> *mut c_void {
+    let entry = alloc_missed(pool, missed);
+    if entry.is_null() {
+        return entry;
+    }
+    // SAFETY: the entry is new and has that many bytes.
+    unsafe { zero(entry.cast(), pool.elem_size()) };
+    if pool.records() {
+        // Again: this call has another caller.
+        // SAFETY: as above.
+        return unsafe { noted(entry) };
     }
     entry
 }
@@ -285,6 +307,7 @@ pub unsafe extern "C" fn mempool_dynamic_allocs_count(mp: *const mempool) -> usi
 /// # Safety
 /// `entry` is NULL or a live entry.
 #[unsafe(no_mangle)]
+#[cfg_attr(elf, unsafe(link_section = ".text._mempool_free_entry"))]
 pub unsafe extern "C" fn _mempool_free_entry(entry: *mut c_void) {
     // SAFETY: by this function's contract.
     unsafe { free_entry(entry) }
@@ -295,6 +318,7 @@ pub unsafe extern "C" fn _mempool_free_entry(entry: *mut c_void) {
 /// # Safety
 /// `mp` is NULL or a live pool that nobody else uses.
 #[unsafe(no_mangle)]
+#[cfg_attr(elf, unsafe(link_section = ".text._mempool_destroy"))]
 pub unsafe extern "C" fn _mempool_destroy(mp: *mut mempool) {
     // SAFETY: by this function's contract.
     unsafe { mempool_destroy(mp) }

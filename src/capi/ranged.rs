@@ -3,17 +3,17 @@
 use core::ffi::{c_uint, c_void};
 use core::ptr::NonNull;
 
-use super::answer::{answer, answer_entry, free_entry, refuse};
+use super::answer::{answer, answer_entry, free_entry, noted, noted_move, refuse};
 use crate::collection::body::{Collection, Policy};
 use crate::collection::making::Request;
 use crate::memory::layout::{Classes, Layout};
 use crate::memory::zero::zero;
-use crate::os::error::Error;
+use crate::os::{SMALL, error::Error};
 use crate::pool::body::Pool;
 use crate::pool::fast::Missed;
 use crate::pool::traits::Traits;
 use crate::report::misuse::Call;
-use crate::slots::word::Entry;
+use crate::slots::word::{Entry, State};
 
 /// A collection of pools, called classes, each with entries of one size. Its members are the library's.
 pub struct r_mempool {
@@ -157,6 +157,8 @@ pub(super) fn alloc_missed(
     missed: Missed,
 ) -> *mut c_void {
     match collection.alloc_missed(class, size, missed) {
+        // SAFETY: it is new.
+        Ok(entry) if class.records() => unsafe { noted(entry.payload().cast()) },
         Ok(entry) => entry.payload().cast(),
         Err(error) => refuse(error),
     }
@@ -173,10 +175,37 @@ pub(super) fn alloc_missed(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn r_mempool_calloc_entry(rmp: *mut r_mempool, size: usize) -> *mut c_void {
     // SAFETY: by this function's contract.
-    let entry = unsafe { alloc(rmp, size) };
-    if !entry.is_null() {
-        // SAFETY: the entry is new and has that many bytes.
-        unsafe { zero(entry.cast(), size) };
+    let Some(collection) = (unsafe { collection(rmp) }) else { return refuse(Error::Invalid) };
+    let Some(class) = collection.pool_for(size) else { return refuse(Error::Invalid) };
+    match class.alloc_fast() {
+        Ok(entry) => {
+            // SAFETY: the entry is new and has that many bytes.
+            unsafe { zero(entry.payload(), size) };
+            entry.payload().cast()
+        }
+        Err(missed) => calloc_missed(collection, class, size, missed),
+    }
+}
+
+/// The thread's cache had none.
+#[cold]
+#[inline(never)]
+fn calloc_missed(
+    collection: &Collection,
+    class: &Pool,
+    size: usize,
+    missed: Missed,
+) -> *mut c_void {
+    let entry = alloc_missed(collection, class, size, missed);
+    if entry.is_null() {
+        return entry;
+    }
+    // SAFETY: the entry is new and has that many bytes.
+    unsafe { zero(entry.cast(), size) };
+    if class.records() {
+        // Again: this call has another caller.
+        // SAFETY: as above.
+        return unsafe { noted(entry) };
     }
     entry
 }
@@ -218,12 +247,44 @@ pub unsafe extern "C" fn r_mempool_realloc_entry(
     size: usize,
 ) -> *mut c_void {
     // SAFETY: by this function's contract.
-    let collection = unsafe { collection(rmp) };
-    answer_entry(collection.ok_or(Error::Invalid).and_then(|c| match NonNull::new(entry.cast()) {
-        // SAFETY: by this function's contract; what is not a live entry can be read at least.
-        Some(entry) => unsafe { c.realloc(Entry::new(entry), size) },
-        None => c.alloc_sized(size),
-    }))
+    let Some(collection) = (unsafe { collection(rmp) }) else { return refuse(Error::Invalid) };
+    let Some(payload) = NonNull::new(entry.cast()) else {
+        // SAFETY: as above.
+        return unsafe { alloc(rmp, size) };
+    };
+    // SAFETY: as above; what is not a live entry can be read at least.
+    if unsafe { collection.keeps_place(Entry::new(payload), size) } {
+        return entry;
+    }
+    // SAFETY: as above.
+    unsafe { realloc_slow(collection, Entry::new(payload), size) }
+}
+
+/// The entry moves, or more is to be found out.
+///
+/// # Safety
+/// The 8 bytes before the entry can be read.
+#[cold]
+#[inline(never)]
+unsafe fn realloc_slow(collection: &Collection, entry: Entry, size: usize) -> *mut c_void {
+    // The entry first: the pool may be gone with it.
+    // SAFETY: by this function's contract.
+    let (records, is_slot) = match unsafe { entry.decode() }.owner_and_state() {
+        _ if SMALL => (false, false),
+        // SAFETY: a word of ours names a live pool.
+        Some((owner, State::Out)) => (unsafe { Pool::at(owner) }.records(), true),
+        // SAFETY: as above.
+        Some((owner, State::Dynamic)) => (unsafe { Pool::at(owner) }.records(), false),
+        _ => (false, false),
+    };
+    // SAFETY: as above.
+    let new = answer_entry(unsafe { collection.realloc(entry, size) });
+    if records && !new.is_null() {
+        let old = if is_slot { entry.payload().cast() } else { core::ptr::null_mut() };
+        // SAFETY: realloc checked that the entry is one of this pool's.
+        return unsafe { noted_move(new, old) };
+    }
+    new
 }
 
 /// # Free an entry
@@ -233,6 +294,7 @@ pub unsafe extern "C" fn r_mempool_realloc_entry(
 /// # Safety
 /// `entry` is NULL or a live entry.
 #[unsafe(no_mangle)]
+#[cfg_attr(elf, unsafe(link_section = ".text.r_mempool_free_entry"))]
 pub unsafe extern "C" fn r_mempool_free_entry(entry: *mut c_void) {
     // SAFETY: by this function's contract.
     unsafe { free_entry(entry) }
@@ -314,6 +376,7 @@ pub unsafe extern "C" fn r_mempool_dynamic_allocs_count(
 /// # Safety
 /// `rmp` is NULL or a live ranged pool that nobody else uses.
 #[unsafe(no_mangle)]
+#[cfg_attr(elf, unsafe(link_section = ".text._r_mempool_destroy"))]
 pub unsafe extern "C" fn _r_mempool_destroy(rmp: *mut r_mempool) {
     // SAFETY: by this function's contract.
     unsafe { r_mempool_destroy(rmp) }

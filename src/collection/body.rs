@@ -8,6 +8,7 @@ use core::ptr::NonNull;
 
 use super::sizes::SizeTable;
 use crate::caches::thread_index::CACHE_DISTANCE;
+use crate::memory::fields::{Field, fields};
 use crate::memory::layout::{
     CLASS_RESERVE, MIN_ALIGN, OWNER_ALIGN, REGION_RESERVE, SLOT_RESERVE, WORD,
 };
@@ -22,7 +23,7 @@ use crate::slots::secret::keyed;
 
 /// Bytes from a collection's link to the collection. What lies in front of the handle can be read, should
 /// somebody free the handle.
-pub(super) const LEAD: usize = OWNER_ALIGN;
+pub const LEAD: usize = OWNER_ALIGN;
 
 /// What a collection does when the class that fits is empty.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -89,6 +90,9 @@ static_assertions::const_assert_eq!(size_of::<Collection>(), by_width(SIZES_AT, 
 unsafe impl Sync for Collection {}
 
 impl Collection {
+    /// What a debugger reads of it.
+    pub const FIELDS: &[Field] = fields!(Collection: common, pools, pool_count, policy, region);
+
     /// Its pools, in the order of their entries' size.
     #[inline(always)]
     pub fn pools(&self) -> &[&Pool] {

@@ -5,6 +5,7 @@ use core::ptr::NonNull;
 
 use super::body::{Collection, LEAD, Policy, seal_of};
 use super::forking;
+use super::records;
 use super::registry;
 use super::settings;
 use super::sizes::SizeTable;
@@ -13,10 +14,11 @@ use crate::memory::backing::Backing;
 use crate::memory::layout::{Cursor, Layout, MIN_ALIGN, OWNER_ALIGN};
 use crate::memory::region::{COLOURS, Region, Wish};
 use crate::os::error::Error;
-use crate::os::{ONE_THREAD, watcher};
+use crate::os::{ONE_THREAD, SMALL, probe, watcher};
 use crate::pool::body::Pool;
 use crate::pool::common::Common;
 use crate::pool::guarding::GUARD_GAP;
+use crate::pool::holders;
 use crate::pool::traits::Traits;
 use crate::report::misuse::DESTROY;
 use crate::slots::secret::draw;
@@ -77,9 +79,13 @@ impl Collection {
         traits.single_thread |= ONE_THREAD;
         traits.hardened |= asked.hardened;
         traits.bypass |= asked.bypass;
+        traits.recorded |= asked.holders;
+        // Dumps of any thread walk over who has its entries.
+        traits.single_thread &= !traits.recorded;
         traits.watched = !asked.unwatched && watcher::watches();
         // A caller's buffer was measured without one.
-        let gap = if traits.guarded() && request.buffer.is_none() { GUARD_GAP } else { 0 };
+        let gapped = traits.hardened || traits.watched || traits.bypass;
+        let gap = if gapped && request.buffer.is_none() { GUARD_GAP } else { 0 };
         let layout = request.layout.with_gap(gap)?;
         let request = &Request { layout, traits, ..*request };
         let bytes = layout.bytes();
@@ -116,14 +122,27 @@ impl Collection {
             registry::lock().holder_of(region.base().as_ptr() as usize).is_some()
         };
         let request = &Request { traits: Traits { nested, ..traits }, ..*request };
-        // SAFETY: the region is new and has the bytes that the layout asks for.
-        let collection = unsafe { Self::lay_out(region, request) };
+        let recorded = traits.recorded && !SMALL;
+        let records = recorded.then(|| records::obtain(layout.classes())).transpose();
+        let records = match records {
+            Ok(records) => records,
+            Err(error) => {
+                // SAFETY: the region is new.
+                unsafe { region.release(request.backing.as_ref()) };
+                return Err(error);
+            }
+        };
+        // SAFETY: the region is new and has the bytes that the layout asks for, and so have the records.
+        let collection = unsafe { Self::lay_out(region, records, request) };
         if prefault && !wish.at_once {
             // SAFETY: nobody else knows it yet.
             unsafe { Self::provide(collection)? };
         }
         // SAFETY: it stays there until `destroy` takes it out.
         unsafe { registry::enter(collection) };
+        // SAFETY: its creator has yet to hear of it.
+        let pools = unsafe { collection.as_ref() }.pools();
+        pools.iter().for_each(|pool| probe::create(pool.traced(), pool.capacity()));
         Ok(collection)
     }
 
@@ -147,10 +166,15 @@ impl Collection {
     }
 
     /// # Safety
-    /// The region is unused and at least `request.layout.bytes()` long.
+    /// The region is unused and at least `request.layout.bytes()` long; the records are from
+    /// [`records::obtain`] for the same classes.
     #[cold]
     #[inline(never)]
-    unsafe fn lay_out(region: Region, request: &Request<'_>) -> NonNull<Self> {
+    unsafe fn lay_out(
+        region: Region,
+        mut records: Option<NonNull<u8>>,
+        request: &Request<'_>,
+    ) -> NonNull<Self> {
         const FITS: &str = "the layout's formula covers what is dealt out";
         let classes = request.layout.classes();
         // SAFETY: the region is that long.
@@ -191,8 +215,11 @@ impl Collection {
                     classes.get(i),
                     places,
                     request.traits,
-                    (place.cast(), zeroed),
+                    (place.cast(), zeroed, records),
                 );
+                // There is one for each entry of each class.
+                let bytes = holders::bytes(classes.get(i).elem_count);
+                records = records.map(|records| records.add(bytes.expect(FITS)));
                 pools.add(i).write(pool.expect(FITS));
             }
             if !ranged {
@@ -218,6 +245,8 @@ impl Collection {
         // SAFETY: by this function's contract this call is alone with the collection, which leaves
         // the registry before its memory goes.
         unsafe {
+            let pools = this.as_ref().pools();
+            pools.iter().for_each(|pool| probe::destroy(pool.traced(), pool.capacity()));
             // Before anything goes: a handler may look at the pool.
             if this.as_ref().report_leaks {
                 this.as_ref().pools().iter().for_each(|pool| pool.report_leak());
@@ -239,6 +268,7 @@ impl Collection {
             let collection = this.as_mut();
             let (wipe_words, handle) = (collection.region.is_handed_on(), collection.handle());
             let backing = collection.common.backing;
+            records::give_back(collection);
             for i in 0..collection.pool_count {
                 collection.pools.add(i).read().as_mut().retire(wipe_words, handle);
             }

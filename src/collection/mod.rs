@@ -5,6 +5,7 @@ pub mod forking;
 pub mod handle;
 pub mod making;
 pub mod ranged;
+mod records;
 pub mod refuse;
 pub mod registry;
 mod settings;

@@ -86,33 +86,26 @@ impl Collection {
         }
     }
 
-    /// An entry of `size` bytes with the content of `entry`, which is freed if the entry moves. If it stays,
-    /// some 40 instructions and no lock.
+    /// Whether an entry of `size` bytes in place of `entry` is that one, and nothing is to be done. Some 40
+    /// instructions and no lock. False sends the caller to [`realloc`](Self::realloc).
+    ///
+    /// # Safety
+    /// The 8 bytes before the entry can be read.
+    #[inline(always)]
+    pub unsafe fn keeps_place(&self, entry: Entry, size: usize) -> bool {
+        // SAFETY: by this function's contract.
+        let Some(out) = unsafe { entry.decode() }.if_out() else { return false };
+        let Some(fitting) = self.pool_for(size) else { return false };
+        out.owner() == &raw const *fitting as usize && !fitting.is_guarded()
+    }
+
+    /// An entry of `size` bytes with what `entry` holds, which is freed if it is another one.
     ///
     /// Aborts when `entry` is no live entry of this collection's.
     ///
     /// # Safety
     /// The 8 bytes before the entry can be read.
-    #[inline(always)]
     pub unsafe fn realloc(&self, entry: Entry, size: usize) -> Result<Entry, Error> {
-        // SAFETY: by this function's contract.
-        if let Some(out) = unsafe { entry.decode() }.if_out()
-            && let Some(fitting) = self.pool_for(size)
-            && out.owner() == &raw const *fitting as usize
-            && !fitting.is_guarded()
-        {
-            return Ok(entry);
-        }
-        // SAFETY: as above.
-        unsafe { self.realloc_slow(entry, size) }
-    }
-
-    /// The entry moves, or stays in a class that is not the fitting one; or its pool is guarded.
-    ///
-    /// # Safety
-    /// As [`realloc`](Self::realloc).
-    #[inline(never)]
-    unsafe fn realloc_slow(&self, entry: Entry, size: usize) -> Result<Entry, Error> {
         // SAFETY: by this function's contract.
         let (pool, dynamic) = match unsafe { entry.decode() }.owner_and_state() {
             // SAFETY: a word of ours names a live pool.

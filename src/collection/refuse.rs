@@ -2,7 +2,6 @@
 
 use super::body::Collection;
 use super::registry;
-use crate::pool::body::Pool;
 use crate::report::misuse::{Call, FREE, Kind, Misuse};
 use crate::slots::word::{Entry, State};
 
@@ -50,13 +49,13 @@ unsafe fn what_went_wrong(call: Call, entry: Entry) -> Misuse {
                 State::Out | State::Free => Kind::DoubleFree,
                 State::Dynamic | State::DynamicFreed => Kind::DoubleFreeDynamic,
             };
-            return Misuse::new(call, kind, address, pool.map(Pool::subject));
+            return Misuse::new(call, kind, address, pool.map(|pool| pool.subject_of(entry)));
         }
     }
     let collection = all.as_ref().and_then(|all| all.holder_of(address));
     for pool in collection.map_or(&[][..], Collection::pools) {
         if let Some(kind) = pool.what_is_at(address) {
-            return Misuse::new(call, kind, address, Some(pool.subject()));
+            return Misuse::new(call, kind, address, Some(pool.subject_of(entry)));
         }
     }
     if collection.is_none()

@@ -15,11 +15,17 @@ const HARDENED: u32 = 1;
 const LEAKS: u32 = 2;
 const BYPASS: u32 = 4;
 const UNWATCHED: u32 = 8;
+const HOLDERS: u32 = 16;
 /// The environment was read.
 const KNOWN: u32 = 1 << 31;
 
-const WORDS: [(&[u8], u32); 4] =
-    [(b"hardened", HARDENED), (b"leaks", LEAKS), (b"bypass", BYPASS), (b"unwatched", UNWATCHED)];
+const WORDS: [(&[u8], u32); 5] = [
+    (b"hardened", HARDENED),
+    (b"leaks", LEAKS),
+    (b"bypass", BYPASS),
+    (b"unwatched", UNWATCHED),
+    (b"holders", HOLDERS),
+];
 
 static SETTINGS: AtomicU32 = AtomicU32::new(0);
 
@@ -34,6 +40,8 @@ pub struct Settings {
     pub bypass: bool,
     /// AddressSanitizer and Valgrind are not told about entries.
     pub unwatched: bool,
+    /// Every pool records who takes and frees its entries.
+    pub holders: bool,
 }
 
 /// What the environment set when the first pool was created; nothing before.
@@ -46,6 +54,7 @@ pub fn get() -> Settings {
         leaks: has(LEAKS),
         bypass: has(BYPASS),
         unwatched: has(UNWATCHED),
+        holders: has(HOLDERS),
     }
 }
 
@@ -119,8 +128,8 @@ mod tests {
     fn the_line_names_the_word_and_those_that_are_known() {
         assert_eq!(
             unknown(b"fast").as_str(),
-            "cmempool: CMEMPOOL_OPTIONS ignores \"fast\"; it knows hardened, leaks, bypass, unwatched"
+            "cmempool: CMEMPOOL_OPTIONS ignores \"fast\"; it knows hardened, leaks, bypass, unwatched, holders"
         );
-        assert!(unknown(&[b'x'; 400]).as_str().ends_with("unwatched"));
+        assert!(unknown(&[b'x'; 400]).as_str().ends_with("holders"));
     }
 }

@@ -96,6 +96,17 @@ fn invariants_hold_through_shortages() {
     }
 }
 
+#[test]
+fn a_pool_that_records_takes_its_locks() {
+    let mut request = request(Classes::One(class(8, 9)), 0, Policy::Ordinary);
+    request.traits = Traits { single_thread: true, recorded: true, ..Traits::default() };
+    with(&request, |collection| {
+        let held: Vec<_> = core::iter::from_fn(|| collection.pools()[0].alloc()).collect();
+        assert_eq!(held.len(), 9);
+        collection.check();
+    });
+}
+
 fn bulk(pool: &Pool, places: &mut [*mut u8]) -> bool {
     Sources { class: pool, larger_too: false, heap_too: false }.fill(places)
 }

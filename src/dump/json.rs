@@ -2,6 +2,7 @@
 
 use super::head::Head;
 use super::stream::Stream;
+use crate::pool::holders::Callers;
 use crate::pool::stats::mempool_stats;
 use crate::report::line::character;
 
@@ -35,10 +36,10 @@ pub fn write_head(head: &Head, out: Stream) {
     out.text(b",\"classes\":[");
 }
 
-/// What is said of a class.
+/// What is said of a class, and who has its entries, if it records that.
 #[cold]
 #[inline(never)]
-pub fn write_class(class: &mempool_stats, follows: bool, out: Stream) {
+pub fn write_class(class: &mempool_stats, callers: Option<&Callers>, follows: bool, out: Stream) {
     // Taken apart, so that a new member is not forgotten.
     let &mempool_stats {
         struct_size: _,
@@ -70,6 +71,18 @@ pub fn write_class(class: &mempool_stats, follows: bool, out: Stream) {
     member(b",\"bytes_per_entry\":", bytes_per_entry as u64, out);
     member(b",\"cache_bytes\":", cache_bytes as u64, out);
     member(b",\"notes\":", notes, out);
+    if let Some(callers) = callers {
+        out.text(b",\"holders\":[");
+        for (i, &(caller, count)) in callers.rows().iter().enumerate() {
+            out.text(if i > 0 { &b",{\"taken_at\":\""[..] } else { b"{\"taken_at\":\"" });
+            out.caller(caller, true);
+            out.text(b"\",\"address\":\"0x");
+            out.hex(caller as u64);
+            member(b"\",\"count\":", count as u64, out);
+            out.text(b"}");
+        }
+        member(b"],\"taken_elsewhere\":", callers.others as u64, out);
+    }
     out.text(b"}");
 }
 

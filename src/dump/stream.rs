@@ -3,6 +3,8 @@
 use core::ptr::NonNull;
 
 use crate::os::{File, write_file};
+use crate::report::deed::{Piece, say_caller};
+use crate::report::line::printable;
 
 /// Digits of the largest number.
 const DIGITS: usize = 20;
@@ -46,6 +48,24 @@ impl Stream {
     /// Writes a number in hexadecimal digits.
     pub fn hex(self, value: u64) {
         self.number(value, 16, 0);
+    }
+
+    /// Writes where a call was made, as JSON or a person may have it.
+    pub fn caller(self, caller: usize, escape: bool) {
+        say_caller(caller, &mut |piece| match piece {
+            Piece::Hex(value) => {
+                self.text(b"0x");
+                self.hex(value as u64);
+            }
+            Piece::Text(text) => {
+                for character in printable(text) {
+                    if escape && matches!(character, b"\"" | b"\\") {
+                        self.text(b"\\");
+                    }
+                    self.text(character);
+                }
+            }
+        });
     }
 
     #[inline(never)]

@@ -3,6 +3,7 @@
 use super::head::Head;
 use super::stream::Stream;
 use crate::memory::region;
+use crate::pool::holders::Callers;
 use crate::pool::stats::mempool_stats;
 use crate::report::line::printable;
 
@@ -97,6 +98,33 @@ pub fn write_advice(class: &mempool_stats, out: Stream) {
         }
     } else if class.peak_used == 0 {
         begin(b" B: never used: leave it out, or give it fewer entries\n");
+    }
+}
+
+/// Callers that are named; the others are counted.
+const CALLERS_NAMED: usize = 16;
+
+/// Who has a class's entries.
+#[cold]
+#[inline(never)]
+pub fn write_callers(elem_size: usize, callers: &Callers, out: Stream) {
+    let (named, rest) = callers.rows().split_at(callers.rows().len().min(CALLERS_NAMED));
+    let begin = |count: usize| {
+        out.text(b"  ");
+        out.decimal(elem_size as u64);
+        out.text(b" B: ");
+        out.padded(count as u64, 9);
+    };
+    for &(caller, count) in named {
+        begin(count);
+        out.text(b" taken at ");
+        out.caller(caller, false);
+        out.text(b"\n");
+    }
+    let others = callers.others + rest.iter().map(|&(_, count)| count).sum::<usize>();
+    if others > 0 {
+        begin(others);
+        out.text(b" taken elsewhere\n");
     }
 }
 

@@ -7,6 +7,7 @@ use core::ops::Range;
 use core::ptr::NonNull;
 
 use crate::memory::backing::{self, Backing};
+use crate::memory::fields::{Field, fields};
 use crate::memory::layout::{ADDRESS_END, MIN_ALIGN, OWNER_ALIGN};
 use crate::os::error::Error;
 use crate::os::watcher;
@@ -65,6 +66,9 @@ pub(super) enum Source {
 }
 
 impl Region {
+    /// What a debugger reads of it.
+    pub const FIELDS: &[Field] = fields!(Region: base, len, notes);
+
     /// `len` zero bytes from the system.
     pub fn obtain(len: usize, wish: Wish) -> Result<Self, Error> {
         if !wish.huge_pages {

@@ -6,6 +6,7 @@
 //! the thread is done with the value.
 
 use core::cell::UnsafeCell;
+use core::mem::offset_of;
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicU32, Ordering, fence};
 
@@ -51,6 +52,10 @@ pub struct Locked<T: Tallied> {
 unsafe impl<T: Tallied> Sync for Locked<T> {}
 
 impl<T: Tallied> Locked<T> {
+    /// Offsets of the value, the tally and the state, for a debugger.
+    pub const PLACES: [usize; 3] =
+        [offset_of!(Self, value), offset_of!(Self, tally), offset_of!(Self, state)];
+
     /// `shared` false takes no lock: the caller promises that calls never overlap. The tally is 0 at
     /// first.
     pub const fn new(value: T, shared: bool) -> Self {

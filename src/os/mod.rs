@@ -33,6 +33,7 @@
 //! | `write_stderr` | writes bytes, and is no point of cancellation | `Written::Not` |
 //! | `abort` | ends the process | stops |
 //! | `File`, `write_file` | a C stream | `Infallible` |
+//! | `find`, in `code.rs` | what function is at an address | nobody asks |
 //! | `at_load`, `stay_loaded` | runs a function when the library is loaded; keeps it loaded | does nothing |
 //!
 //! A new processor needs a file in `cpu/` with its way to the thread block.
@@ -41,6 +42,7 @@
 mod bare;
 #[cfg(all(any(target_os = "freebsd", target_os = "macos"), not(feature = "bare")))]
 mod bsd;
+pub mod code;
 pub mod cpu;
 #[cfg(elf)]
 mod elf;
@@ -68,6 +70,7 @@ mod outcome;
 mod owner_lock;
 #[cfg(all(unix, not(feature = "bare")))]
 mod posix;
+pub mod probe;
 #[cfg(all(target_os = "linux", not(feature = "bare")))]
 mod stay_glibc;
 pub mod sync;

@@ -8,6 +8,9 @@ use super::outcome::Taken;
 pub struct OwnerLock;
 
 impl OwnerLock {
+    /// There is none.
+    pub const HOLDER_AT: Option<usize> = None;
+
     /// To be made before it is used.
     pub const fn new() -> Self {
         Self

@@ -26,6 +26,16 @@ unsafe extern "C" {
 const PTHREAD_MUTEX_ROBUST: c_int = 1;
 
 impl OwnerLock {
+    /// Where in it the kernel's number of the thread that holds it lies, in the lower 30 bits of a word, for
+    /// a debugger. None if that is not known of this system.
+    pub const HOLDER_AT: Option<usize> = if cfg!(target_env = "gnu") {
+        Some(0)
+    } else if cfg!(target_env = "musl") {
+        Some(size_of::<c_int>())
+    } else {
+        None
+    };
+
     /// To be made before it is used.
     pub const fn new() -> Self {
         Self(UnsafeCell::new(libc::PTHREAD_MUTEX_INITIALIZER))
@@ -79,5 +89,30 @@ impl OwnerLock {
     pub unsafe fn give_back(&self) {
         // SAFETY: by this function's contract.
         unsafe { libc::pthread_mutex_unlock(self.0.get()) };
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_holder_is_where_a_debugger_looks() {
+        let Some(at) = OwnerLock::HOLDER_AT else { return };
+        let lock = OwnerLock::new();
+        let holder = || {
+            // SAFETY: the word lies in the mutex, of which this test alone knows.
+            let word = unsafe { lock.0.get().byte_add(at).cast::<u32>().read() };
+            (word & 0x3FFF_FFFF) as libc::pid_t
+        };
+        // SAFETY: the lock is this test's own, and made first.
+        unsafe {
+            assert!(lock.make());
+            assert_eq!(holder(), 0);
+            assert!(lock.try_take() == Taken::Free);
+            assert_eq!(holder(), libc::gettid());
+            lock.give_back();
+        }
+        assert_eq!(holder(), 0);
     }
 }

@@ -11,8 +11,10 @@ use super::traits::Traits;
 use crate::caches::cache::Cache;
 use crate::caches::thread_index::{self, CACHE_DISTANCE};
 use crate::memory::backing::Backing;
+use crate::memory::fields::{Field, fields};
 use crate::os::cpu;
 use crate::os::lock::Locked;
+use crate::os::probe::{self, Traced};
 use crate::os::sync::AtomicU64;
 use crate::report::misuse::{self, Call, FREE, Subject};
 #[cfg(all(target_pointer_width = "64", not(cmempool_other_layout)))]
@@ -43,7 +45,7 @@ pub struct Pool {
     pub(super) larger: Option<NonNull<Pool>>, // the collection's pool of the next larger entries
     pub(super) stride_shift: u8,   // stride's trailing zero bits
     pub(super) traits: Traits,
-    pub(super) align: u16, // of every entry
+    pub(super) align_shift: u8, // log2 of every entry's alignment
     pub(super) caches: CachePlan,
     pub(super) seen: AtomicU16, // caches from this one on have no magazine, and zeros; written with the lock
     pub(super) common: NonNull<Common>, // what it shares with other classes
@@ -79,6 +81,12 @@ static_assertions::const_assert!(core::mem::offset_of!(Pool, shared) >= 64);
 unsafe impl Sync for Pool {}
 
 impl Pool {
+    /// What a debugger reads of it.
+    pub const FIELDS: &[Field] = fields!(
+        Pool: first, elem_size, slots, stride, capacity, traits, caches, seen, shared, dynamic,
+        exhausted, failed,
+    );
+
     /// The distance of the thread that has the first cache.
     pub(super) fn first(&self) -> usize {
         // Relaxed: a thread that it is for wrote it itself, or had the index from one that did.
@@ -117,7 +125,7 @@ impl Pool {
 
     /// As [`stop`](Self::stop), for an argument of another call than a free.
     pub fn stop_in(&self, call: Call, (kind, entry): Fault) -> ! {
-        misuse::stop(call, kind, entry.address(), Some(self.subject()))
+        misuse::stop(call, kind, entry.address(), Some(self.subject_of(entry)))
     }
 
     /// None if the pool is live; else the handle of the one that was destroyed here, as long as the memory
@@ -132,14 +140,20 @@ impl Pool {
     }
 
     /// Counts a call for which it had no slot.
+    #[cold]
+    #[inline(never)]
     pub fn note_exhausted(&self) {
         // Relaxed: a count, and nothing is published with it. As for the other.
         self.exhausted.fetch_add(1, Ordering::Relaxed);
+        probe::exhausted(self.traced(), self.capacity());
     }
 
     /// Counts one of these that got no entry.
+    #[cold]
+    #[inline(never)]
     pub fn note_failed(&self) {
         self.failed.fetch_add(1, Ordering::Relaxed);
+        probe::failed(self.traced(), self.capacity());
     }
 
     /// Whether calls on it go through `pool/guard.rs`, which needs the size that was asked for: see
@@ -151,6 +165,11 @@ impl Pool {
     /// How many entries it has slots for.
     pub fn capacity(&self) -> usize {
         self.capacity as usize
+    }
+
+    /// Alignment of every entry in bytes.
+    pub fn align(&self) -> usize {
+        1 << self.align_shift
     }
 
     /// Usable bytes of its entries.
@@ -179,7 +198,15 @@ impl Pool {
     /// What a report says about it.
     pub fn subject(&self) -> Subject<'_> {
         let common = self.common();
-        Subject { name: common.name(), address: common.handle, elem_size: self.elem_size }
+        let (name, address) = (common.name(), common.handle);
+        Subject { name, address, elem_size: self.elem_size, last: None }
+    }
+
+    /// What a tracer is told of it.
+    #[inline(always)]
+    pub fn traced(&self) -> Traced {
+        let common = self.common();
+        Traced { pool: common.handle, name: common.c_name(), entry_size: self.elem_size }
     }
 
     /// The pool at an address that a word or a caller gave.

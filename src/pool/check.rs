@@ -12,6 +12,7 @@ use crate::slots::word::{Entry, State};
 impl Pool {
     /// Proves the invariants while no thread is inside a call, in O(capacity).
     pub fn check(&self) {
+        assert!(!(self.traits.recorded && self.traits.single_thread));
         let shared = &*self.shared.lock();
         let Shared { depot, rack, open, active, held_back, peak, .. } = shared;
         depot.check();
@@ -39,7 +40,7 @@ impl Pool {
         let out = (0..depot.fresh())
             .filter(|&slot| {
                 let entry = self.entry(slot);
-                assert_eq!(entry.address() % usize::from(self.align), 0);
+                assert_eq!(entry.address() % self.align(), 0);
                 assert_eq!(self.slot(entry), slot);
                 // SAFETY: it is a slot of this pool's.
                 let decoded = unsafe { entry.decode_shared() };

@@ -6,6 +6,14 @@ use crate::caches::cache::{Cache, Unsettled};
 use crate::os::{ONE_THREAD, fence};
 use crate::slots::word::Entry;
 
+/// The fast path took no entry back.
+pub enum Rest<'a> {
+    /// The entry is out, in a slot of this pool's, and has no cache to go to: [`Pool::free_slow`] goes on.
+    NoCache(&'a Pool),
+    /// It is none that is out in a slot: [`Pool::free_dynamic`] goes on.
+    NotOut,
+}
+
 /// The fast path had no entry. Goes to [`Pool::alloc_slow`], at once.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Missed {
@@ -42,22 +50,20 @@ impl Pool {
         self.alloc_fast().or_else(|missed| self.alloc_slow(missed).ok_or(missed)).ok()
     }
 
-    /// Takes back an entry of any pool that is in a slot. O(1).
-    ///
-    /// Fails if it is none that is out: [`free_dynamic`](Self::free_dynamic) goes on. The fast path: about 30
+    /// Takes back an entry of any pool that is in a slot, into the thread's cache, or says why not. O(1): about 30
     /// instructions, no lock, one line of the thread's own and the slot's word written.
     ///
     /// # Safety
     /// The 8 bytes before the entry can be read.
     #[inline(always)]
-    pub unsafe fn free_slot(entry: Entry) -> Result<(), NotOut> {
+    pub unsafe fn free_fast<'a>(entry: Entry) -> Result<(), Rest<'a>> {
         // SAFETY: by this function's contract.
         let decoded = unsafe { entry.decode() };
         let (out, owner) = match decoded.if_out_and_likely() {
             Some(out) => out,
             None => match decoded.if_out() {
                 Some(out) => (out, out.owner()),
-                None => return Err(NotOut),
+                None => return Err(Rest::NotOut),
             },
         };
         // SAFETY: the word was written by this process for an entry of the pool it names, which
@@ -65,8 +71,7 @@ impl Pool {
         let pool = unsafe { Self::at(owner) };
         let Some((cache, top)) = pool.fast_cache().and_then(|cache| Some((cache, cache.top()?)))
         else {
-            pool.free_slow(entry);
-            return Ok(());
+            return Err(Rest::NoCache(pool));
         };
         // SAFETY: the entry was out and its holder gave it up, so the slot is this call's.
         unsafe { out.mark_free() };
@@ -83,7 +88,16 @@ impl Pool {
     /// The 8 bytes before the entry can be read.
     pub unsafe fn free(entry: Entry) -> Result<(), NotOut> {
         // SAFETY: by this function's contract.
-        unsafe { Self::free_slot(entry).or_else(|NotOut| Self::free_dynamic(entry)) }
+        unsafe {
+            match Self::free_fast(entry) {
+                Ok(()) => Ok(()),
+                Err(Rest::NoCache(pool)) => {
+                    pool.free_slow(entry);
+                    Ok(())
+                }
+                Err(Rest::NotOut) => Self::free_dynamic(entry),
+            }
+        }
     }
 
     /// Settles a push of code in a program.

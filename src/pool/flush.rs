@@ -7,6 +7,7 @@ use super::shared::Shared;
 use crate::caches::cache::{Cache, Unsettled};
 use crate::caches::magazine::{AT_ONCE, Element, MOST_MOVED_BY_ONE, size_of_room};
 use crate::memory::zero::zero;
+use crate::os::probe;
 use crate::slots::word::{Entry, State};
 use crate::slots::work;
 
@@ -14,7 +15,7 @@ impl Pool {
     /// The thread has no cache, or none for the fast path, or did not know yet that it has one.
     #[cold]
     #[inline(never)]
-    pub(super) fn free_slow(&self, entry: Entry) {
+    pub fn free_slow(&self, entry: Entry) {
         if self.traits.guarded() {
             return self.free_guarded(entry);
         }
@@ -58,18 +59,19 @@ impl Pool {
                 }
                 self.come_by_closed(cache, &mut shared);
             } else if let Some(target) = self.adjust(cache, &mut shared) {
-                self.make_room(cache, &mut shared, target);
+                let moved = self.make_room(cache, &mut shared, target);
+                probe::flush(self.traced(), moved);
                 self.set_limits(&mut shared, cache, target.min(cache.room()), false);
             }
         }
         self.leave(shared);
     }
 
-    /// Brings a cache down to what it may have, as far as one call goes.
+    /// Brings a cache down to what it may have, as far as one call goes. Says how many entries went to the depot.
     ///
     /// # Safety
     /// The cache is the thread's own, open and settled, and `shared` is locked.
-    unsafe fn make_room(&self, cache: &Cache, shared: &mut Shared, target: usize) {
+    unsafe fn make_room(&self, cache: &Cache, shared: &mut Shared, target: usize) -> usize {
         let room = cache.room();
         // SAFETY: by this function's contract. The loaded magazine has one element more than room.
         unsafe {
@@ -79,14 +81,15 @@ impl Pool {
                     let last = elements[room];
                     cache.set_len(room);
                     work::moved(1);
-                    self.put_aside(cache, shared);
+                    let moved = self.put_aside(cache, shared);
                     let (elements, len) = cache.elements();
                     elements[len] = last;
                     cache.set_len(len + 1);
+                    return moved;
                 }
             } else if len > MOST_MOVED_BY_ONE + 1 {
                 // From when there was plenty, up to a magazine: the next pushes go on.
-                self.move_top(cache, shared);
+                return self.move_top(cache, shared);
             } else if len > target {
                 // Each may put another one from the depot's ring into the bits.
                 let oldest = (len - target / 2).min(MOST_MOVED_BY_ONE / 2 + 1);
@@ -94,16 +97,18 @@ impl Pool {
                 elements.copy_within(oldest..len, 0);
                 work::moved(len - oldest);
                 cache.set_len(len - oldest);
+                return oldest;
             }
         }
+        0
     }
 
-    /// The loaded magazine is full: loads one that has room.
+    /// The loaded magazine is full: loads one that has room. Says how many entries went to the depot.
     ///
     /// # Safety
     /// As [`make_room`](Self::make_room).
     #[inline(never)]
-    unsafe fn put_aside(&self, cache: &Cache, shared: &mut Shared) {
+    unsafe fn put_aside(&self, cache: &Cache, shared: &mut Shared) -> usize {
         let room = cache.room();
         let (size, (spare, spare_len)) = (size_of_room(room), cache.spare());
         // SAFETY: by this function's contract; what is full has `room` valid elements.
@@ -114,7 +119,7 @@ impl Pool {
                 };
                 let full = cache.load(empty, room, 0);
                 cache.set_spare(full, room);
-                return;
+                return 0;
             }
             if spare_len == room
                 && let Some(empty) = shared.rack.take_empty(size)
@@ -122,26 +127,28 @@ impl Pool {
                 let full = cache.load(empty, room, 0);
                 cache.set_spare(full, room);
                 shared.rack.put(spare, size, room);
-                return;
+                return room;
             }
             let rest =
                 if spare_len == room { self.give_top(shared, spare, room) } else { spare_len };
             let full = cache.load(spare, room, rest);
             cache.set_spare(full, room);
+            spare_len - rest
         }
     }
 
-    /// Gives the top entries of the loaded magazine to the depot, as many as a call moves.
+    /// Gives the top entries of the loaded magazine to the depot, as many as a call moves. Says how many.
     ///
     /// # Safety
     /// As [`make_room`](Self::make_room).
-    pub(super) unsafe fn move_top(&self, cache: &Cache, shared: &mut Shared) {
+    pub(super) unsafe fn move_top(&self, cache: &Cache, shared: &mut Shared) -> usize {
         // SAFETY: by this function's contract.
         unsafe {
             let (elements, len) = cache.elements();
             let rest = len.saturating_sub(AT_ONCE);
             self.give_to_bits(shared, &elements[rest..len]);
             cache.set_len(rest);
+            len - rest
         }
     }
 

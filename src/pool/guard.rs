@@ -13,6 +13,7 @@ use super::body::Pool;
 use super::dynamic::{self, Care, tail_of};
 use super::guarding::{Beside, GUARD_GAP};
 use super::heap::NotOut;
+use super::holders::Record;
 use super::shared::Shared;
 use super::traits::Traits;
 use crate::memory::layout::WORD;
@@ -182,16 +183,22 @@ impl Pool {
     }
 
     fn set_tail(&self, slot: u32, tail: u32) {
-        // Relaxed: as in `border`.
-        self.tail(slot).store(tail, Ordering::Relaxed);
+        if self.traits.guards_slots() {
+            // Relaxed: as in `border`.
+            self.tail(slot).store(tail, Ordering::Relaxed);
+        }
     }
 
     fn tail(&self, slot: u32) -> &AtomicU32 {
         debug_assert!(self.traits.guards_slots() && slot < self.capacity);
-        let beside =
-            core::ptr::with_exposed_provenance::<Beside>(self.address() + size_of::<Pool>());
-        // SAFETY: create put it there, and dealt a tail for each slot, aligned, to atomic use alone.
-        unsafe { AtomicU32::from_ptr((*beside).tails.as_ptr().add(slot as usize)) }
+        // SAFETY: create dealt a tail for each slot, aligned, to atomic use alone.
+        unsafe { AtomicU32::from_ptr((*self.beside()).tails.as_ptr().add(slot as usize)) }
+    }
+
+    /// What a guarded pool has behind it.
+    pub(super) fn beside(&self) -> *const Beside {
+        debug_assert!(self.traits.guarded());
+        core::ptr::with_exposed_provenance(self.address() + size_of::<Self>())
     }
 
     /// The holder of an entry of a guarded pool asks in `call` for `size` bytes of it, which it has: what
@@ -205,7 +212,12 @@ impl Pool {
         // SAFETY: by this function's contract; a word of ours names a live pool.
         unsafe {
             match entry.decode().owner_and_state() {
-                Some((owner, State::Out)) => Self::at(owner).fit_slot(entry, size),
+                Some((owner, State::Out)) => {
+                    let pool = Self::at(owner);
+                    if pool.traits.guards_slots() {
+                        pool.fit_slot(entry, size);
+                    }
+                }
                 Some((owner, State::Dynamic)) if !SMALL => {
                     let pool = Self::at(owner);
                     dynamic::fit(&pool.dynamic, entry, size, pool.care())
@@ -298,9 +310,10 @@ impl Pool {
 
     /// What is done with its dynamic entries.
     pub(super) fn care(&self) -> Care {
-        let Traits { hardened, watched, zero_on_free, bypass, .. } = self.traits;
+        let Traits { hardened, watched, zero_on_free, bypass, recorded, .. } = self.traits;
         let gap = if hardened || watched { GUARD_GAP as u16 } else { 0 };
-        Care { gap, hardened, watched, zero_on_free, unlisted: watched && bypass }
+        let front = if recorded { size_of::<Record>() as u16 } else { 0 };
+        Care { gap, hardened, watched, zero_on_free, unlisted: watched && bypass, front }
     }
 
     /// Before the first entry goes out: no slot was touched.

@@ -2,7 +2,7 @@
 
 use super::body::Pool;
 use super::dynamic;
-use crate::os::SMALL;
+use crate::os::{SMALL, probe};
 use crate::report::misuse::{ALLOC, Call};
 use crate::slots::word::{Entry, State};
 
@@ -45,14 +45,15 @@ impl Pool {
 
     /// As [`alloc_dynamic`](Self::alloc_dynamic), but not counted yet.
     pub(super) fn obtain_dynamic(&self) -> Option<Entry> {
-        let shape = (self.elem_size, self.align.into());
+        let shape = (self.elem_size, self.align());
         dynamic::obtain(self.backing(), self.address(), shape, self.care())
     }
 
     /// Counts it.
     pub(super) fn enter_dynamic(&self, entry: Entry) {
-        dynamic::enter(&self.dynamic, entry, self.care())
+        let count = dynamic::enter(&self.dynamic, entry, self.care())
             .unwrap_or_else(|fault| self.stop_in(ALLOC, fault));
+        probe::fall_back(self.traced(), count);
     }
 
     /// Usable bytes of one of its dynamic entries.

@@ -20,7 +20,8 @@ impl Pool {
         for (entry, place) in self.dynamic.lock().entries().zip(places) {
             *place = entry.address();
         }
-        misuse::tell_of_leak(count, first, self.subject());
+        let takers = self.callers().map(|callers| callers.most());
+        misuse::tell_of_leak(count, first, takers, self.subject());
     }
 
     /// Whether a caller holds the slot's entry. A slot that was never out has no word of ours.

@@ -33,7 +33,8 @@ impl Pool {
     /// None if they don't fit.
     ///
     /// # Safety
-    /// What the cursor deals out is unused, inside the collection's region; with `zeroed`, all of it is 0.
+    /// What the cursor deals out is unused, inside the collection's region; with `zeroed`, all of it is 0. `records`
+    /// has room for one of each entry, and is all 0.
     #[cold]
     #[inline(never)]
     pub unsafe fn create(
@@ -41,7 +42,7 @@ impl Pool {
         class: Class,
         (align, gap): (usize, usize),
         traits: Traits,
-        (common, zeroed): (NonNull<Common>, bool),
+        (common, zeroed, records): (NonNull<Common>, bool, Option<NonNull<u8>>),
     ) -> Option<NonNull<Self>> {
         let stride = stride(class.elem_size, gap, align)?;
         let capacity = u32::try_from(class.elem_count).ok()?;
@@ -66,7 +67,7 @@ impl Pool {
         // SAFETY: a guarded pool has no caches, and the cursor dealt room for this in their place.
         let guarding = traits.guarded().then(|| unsafe {
             let beside = place.add(1).cast::<Beside>();
-            beside.write(Beside { tails, guarding: Guarding { quarantine, generator } });
+            beside.write(Beside { tails, guarding: Guarding { quarantine, generator }, records });
             NonNull::from(&mut (*beside.as_ptr()).guarding)
         });
         // SAFETY: the cursor dealt room for the pool's caches and magazines, to this pool alone.
@@ -105,7 +106,7 @@ impl Pool {
             caches,
             seen: AtomicU16::new(0),
             elem_size: class.elem_size,
-            align: u16::try_from(align).ok()?,
+            align_shift: align.trailing_zeros() as u8, // a power of two
             traits,
             common,
             seal: seal_of(place),
@@ -135,7 +136,7 @@ impl Pool {
         // A guarded pool's last slot has a word behind it, too.
         let more = if self.traits.guards_slots() { WORD } else { 0 };
         let slots = self.stride * self.capacity as usize;
-        let first = cursor.deal(slots + more, self.align.into(), WORD)?;
+        let first = cursor.deal(slots + more, self.align(), WORD)?;
         // SAFETY: the first slot begins there, with its word.
         self.slots = unsafe { first.add(WORD) };
         self.slots.as_ptr().expose_provenance();

@@ -7,6 +7,7 @@
 use super::traits::Traits;
 use crate::caches::magazine::{BESIDE_ROOM, Element, MOST_MOVED_BY_ONE, UNIT};
 use crate::caches::thread_index::{CACHE_DISTANCE, MAX_THREADS};
+use crate::memory::fields::{Field, fields};
 use crate::os::{ONE_THREAD, fence};
 
 /// Entries of the pool for each cache.
@@ -31,6 +32,9 @@ pub struct CachePlan {
 }
 
 impl CachePlan {
+    /// What a debugger reads of it.
+    pub const FIELDS: &[Field] = fields!(CachePlan: count, unit);
+
     /// For a pool of that many entries.
     #[inline(never)]
     pub fn new(capacity: usize, traits: Traits) -> Self {

@@ -6,6 +6,7 @@
 use core::ptr::NonNull;
 
 use super::traits::Traits;
+use crate::memory::fields::{Field, fields};
 
 /// The most slots that a large pool holds back.
 const LARGEST_QUARANTINE: u32 = 1024;
@@ -22,6 +23,9 @@ pub struct Quarantine {
 }
 
 impl Quarantine {
+    /// What a debugger reads of it.
+    pub const FIELDS: &[Field] = fields!(Quarantine: ring, room, first, len);
+
     /// How many slots a pool holds back.
     pub fn room(capacity: u32, traits: Traits) -> u32 {
         if traits.guards_slots() { (capacity / 4).min(LARGEST_QUARANTINE) } else { 0 }

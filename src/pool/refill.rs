@@ -10,7 +10,7 @@ use super::fast::Missed;
 use super::shared::{Damage, Shared};
 use crate::caches::cache::Cache;
 use crate::caches::magazine::{AT_ONCE, size_of_room};
-use crate::os::fence;
+use crate::os::{fence, probe};
 use crate::slots::likely_owner::expect;
 use crate::slots::word::{Entry, State};
 use crate::slots::work;
@@ -91,7 +91,8 @@ impl Pool {
             }
             let target = self.adjust(cache, shared)?;
             if cache.loaded_len() == 0 {
-                self.refill(cache, shared, target);
+                let moved = self.refill(cache, shared, target);
+                probe::refill(self.traced(), moved);
             }
             let (elements, len) = cache.elements();
             let last = len.checked_sub(1)?;
@@ -102,11 +103,12 @@ impl Pool {
         }
     }
 
-    /// Gets entries into a cache that is empty: a magazine, if there is one, else as many as a call may move.
+    /// Gets entries into a cache that is empty: a magazine, if there is one, else as many as a call may move. Says
+    /// how many came from the depot.
     ///
     /// # Safety
     /// The cache is the thread's own and open, and its loaded magazine empty; `shared` is locked.
-    unsafe fn refill(&self, cache: &Cache, shared: &mut Shared, target: usize) {
+    unsafe fn refill(&self, cache: &Cache, shared: &mut Shared, target: usize) -> usize {
         let room = cache.room();
         // SAFETY: by this function's contract. What the rack and the spare have is valid.
         unsafe {
@@ -115,7 +117,7 @@ impl Pool {
                 if len > 0 {
                     let empty = cache.load(spare, room, len);
                     cache.set_spare(empty, 0);
-                    return;
+                    return 0;
                 }
                 if spare.is_null()
                     && let Some((filled, len)) =
@@ -123,18 +125,19 @@ impl Pool {
                 {
                     let empty = cache.load(filled, room, len);
                     cache.set_spare(empty, 0);
-                    return;
+                    return len;
                 }
                 if let Some((filled, len)) = shared.rack.take_filled(size) {
                     let empty = cache.load(filled, room, len);
                     shared.rack.put(empty, size, 0);
-                    return;
+                    return len;
                 }
             }
             let most = if target > room { AT_ONCE } else { target / 2 }.min(room);
             let (elements, _) = cache.elements();
             let count = self.take_some(shared, &mut elements[..most]);
             cache.set_len(count);
+            count
         }
     }
 

@@ -5,6 +5,7 @@ use core::ptr::NonNull;
 use super::guarding::Guarding;
 use crate::caches::cache::Cache;
 use crate::caches::magazine::Rack;
+use crate::memory::fields::{Field, fields};
 use crate::os::SMALL;
 use crate::os::lock::{Tallied, Tally};
 use crate::slots::depot::Depot;
@@ -54,6 +55,9 @@ impl Tallied for Shared {
 }
 
 impl Shared {
+    /// What a debugger reads of it.
+    pub(super) const FIELDS: &[Field] = fields!(Shared: depot, rack, guarding, peak);
+
     /// How many slots are free, beside those in caches.
     pub(super) fn free(&self) -> u32 {
         self.depot.free() + self.rack.entries()

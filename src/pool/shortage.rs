@@ -12,7 +12,7 @@ use super::body::Pool;
 use super::shared::{NONE, Shared};
 use crate::caches::cache::Cache;
 use crate::caches::magazine::{AT_ONCE, LARGEST_ROOM};
-use crate::os::fence;
+use crate::os::{fence, probe};
 
 impl Pool {
     /// The depot is empty: closes every cache, if they are open, and takes some of what is in them. O(caches),
@@ -22,6 +22,11 @@ impl Pool {
         if !self.has_caches() {
             return;
         }
+        self.take_back(shared);
+        probe::take_back(self.traced(), shared.free() as usize);
+    }
+
+    fn take_back(&self, shared: &mut Shared) {
         if shared.given_up {
             return self.take_back_as_owner(shared, false);
         }

@@ -1,9 +1,10 @@
 //! How is a line for stderr composed without the heap, a format string or a lock?
 
+use super::deed::{Piece, say_caller};
 use crate::os::{self, Written};
 
 /// Bytes of a line, its end included.
-const ROOM: usize = 320;
+const ROOM: usize = 512;
 /// How often writing a line is started or continued, if signals or a slow reader interrupt it.
 const ATTEMPTS: usize = 100;
 
@@ -46,6 +47,14 @@ impl Line {
     #[inline(never)]
     pub fn decimal(&mut self, value: usize) {
         self.number(value, 10);
+    }
+
+    /// Appends where a call was made.
+    pub fn caller(&mut self, caller: usize) {
+        say_caller(caller, &mut |piece| match piece {
+            Piece::Text(text) => self.text(text),
+            Piece::Hex(value) => self.hex(value),
+        });
     }
 
     fn number(&mut self, mut value: usize, base: usize) {
@@ -131,7 +140,7 @@ mod tests {
     #[test]
     fn long_and_odd_names_stay_one_line() {
         let mut line = Line::new();
-        line.text(&[b'\n'; 500]);
+        line.text(&[b'\n'; ROOM]);
         assert_eq!(line.as_str().len(), ROOM - 1);
         assert!(!line.as_str().contains('\n'));
         assert_eq!(line.bytes[ROOM - 1], 0);

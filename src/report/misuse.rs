@@ -6,7 +6,9 @@
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::os::{abort, thread_number};
+use crate::os::probe::{self, Traced};
+use crate::os::{SMALL, abort, thread_number};
+use crate::report::deed::{Deed, Last};
 use crate::report::handler::{self, mempool_misuse, mempool_misuse_kind as Public};
 use crate::report::line::Line;
 
@@ -54,9 +56,16 @@ pub enum Kind {
     WriteAfterFree { offset: usize },
     /// The bytes behind an entry's end were written to.
     Overflow,
-    /// A pool is destroyed while that many of its entries are out; `first` are some of them, or 0.
-    Leak { count: usize, first: [usize; LEAKS_NAMED] },
+    /// A pool is destroyed while that many of its entries are out; `first` are some of them, or 0, and `takers`
+    /// who took most, and how many, if that is known.
+    Leak { count: usize, first: [usize; LEAKS_NAMED], takers: Option<Takers> },
 }
+
+/// Callers, and how many entries each has; 0 for none.
+pub type Takers = [(usize, usize); TAKERS_NAMED];
+
+/// How many callers that have entries a report names.
+pub const TAKERS_NAMED: usize = if SMALL { 0 } else { LEAKS_NAMED };
 
 /// How many leaked entries a report shows by address.
 pub const LEAKS_NAMED: usize = 4;
@@ -70,6 +79,8 @@ pub struct Subject<'a> {
     pub address: usize,
     /// Usable bytes of its entries; 0 if it has several sizes, and which is not known.
     pub elem_size: usize,
+    /// What was done last with the entry that the line is about, if that is known.
+    pub last: Option<Last>,
 }
 
 /// All that a report says, in memory of its own.
@@ -101,8 +112,14 @@ pub fn stop(call: Call, kind: Kind, pointer: usize, subject: Option<Subject<'_>>
 
 /// Reports that a pool is destroyed while entries of it are out.
 #[cold]
-pub fn tell_of_leak(count: usize, first: [usize; LEAKS_NAMED], subject: Subject<'_>) {
-    Misuse::new(DESTROY, Kind::Leak { count, first }, first[0], Some(subject)).tell();
+pub fn tell_of_leak(
+    count: usize,
+    first: [usize; LEAKS_NAMED],
+    takers: Option<Takers>,
+    subject: Subject<'_>,
+) {
+    let kind = Kind::Leak { count, first, takers };
+    Misuse::new(DESTROY, kind, first[0], Some(subject)).tell();
 }
 
 /// A bug in this library. (Test builds have `std` say where.)
@@ -120,8 +137,8 @@ impl Misuse {
     pub fn new(call: Call, kind: Kind, pointer: usize, subject: Option<Subject<'_>>) -> Self {
         let mut line = Line::new();
         describe(&mut line, call, kind, pointer, subject);
-        let Subject { name, address, elem_size } =
-            subject.unwrap_or(Subject { name: b"", address: 0, elem_size: 0 });
+        let Subject { name, address, elem_size, .. } =
+            subject.unwrap_or(Subject { name: b"", address: 0, elem_size: 0, last: None });
         let mut copy = [0; NAME_MAX + 1];
         let len = name.len().min(NAME_MAX);
         copy[..len].copy_from_slice(&name[..len]);
@@ -154,6 +171,9 @@ impl Misuse {
             entry_size: self.entry_size,
             text: self.line.c_string(),
         };
+        let traced =
+            Traced { pool: self.pool, name: self.name.as_ptr(), entry_size: self.entry_size };
+        probe::misuse(traced, report.kind as usize, self.pointer, report.text as usize);
         if !handler::deliver(&report) {
             self.line.write();
         }
@@ -184,7 +204,7 @@ impl Kind {
 
 fn describe(line: &mut Line, call: Call, kind: Kind, pointer: usize, subject: Option<Subject<'_>>) {
     match kind {
-        Kind::Leak { count, first } => describe_leak(line, count, first),
+        Kind::Leak { count, first, .. } => describe_leak(line, count, first),
         _ => describe_deed(line, call, kind, pointer),
     }
     if let Some(subject) = subject {
@@ -202,7 +222,36 @@ fn describe(line: &mut Line, call: Call, kind: Kind, pointer: usize, subject: Op
             line.text(b"-byte entries");
         }
         line.text(b")");
+        if !SMALL && let Some(last) = subject.last {
+            describe_last(line, last);
+        }
     }
+    if !SMALL && let Kind::Leak { takers: Some(takers), .. } = kind {
+        describe_takers(line, &takers);
+    }
+}
+
+fn describe_takers(line: &mut Line, takers: &Takers) {
+    for (i, &(caller, count)) in takers.iter().take_while(|taker| taker.1 > 0).enumerate() {
+        line.text(if i == 0 { b"; taken at " } else { b", " });
+        line.caller(caller);
+        line.text(b": ");
+        line.decimal(count);
+    }
+}
+
+/// Who has the entry, or had it.
+fn describe_last(line: &mut Line, last: Last) {
+    let (verb, deed): (&[u8], Deed) = match last {
+        Last::Taken(deed) => (b"; taken at ", deed),
+        Last::Freed(deed) => (b"; freed at ", deed),
+    };
+    line.text(verb);
+    line.caller(deed.caller);
+    line.text(b", by thread ");
+    line.hex(deed.thread);
+    line.text(b", call ");
+    line.decimal(deed.number as usize);
 }
 
 fn describe_deed(line: &mut Line, call: Call, kind: Kind, pointer: usize) {
@@ -266,7 +315,8 @@ mod tests {
         line.as_str().to_string()
     }
 
-    const SUBJECT: Subject<'_> = Subject { name: b"sessions", address: 0x1000, elem_size: 64 };
+    const SUBJECT: Subject<'_> =
+        Subject { name: b"sessions", address: 0x1000, elem_size: 64, last: None };
 
     #[test]
     fn names_pointer_and_pool() {
@@ -312,7 +362,7 @@ mod tests {
 
     #[test]
     fn names_the_first_leaks() {
-        let leak = |count, first| line(Kind::Leak { count, first }, Some(SUBJECT));
+        let leak = |count, first| line(Kind::Leak { count, first, takers: None }, Some(SUBJECT));
         assert_eq!(
             leak(1, [0x10, 0, 0, 0]),
             "cmempool: leak of 1 entry: 0x10 (pool \"sessions\", 64-byte entries)"
@@ -331,8 +381,8 @@ mod tests {
 
     #[test]
     fn the_longest_line_is_not_cut() {
-        let subject = Subject { name: &[b'n'; NAME_MAX], address: 0, elem_size: usize::MAX };
-        let leak = Kind::Leak { count: usize::MAX, first: [usize::MAX; LEAKS_NAMED] };
+        let subject = Subject { name: &[b'n'; NAME_MAX], elem_size: usize::MAX, ..SUBJECT };
+        let leak = Kind::Leak { count: usize::MAX, first: [usize::MAX; LEAKS_NAMED], takers: None };
         for kind in [Kind::HeaderOverwritten, Kind::Interior { offset: usize::MAX }, leak] {
             let longest = b"r_mempool_dynamic_allocs_count";
             assert!(line_of(longest, kind, Some(subject)).ends_with("-byte entries)"));

@@ -20,6 +20,7 @@
 
 use core::sync::atomic::AtomicUsize;
 
+use crate::memory::fields::{Field, fields};
 use crate::os::sync::AtomicU64;
 
 /// Places of the table of likely owners. With more the table would push other things out of the processor's
@@ -39,6 +40,11 @@ pub struct Process {
     pub factor: AtomicU64,
     /// See `likely_owner.rs`. No pool's address, at first; zero, so that it takes no room in the file.
     pub likely: [AtomicUsize; PLACES],
+}
+
+impl Process {
+    /// What a debugger reads of it.
+    pub const FIELDS: &[Field] = fields!(Process: added, factor);
 }
 
 pub static PROCESS: Process = Process {

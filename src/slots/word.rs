@@ -20,7 +20,7 @@ use crate::slots::likely_owner::as_likely;
 use crate::slots::secret::keyed;
 
 /// The bits of a decoded word in which there is no address.
-const STATE_BITS: u64 = !ADDRESS | (OWNER_ALIGN as u64 - 1);
+pub const STATE_BITS: u64 = !ADDRESS | (OWNER_ALIGN as u64 - 1);
 
 /// The bits that an address may have.
 const ADDRESS: u64 = if usize::BITS == 64 { ADDRESS_END - 1 } else { u32::MAX as u64 };
@@ -46,7 +46,8 @@ pub enum State {
     Fresh = 0x3C3C_0000_0000_0018,
 }
 
-const STATES: [State; 5] =
+/// All of them.
+pub const STATES: [State; 5] =
     [State::Out, State::Free, State::Dynamic, State::DynamicFreed, State::Fresh];
 
 /// The address of a payload: what the caller holds. Eight bytes in front of it lie its word.

@@ -563,7 +563,10 @@ impl Common {
             0 => (any_number(bytes) as u64, false),
             _ => {
                 let choices = bytes.number::<1>() as u64;
-                (choices % 128, choices >= 128)
+                // Recorded or not, a pool does the same.
+                let recorded =
+                    if choices.is_multiple_of(3) { c::MEMPOOL_RECORD_HOLDERS } else { 0 };
+                ((choices % 128) | recorded, choices >= 128)
             }
         };
         Self {
@@ -694,7 +697,7 @@ fn create_ordinary_with(bytes: &mut Bytes<'_>) {
     clear_errno();
     // SAFETY: the options are complete, whatever their values.
     expected.verify_buffer_size(unsafe { c::mempool_buffer_size(&options) });
-    expected.invalid |= common.is_invalid(expected.bytes, 127);
+    expected.invalid |= common.is_invalid(expected.bytes, 383);
     if expected.is_certain() {
         clear_errno();
         // SAFETY: as above, and the buffer is there as it says.
@@ -766,7 +769,7 @@ fn create_ranged_with(bytes: &mut Bytes<'_>) {
     // SAFETY: the options are complete, whatever their values, and the list as long as they say; or
     // longer than any may be, and nobody looks at it.
     expected.verify_buffer_size(unsafe { c::r_mempool_buffer_size(&options) });
-    expected.invalid |= common.is_invalid(expected.bytes, 126);
+    expected.invalid |= common.is_invalid(expected.bytes, 382);
     expected.invalid |= options.policy > 2 || options.reserved != 0;
     if expected.is_certain() {
         clear_errno();

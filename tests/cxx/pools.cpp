@@ -180,14 +180,21 @@ static void told_what_is_wrong()
     CHECK(what_of([] { cmempool::pool(8, SIZE_MAX); }) == of_pool + "no memory is available");
     for (std::size_t alignment : {24u, 8192u})
         CHECK(refusal([alignment](options &o) { o.alignment = alignment; }) ==
-              of_pool + "alignment is not a power of two up to 4096");
+              of_pool + "alignment " + std::to_string(alignment) +
+                  " is not a power of two up to 4096");
     CHECK(refusal([](options &o) { o.buffer_size = 1; }) ==
-          of_pool + "buffer_size is given without buffer");
-    CHECK(refusal([](options &o) { o.buffer = memory; }) == of_pool + "buffer_size is too small");
+          of_pool + "buffer_size is 1, and buffer is NULL");
+    CHECK(refusal([](options &o) {
+              o.buffer = memory;
+              o.buffer_size = 7;
+          }) == of_pool + "buffer_size 7 is less than the " +
+                    std::to_string(MEMPOOL_BUFFER_SIZE(5, 24)) + " bytes needed");
+    char badly_aligned[32];
+    std::snprintf(badly_aligned, sizeof badly_aligned, "%p", static_cast<void *>(memory + 8));
     CHECK(refusal([](options &o) {
               o.buffer = memory + 8;
               o.buffer_size = sizeof memory - 8;
-          }) == of_pool + "buffer is not aligned to 16 bytes");
+          }) == of_pool + "buffer " + badly_aligned + " is not aligned to 16 bytes");
     CHECK(refusal([](options &o) {
               o.buffer = memory;
               o.buffer_size = sizeof memory;
@@ -196,37 +203,58 @@ static void told_what_is_wrong()
     CHECK(refusal([](options &o) { o.struct_size = 1; }) ==
           of_pool + "struct_size is not that of MEMPOOL_OPTIONS_INIT");
     CHECK(refusal([](options &o) { o.flags = std::uint64_t{1} << 63; }) ==
-          of_pool + "flags or backing is invalid");
+          of_pool + "flags 0x8000000000000000 are not all known");
+    mempool_backing backing = MEMPOOL_BACKING_INIT;
+    const auto backed = [&backing](options &o) { o.backing = &backing; };
+    CHECK(refusal(backed) == of_pool + "backing lacks alloc");
+    backing.alloc = [](std::size_t, std::size_t, void *) -> void * { return memory + 1; };
+    CHECK(refusal(backed) == of_pool + "backing lacks free");
+    backing.free = [](void *, std::size_t, void *) {};
+    CHECK(refusal(backed) ==
+          of_pool + "flags 0x0 are not all known, or backing gave memory at an invalid address");
+    backing.struct_size = 1;
+    CHECK(refusal(backed) ==
+          of_pool + "backing's struct_size is not that of MEMPOOL_BACKING_INIT");
     CHECK(what_of([] { cmempool::object_pool<int>(0); }) == of_pool + "elem_count is 0");
 
     using ranged_options = r_mempool_options;
     CHECK(ranged_refusal([](ranged_options &) {}).empty());
     CHECK(what_of([] { cmempool::ranged_pool(0, 16, 8); }) == of_ranged + "smallest_size is 0");
     CHECK(what_of([] { cmempool::ranged_pool(64, 16, 8); }) ==
-          of_ranged + "largest_size is not above smallest_size");
+          of_ranged + "largest_size 16 is not above smallest_size 64");
     CHECK(what_of([] { cmempool::ranged_pool(16, 64, 0); }) == of_ranged + "smallest_count is 0");
     const std::string few =
-        of_ranged + "smallest_count leaves a class empty, or both sizes mean the same class";
-    CHECK(what_of([] { cmempool::ranged_pool(16, 64, 2); }) == few);
-    CHECK(what_of([] { cmempool::ranged_pool(9, 16, 8); }) == few);
+        " leaves a class empty, or smallest_size and largest_size mean the same class";
+    CHECK(what_of([] { cmempool::ranged_pool(16, 64, 2); }) == of_ranged + "smallest_count 2" + few);
+    CHECK(what_of([] { cmempool::ranged_pool(9, 16, 8); }) == of_ranged + "smallest_count 8" + few);
     CHECK(what_of([] { cmempool::ranged_pool(16, 64, 8, __fallback_end_place_holder); }) ==
-          of_ranged + "policy is unknown");
+          of_ranged + "policy 3 is unknown");
     CHECK(ranged_refusal([](ranged_options &o) { o.alignment = 3; }) ==
-          of_ranged + "alignment is not a power of two up to 4096");
+          of_ranged + "alignment 3 is not a power of two up to 4096");
+    CHECK(ranged_refusal([](ranged_options &o) { o.reserved = 1; }) ==
+          of_ranged + "reserved is not 0");
     CHECK(ranged_refusal([](ranged_options &o) { o.flags = MEMPOOL_FALL_BACK; }) ==
           of_ranged + "flags contain MEMPOOL_FALL_BACK, which policy stands for here");
     CHECK(ranged_refusal([](ranged_options &o) { o.buffer_size = 1; }) ==
-          of_ranged + "buffer_size is given without buffer");
+          of_ranged + "buffer_size is 1, and buffer is NULL");
     CHECK(ranged_refusal([](ranged_options &o) { o.struct_size = 1; }) ==
           of_ranged + "struct_size is not that of R_MEMPOOL_OPTIONS_INIT");
     CHECK(ranged_refusal([](ranged_options &o) { o.class_count = 1; }) ==
-          of_ranged + "class_count is given without classes");
-    const r_mempool_class classes[] = {{24, 10}, {24, 3}};
-    CHECK(ranged_refusal([&classes](ranged_options &o) {
-              o.smallest_size = o.largest_size = o.smallest_count = 0;
-              o.classes = classes;
-              o.class_count = 2;
-          }) == of_ranged + "classes are not 1 to 256 in ascending order of size");
+          of_ranged + "class_count is 1, and classes is NULL");
+    const r_mempool_class classes[] = {{24, 10}, {24, 3}, {0, 1}, {8, 0}};
+    const auto listed = [&classes](std::size_t first, std::size_t count) {
+        return ranged_refusal([=, &classes](ranged_options &o) {
+            o.smallest_size = o.largest_size = o.smallest_count = 0;
+            o.classes = classes + first;
+            o.class_count = count;
+        });
+    };
+    CHECK(listed(0, 1).empty());
+    CHECK(listed(0, 2) == of_ranged + "classes[1].elem_size 24 is not above the one before, 24");
+    CHECK(listed(1, 2) == of_ranged + "classes[1].elem_size is 0");
+    CHECK(listed(3, 1) == of_ranged + "classes[0].elem_count is 0");
+    CHECK(listed(0, 0) == of_ranged + "class_count 0 is not between 1 and 256");
+    CHECK(listed(0, 257) == of_ranged + "class_count 257 is not between 1 and 256");
     CHECK(ranged_refusal([&classes](ranged_options &o) { o.classes = classes; }) ==
           of_ranged + "classes are given, and smallest_size, largest_size or smallest_count, too");
 

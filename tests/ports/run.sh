@@ -101,7 +101,8 @@ build_library() {
 make_for_it() { # goal variables...
     make --no-print-directory -C "$root" TARGET="$ports/cargo" LIB="$work/lib" CARGO="$cargo" \
         RUST_TARGET="$target" CC="${compiler[*]}" AR="${binutils}ar" NM="${binutils}nm" \
-        OBJCOPY="${keep_hidden:+true }${binutils}objcopy" STATIC_ONLY="$no_shared" "$@"
+        OBJCOPY="${keep_hidden:+true }${binutils}objcopy" STATIC_ONLY="$no_shared" \
+        CFLAGS="-O2 ${c_flags[*]:-}" "$@"
 }
 
 # Does `make install` put there what the system calls a library, and do the CMake files know it?

@@ -4,6 +4,7 @@
 //! library's.
 
 use crate::collection::body::{Collection, Policy};
+use crate::memory::fields::{Field, fields};
 use crate::report::misuse::{NAME_MAX, Subject};
 
 /// How many destroyed collections are remembered.
@@ -37,17 +38,23 @@ impl Former {
     /// What a report says about it.
     pub fn subject(&self) -> Subject<'_> {
         let name = &self.name[..self.name_len];
-        Subject { name, address: self.handle, elem_size: self.elem_size }
+        Subject { name, address: self.handle, elem_size: self.elem_size, last: None }
     }
 }
 
 impl Formers {
+    /// What a debugger reads of them, and of each.
+    pub const FIELDS: [&[Field]; 2] =
+        [fields!(Formers: ring), fields!(Former: start, end, handle, name, name_len)];
+    /// Bytes from one to the next, and how many there are.
+    pub const NUMBERS: [usize; 2] = [size_of::<Former>(), FORMERS];
+
     pub const NONE: Self = Self { ring: [Former::NONE; FORMERS], next: 0 };
 
     /// A collection is destroyed.
     pub fn remember(&mut self, collection: &Collection) {
         let range = collection.region_left_behind().unwrap_or(0..0);
-        let Subject { name, address, elem_size } = collection.pools()[0].subject();
+        let Subject { name, address, elem_size, .. } = collection.pools()[0].subject();
         let mut former = Former {
             start: range.start,
             end: range.end,

@@ -3,6 +3,7 @@
 use core::ptr::NonNull;
 
 use crate::collection::body::{Collection, LEAD};
+use crate::memory::fields::{Field, fields};
 use crate::memory::layout::OWNER_ALIGN;
 
 /// A collection's place in the list and in the tree.
@@ -28,6 +29,9 @@ impl Branches {
 static_assertions::const_assert!(size_of::<Link>() <= LEAD && align_of::<Link>() <= OWNER_ALIGN);
 
 impl Link {
+    /// What a debugger reads of it.
+    pub const FIELDS: &[Field] = fields!(Link: next, serial, handle, going);
+
     /// Where a collection's link is.
     ///
     /// # Safety

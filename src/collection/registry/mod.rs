@@ -15,6 +15,7 @@ use self::former::Formers;
 use self::link::{Branches, Link};
 use self::tree::Tree;
 use crate::collection::body::Collection;
+use crate::memory::fields::{Field, fields};
 use crate::os::lock::{Guard, Locked, Tallied};
 
 /// Invariant: every live collection's link is reachable from its list's first once, and from its tree's
@@ -43,6 +44,21 @@ static ALL: Locked<Registry> = Locked::new(
 );
 
 impl Tallied for Registry {}
+
+/// What a debugger reads.
+pub const FIELDS: [&[Field]; 5] = [
+    fields!(Registry: first, former),
+    &[
+        Field::number("Registry.AT", Locked::<Registry>::PLACES[0]),
+        Field::number("Former.BYTES", Formers::NUMBERS[0]),
+        Field::number("Former.COUNT", Formers::NUMBERS[1]),
+    ],
+    Link::FIELDS,
+    Formers::FIELDS[0],
+    Formers::FIELDS[1],
+];
+/// Where a debugger begins.
+pub const ROOT: *const () = (&raw const ALL).cast();
 
 /// Enters a collection.
 ///

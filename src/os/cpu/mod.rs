@@ -7,6 +7,7 @@
 mod aarch64;
 #[cfg(target_arch = "arm")]
 mod arm;
+mod caller;
 #[cfg(not(target_arch = "x86_64"))]
 mod other;
 #[cfg(any(target_arch = "riscv64", target_arch = "riscv32"))]
@@ -20,6 +21,9 @@ mod x86_64;
 
 #[cfg(target_arch = "aarch64")]
 pub use self::aarch64::ask_valgrind;
+pub(crate) use self::caller::with_caller;
+#[cfg(not(any(target_arch = "x86", feature = "bare")))]
+pub(crate) use self::caller::{into_register, jump};
 #[cfg(not(target_arch = "x86_64"))]
 pub use self::other::*;
 #[cfg(target_arch = "x86")]

@@ -2,6 +2,7 @@
 
 use core::ptr::NonNull;
 
+use crate::memory::fields::{Field, fields};
 use crate::memory::layout::{MAX_ALIGN, MIN_ALIGN};
 use crate::os::cpu::by_width;
 use crate::os::watcher;
@@ -45,12 +46,17 @@ pub struct Care {
     pub zero_on_free: bool,
     /// Leak checkers must not find entries by the pool's list.
     pub unlisted: bool,
+    /// Bytes in front of each entry's block that are for who obtains it, 0 at first.
+    pub front: u16,
 }
 
 /// What was found wrong, and with which entry: not always the call's argument.
 pub type Fault = (Kind, Entry);
 
 impl Block {
+    /// What a debugger reads of it.
+    pub const FIELDS: &[Field] = fields!(Block: next, size, tail, lead, gap, word);
+
     /// What `guard` must be. Keyed, so that the program's data does not pass.
     pub(super) fn guard(&self) -> usize {
         // Each keyed, since in a plain XOR one overwritten field could make up for another.

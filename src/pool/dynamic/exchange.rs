@@ -22,11 +22,12 @@ pub fn obtain(
     (size, align): (usize, usize),
     care: Care,
 ) -> Option<Entry> {
-    let lead = HEADER.next_multiple_of(align);
+    let lead = (HEADER + usize::from(care.front)).next_multiple_of(align);
     let bytes = lead.checked_add(care.gap.into())?.checked_add(size)?;
     let base = backing::obtain(backing, bytes, align).ok()?;
     // SAFETY: `bytes` bytes are there, of which `lead` has room for the block, in front.
     unsafe {
+        base.write_bytes(0, care.front.into());
         let entry = Entry::new(base.add(lead));
         let block = block_of(entry);
         block.write(Block {
@@ -47,11 +48,15 @@ pub fn obtain(
     }
 }
 
-/// Counts an entry from [`obtain`] as one that is out.
-pub fn enter(list: &Locked<DynamicEntries>, entry: Entry, care: Care) -> Result<(), Fault> {
-    list.lock().enter(entry)?;
+/// Counts an entry from [`obtain`] as one that is out. Says how many are.
+pub fn enter(list: &Locked<DynamicEntries>, entry: Entry, care: Care) -> Result<usize, Fault> {
+    let count = {
+        let mut entries = list.lock();
+        entries.enter(entry)?;
+        entries.count()
+    };
     close_around(entry, care);
-    Ok(())
+    Ok(count)
 }
 
 /// As [`enter`], unless `limit` are out already: false then.

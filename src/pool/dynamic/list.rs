@@ -1,8 +1,9 @@
 //! Which dynamic entries does a pool have?
 
-use core::ptr;
+use core::ptr::{self, NonNull};
 
-use super::block::{Block, Fault, block_of, entry_of};
+use super::block::{Block, Fault, HEADER, block_of, entry_of};
+use crate::memory::fields::{Field, fields};
 use crate::os::lock::{Locked, Tallied, Tally};
 use crate::slots::word::{Entry, State};
 
@@ -24,6 +25,9 @@ impl Tallied for DynamicEntries {
 }
 
 impl DynamicEntries {
+    /// What a debugger reads of it.
+    pub const FIELDS: &[Field] = fields!(DynamicEntries: first, count, peak);
+
     /// None yet.
     pub const fn new() -> Self {
         Self { first: ptr::null_mut(), count: 0, peak: 0 }
@@ -143,6 +147,27 @@ impl DynamicEntries {
 pub unsafe fn size(list: &Locked<DynamicEntries>, entry: Entry) -> Result<usize, Fault> {
     // SAFETY: by this function's contract.
     unsafe { look(list, entry, |block| block.size) }
+}
+
+/// Where what was obtained for a dynamic entry begins, with the bytes in front that are the pool's.
+///
+/// # Safety
+/// As [`size`].
+pub unsafe fn start(list: &Locked<DynamicEntries>, entry: Entry) -> Result<NonNull<u8>, Fault> {
+    // SAFETY: by this function's contract.
+    unsafe { look(list, entry, start_of) }
+}
+
+/// The same, of all entries that are with callers.
+pub fn starts(entries: &DynamicEntries) -> impl Iterator<Item = NonNull<u8>> {
+    // SAFETY: what the walk gives is live and intact.
+    entries.entries().map(|entry| start_of(unsafe { &*block_of(entry) }))
+}
+
+fn start_of(block: &Block) -> NonNull<u8> {
+    let entry = (&raw const *block).cast::<u8>().wrapping_add(HEADER);
+    // SAFETY: no block begins at address 0.
+    unsafe { NonNull::new_unchecked(entry.wrapping_sub(block.lead.into()).cast_mut()) }
 }
 
 /// # Safety

@@ -17,9 +17,14 @@ mod border;
 mod exchange;
 mod list;
 
+use crate::memory::fields::Field;
+
+/// What a debugger reads.
+pub const FIELDS: [&[Field]; 2] = [DynamicEntries::FIELDS, block::Block::FIELDS];
+
 pub use self::block::{Care, Fault, tail_of};
 pub use self::border::{border, close_start, fit, look_at_all, open_start};
 pub use self::exchange::{
     close_around, enter, enter_below, forgo, free, next, obtain, release_all, set_next,
 };
-pub use self::list::{DynamicEntries, size};
+pub use self::list::{DynamicEntries, size, start, starts};

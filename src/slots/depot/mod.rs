@@ -15,6 +15,7 @@ mod random;
 
 use core::ptr::NonNull;
 
+use crate::memory::fields::{Field, fields};
 use crate::slots::work;
 
 /// Slots that a word of bits stands for.
@@ -51,6 +52,9 @@ pub struct Depot {
 }
 
 impl Depot {
+    /// What a debugger reads of it.
+    pub const FIELDS: &[Field] = fields!(Depot: ring, words, oldest, len, room, in_bits, fresh);
+
     /// Bytes for the ring, of 4-byte numbers.
     pub fn ring_bytes(capacity: u32) -> usize {
         Self::room(capacity) as usize * size_of::<u32>()

@@ -264,7 +264,7 @@ static void ordinary_options(void)
     FAILS(EINVAL, mempool_create_with(WITH(TEN, .buffer = memory)));
     FAILS(EINVAL, mempool_create_with(WITH(TEN, .buffer = memory, .buffer_size = needed - 1)));
     FAILS(EINVAL, mempool_create_with(WITH(TEN, .buffer = memory + 8, .buffer_size = needed)));
-    FAILS(EINVAL, mempool_create_with(WITH(TEN, .flags = MEMPOOL_LOCKED << 1)));
+    FAILS(EINVAL, mempool_create_with(WITH(TEN, .flags = MEMPOOL_RECORD_HOLDERS << 1)));
     FAILS(EINVAL, mempool_create_with(WITH(TEN, .flags = UINT64_MAX)));
     FAILS(ENOMEM, mempool_create_with(WITH(.elem_size = SIZE, .elem_count = SIZE_MAX)));
 #if WIDE
@@ -327,7 +327,8 @@ static void ordinary_options(void)
         good.flags = (uint64_t)1 << bit;
         const uint64_t known = MEMPOOL_FALL_BACK | MEMPOOL_SINGLE_THREAD | MEMPOOL_NO_PREFAULT |
                                MEMPOOL_ZERO_ON_FREE | MEMPOOL_REPORT_LEAKS |
-                               MEMPOOL_HARDENED | MEMPOOL_HUGE_PAGES | MEMPOOL_LOCKED;
+                               MEMPOOL_HARDENED | MEMPOOL_HUGE_PAGES | MEMPOOL_LOCKED |
+                               MEMPOOL_RECORD_HOLDERS;
         if (good.flags & known)
             MAKES(mempool_create_with(&good));
         else
@@ -384,7 +385,7 @@ static void ranged_options(void)
     FAILS(EINVAL, r_mempool_create_with(RANGED(POWERS, .policy = (r_memory_fallback_policy_t)-1)));
     FAILS(EINVAL, r_mempool_create_with(RANGED(POWERS, .reserved = 1)));
     FAILS(EINVAL, r_mempool_create_with(RANGED(POWERS, .flags = MEMPOOL_FALL_BACK)));
-    FAILS(EINVAL, r_mempool_create_with(RANGED(POWERS, .flags = MEMPOOL_LOCKED << 1)));
+    FAILS(EINVAL, r_mempool_create_with(RANGED(POWERS, .flags = MEMPOOL_RECORD_HOLDERS << 1)));
     FAILS(EINVAL, r_mempool_create_with(RANGED(POWERS, .flags = UINT64_MAX)));
     FAILS(EINVAL, r_mempool_create_with(RANGED(POWERS, .buffer_size = 1)));
     FAILS(EINVAL, r_mempool_create_with(RANGED(POWERS, .buffer = memory)));

@@ -46,7 +46,7 @@ static void expect_echo(const char *word, const char *shown)
     snprintf(copy, sizeof copy, "%s", word);
     snprintf(line, sizeof line,
              "cmempool: CMEMPOOL_OPTIONS ignores \"%s\"; "
-             "it knows hardened, leaks, bypass, unwatched\n",
+             "it knows hardened, leaks, bypass, unwatched, holders\n",
              shown);
     const char *text = run_in_child(make_a_pool, copy, &status);
     bool same = strcmp(text, line) == 0;

@@ -1,0 +1,37 @@
+/* How many blocks of which sizes? Known here to the last one.
+ *
+ * 1000 blocks of 100 bytes, and when those are freed 1000 of 200: never more than 1000 at once. Prints
+ * nothing, so that libc takes no block for it. A word says how it ends. */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { COUNT = 1000 };
+
+static void phase(size_t size)
+{
+    static void *blocks[COUNT];
+    for (int i = 0; i < COUNT; i++) {
+        blocks[i] = malloc(size);
+        if (!blocks[i])
+            abort();
+        memset(blocks[i], i, size);
+    }
+    for (int i = 0; i < COUNT; i++)
+        free(blocks[i]);
+}
+
+int main(int count, char **arguments)
+{
+    const char *end = count > 1 ? arguments[1] : "";
+    phase(100);
+    phase(200);
+    if (strcmp(end, "killed") == 0)
+        raise(SIGKILL);
+    if (strcmp(end, "exits") == 0)
+        _exit(5);
+    if (strcmp(end, "becomes") == 0)
+        execv(arguments[0], arguments + 2);
+    return 3;
+}

@@ -1,0 +1,164 @@
+/* What did the processes of a run leave behind, program by program? */
+#define _GNU_SOURCE
+#include "try.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct program *program_of(struct programs *programs, const char *path, unsigned *index)
+{
+    for (unsigned i = 0; i < programs->count; i++)
+        if (strcmp(programs->list[i]->path, path) == 0) {
+            *index = i;
+            return programs->list[i];
+        }
+    if (programs->count == sizeof programs->list / sizeof *programs->list)
+        return NULL;
+    struct program *program = calloc(1, sizeof *program);
+    if (!program)
+        fail(FAILED, "no memory");
+    snprintf(program->path, sizeof program->path, "%s", path);
+    *index = programs->count;
+    programs->list[programs->count++] = program;
+    return program;
+}
+
+static void add_blocks(struct blocks *all, const struct blocks *one)
+{
+    all->taken += one->taken;
+    all->most = all->most > one->most ? all->most : one->most;
+    all->most_bytes = all->most_bytes > one->most_bytes ? all->most_bytes : one->most_bytes;
+}
+
+static void add_pairs(struct pairs *all, const struct pairs *one)
+{
+    for (unsigned i = 0; i < GRAINS; i++)
+        for (unsigned j = i; j < GRAINS; j++)
+            all->at[i][j] = all->at[i][j] > one->at[i][j] ? all->at[i][j] : one->at[i][j];
+}
+
+static void add_classes(struct figures *all, const struct figures *one)
+{
+    all->class_count = one->class_count;
+    all->pool_bytes = one->pool_bytes;
+    for (unsigned i = 0; i < one->class_count && i < GRAINS; i++) {
+        struct class_use *into = &all->classes[i];
+        const struct class_use *use = &one->classes[i];
+        into->size = use->size;
+        into->capacity = use->capacity;
+        into->peak = into->peak > use->peak ? into->peak : use->peak;
+        into->heap_peak = into->heap_peak > use->heap_peak ? into->heap_peak : use->heap_peak;
+        into->exhausted += use->exhausted;
+        into->failed += use->failed;
+    }
+}
+
+/* A range of grains has no fewer than a part of it. */
+static void complete(struct pairs *pairs)
+{
+    for (unsigned span = 1; span < GRAINS; span++)
+        for (unsigned i = 0; i + span < GRAINS; i++) {
+            uint32_t *at = &pairs->at[i][i + span];
+            const uint32_t left = pairs->at[i][i + span - 1], right = pairs->at[i + 1][i + span];
+            const uint32_t most = left > right ? left : right;
+            *at = *at > most ? *at : most;
+        }
+}
+
+static void add_measured(struct program *program, const struct measured *one)
+{
+    /* Static, for its size: the process's own may still change. */
+    static struct measured last;
+    uint32_t high[GRAINS], live[GRAINS];
+    memcpy(&last, one, sizeof last);
+    for (unsigned i = 0; i < GRAINS; i++) {
+        const struct grain *grain = &last.figures.grains[i];
+        struct grain *into = &program->all.figures.grains[i];
+        high[i] = grain->high;
+        live[i] = grain->live;
+        into->taken += grain->taken;
+        into->largest = into->largest > grain->largest ? into->largest : grain->largest;
+        program->taken += grain->taken;
+    }
+    close_pairs(&last, high, live);
+    complete(&last.enough);
+    complete(&last.at_least);
+    add_pairs(&program->all.enough, &last.enough);
+    add_pairs(&program->all.at_least, &last.at_least);
+    add_blocks(&program->all.figures.larger, &last.figures.larger);
+    add_blocks(&program->all.figures.aligned, &last.figures.aligned);
+    add_blocks(&program->all.figures.early, &last.figures.early);
+    program->all.figures.epochs += last.figures.epochs;
+    program->all.figures.measured = 1;
+}
+
+/* `image` counts the programs that a process was, one after the other. */
+static void add_process(struct programs *programs, const struct measured *one, size_t size, int pid, int image)
+{
+    const struct figures *figures = &one->figures;
+    if (size < sizeof *figures || __atomic_load_n(&figures->magic, __ATOMIC_ACQUIRE) != MAGIC)
+        return;
+    unsigned index;
+    struct program *program = program_of(programs, figures->program, &index);
+    if (!program) {
+        programs->left_out++;
+        return;
+    }
+    program->processes++;
+    if (figures->ending != ENDED) {
+        program->unended++;
+        program->running += figures->pid != pid && kill(figures->pid, 0) == 0;
+    }
+    add_classes(&program->all.figures, figures);
+    if (figures->measured && size >= sizeof *one)
+        add_measured(program, one);
+    if (figures->pid == pid && image >= programs->image) {
+        programs->image = image;
+        programs->first = (int)index;
+    }
+}
+
+static int compare(const void *a, const void *b)
+{
+    const struct program *const *one = a, *const *other = b;
+    return ((*one)->taken < (*other)->taken) - ((*one)->taken > (*other)->taken);
+}
+
+void gather(struct programs *programs, const char *folder, int pid)
+{
+    memset(programs, 0, sizeof *programs);
+    programs->first = -1;
+    DIR *files = opendir(folder);
+    if (!files)
+        fail(FAILED, "cannot read %s: %s", folder, strerror(errno));
+    for (struct dirent *entry; (entry = readdir(files));) {
+        int file = -1;
+        int process, image;
+        struct stat status;
+        if (sscanf(entry->d_name, "%d.%d", &process, &image) != 2 ||
+            (file = openat(dirfd(files), entry->d_name, O_RDONLY | O_CLOEXEC)) < 0)
+            continue;
+        if (fstat(file, &status) == 0 && (size_t)status.st_size >= sizeof(struct figures)) {
+            const size_t size = (size_t)status.st_size;
+            void *memory = mmap(NULL, size, PROT_READ, MAP_SHARED, file, 0);
+            if (memory != MAP_FAILED) {
+                add_process(programs, memory, size, pid, image);
+                munmap(memory, size);
+            }
+        }
+        close(file);
+    }
+    closedir(files);
+    struct program *run = programs->first >= 0 ? programs->list[programs->first] : NULL;
+    qsort(programs->list, programs->count, sizeof *programs->list, compare);
+    for (unsigned i = 0; i < programs->count; i++)
+        if (programs->list[i] == run)
+            programs->first = (int)i;
+}

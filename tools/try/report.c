@@ -1,0 +1,207 @@
+/* How are figures shown to a person? */
+#define _GNU_SOURCE
+#include "try.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum { BAR = 24 };
+
+const char *name_of(const struct program *program)
+{
+    const char *slash = strrchr(program->path, '/');
+    return slash && slash[1] ? slash + 1 : program->path;
+}
+
+/* Rounded up, so that nothing seems to take less than it does. */
+static const char *bytes_of(uint64_t bytes)
+{
+    static char texts[4][32];
+    static unsigned turn;
+    char *text = texts[turn++ % 4];
+    if (bytes < 1024)
+        snprintf(text, sizeof texts[0], "%" PRIu64 " B", bytes);
+    else if (bytes < 10240 << 10)
+        snprintf(text, sizeof texts[0], "%" PRIu64 " KiB", (bytes + 1023) >> 10);
+    else
+        snprintf(text, sizeof texts[0], "%" PRIu64 " MiB", (bytes + (1 << 20) - 1) >> 20);
+    return text;
+}
+
+static const char *plural(uint64_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
+static void report_head(FILE *out, const struct program *program)
+{
+    fprintf(out, "%s: %u process%s", name_of(program), program->processes, program->processes == 1 ? "" : "es");
+    if (program->running > 0)
+        fprintf(out, ", of which %u still run%s", program->running, program->running == 1 ? "s" : "");
+}
+
+/* A row for each doubling of the slot. */
+static void report_sizes(FILE *out, const struct program *program)
+{
+    const struct measured *all = &program->all;
+    uint64_t most_taken = 1;
+    for (unsigned pass = 0; pass < 2; pass++) {
+        unsigned first = 0;
+        for (size_t slot = SLOT_STEP; first < GRAINS; slot *= 2) {
+            const unsigned last = grain_of(slot - WORD);
+            uint64_t taken = 0;
+            for (unsigned i = first; i <= last; i++)
+                taken += all->figures.grains[i].taken;
+            const uint32_t once = enough_for(all, first, last);
+            first = last + 1;
+            if (pass == 0) {
+                most_taken = most_taken > taken ? most_taken : taken;
+                continue;
+            }
+            if (taken == 0 && once == 0)
+                continue;
+            char bar[BAR + 1];
+            const unsigned filled = (unsigned)((taken * BAR + most_taken - 1) / most_taken);
+            for (unsigned i = 0; i < BAR; i++)
+                bar[i] = i < filled ? '#' : ' ';
+            bar[BAR] = 0;
+            fprintf(out, "  up to %6zu B %12" PRIu64 "  [%s] %10" PRIu32 "\n", slot - WORD, taken, bar, once);
+        }
+        if (pass == 0)
+            fprintf(out, "          size        taken  %-26s    at once\n", "");
+    }
+}
+
+static void report_heap(FILE *out, const char *what, const struct blocks *blocks)
+{
+    if (blocks->taken > 0 || blocks->most > 0)
+        fprintf(out, "  from the heap: %" PRIu64 " %s, at most %" PRIu64 " at once, %s\n", blocks->taken, what,
+                blocks->most, bytes_of(blocks->most_bytes));
+}
+
+static void report_others(FILE *out, const struct program *program, size_t largest)
+{
+    const struct figures *all = &program->all.figures;
+    const unsigned first = grain_of(largest) + 1;
+    uint64_t taken = 0, exhausted = 0;
+    for (unsigned i = first; i < GRAINS; i++)
+        taken += all->grains[i].taken;
+    if (first < GRAINS && enough_for(&program->all, first, GRAINS - 1) > 0)
+        fprintf(out, "  not in these classes: %" PRIu64 " of more than %zu B (--largest), at most %" PRIu32 " at once\n",
+                taken, grain_size(first - 1), enough_for(&program->all, first, GRAINS - 1));
+    char larger[64];
+    snprintf(larger, sizeof larger, "larger than %zu B", grain_size(GRAINS - 1));
+    report_heap(out, larger, &all->larger);
+    report_heap(out, "aligned to more than 16", &all->aligned);
+    report_heap(out, "before there was a pool", &all->early);
+    for (unsigned i = 0; i < all->class_count; i++)
+        exhausted += all->classes[i].exhausted;
+    if (exhausted > 0)
+        fprintf(out, "  the pool that measured was exhausted %" PRIu64 " time%s, and the heap served\n", exhausted,
+                plural(exhausted));
+}
+
+static void report_code(FILE *out, const struct program *program, const struct advice *advice)
+{
+    size_t most = 0, seen = 0;
+    fprintf(out, "\n/* What %s had out at once, in %s. */\n", name_of(program), bytes_of(advice->bytes));
+    fprintf(out, "static const r_mempool_class classes[] = {\n");
+    for (size_t i = 0; i < advice->count; i++) {
+        const struct advised *class = &advice->classes[i];
+        fprintf(out, "    {%zu, %zu},\n", class->size, class->count);
+        most += class->count;
+        seen += class->seen;
+    }
+    fprintf(out, "};\n"
+                 "r_mempool_options options = R_MEMPOOL_OPTIONS_INIT;\n"
+                 "options.classes = classes;\n"
+                 "options.class_count = sizeof classes / sizeof *classes;\n"
+                 "options.policy = fallback_at_first_exhaustion;\n"
+                 "r_mempool *pool = r_mempool_create_with(&options);\n\n");
+    fprintf(out, "Each count is an upper bound for this run: %zu entries, of which %zu (%zu %%) were seen out.\n"
+                 "Add a margin for other runs; docs/sizing.md says how.\n",
+            most, seen, most ? seen * 100 / most : 100);
+}
+
+static void report_program(FILE *out, const struct program *program, size_t most, size_t largest)
+{
+    uint64_t taken = program->taken + program->all.figures.larger.taken + program->all.figures.aligned.taken;
+    report_head(out, program);
+    fprintf(out, ", %" PRIu64 " block%s taken, at most %" PRIu32 " at once in the pool\n", taken, plural(taken),
+            enough_for(&program->all, 0, GRAINS - 1));
+    report_sizes(out, program);
+    report_others(out, program, largest);
+    struct advice advice;
+    advise(&advice, &program->all, most, largest);
+    if (advice.count > 0)
+        report_code(out, program, &advice);
+}
+
+static void report_briefly(FILE *out, const struct program *program, size_t most, size_t largest)
+{
+    struct advice advice;
+    advise(&advice, &program->all, most, largest);
+    report_head(out, program);
+    fprintf(out, ", %" PRIu64 " blocks taken, at most %" PRIu32 " at once; %zu classes take %s\n", program->taken,
+            enough_for(&program->all, 0, GRAINS - 1), advice.count, bytes_of(advice.bytes));
+}
+
+static void report_left_out(FILE *out, const struct programs *programs, bool all)
+{
+    if (!all && programs->count > 1)
+        fprintf(out, "(--all says of these what it said of the first)\n");
+    if (programs->left_out > 0)
+        fprintf(out, "%u processes of further programs are left out\n", programs->left_out);
+}
+
+void report_measured(FILE *out, const struct programs *programs, size_t most, size_t largest, bool all)
+{
+    const unsigned first = (unsigned)programs->first;
+    report_program(out, programs->list[first], most, largest);
+    for (unsigned i = 0; i < programs->count; i++) {
+        if (i == first)
+            continue;
+        fprintf(out, "\n");
+        if (all)
+            report_program(out, programs->list[i], most, largest);
+        else
+            report_briefly(out, programs->list[i], most, largest);
+    }
+    report_left_out(out, programs, all);
+}
+
+static void report_use(FILE *out, const struct program *program, bool all)
+{
+    const struct figures *figures = &program->all.figures;
+    report_head(out, program);
+    fprintf(out, ", with %u classes in %s\n", figures->class_count, bytes_of(figures->pool_bytes));
+    if (program->unended == program->processes) {
+        fprintf(out, "  nothing is known of their use: it ended by a signal, or became another program\n");
+        return;
+    }
+    if (program->unended > 0)
+        fprintf(out, "  %u of them ended by a signal or became another program: their last calls are not here\n",
+                program->unended);
+    uint64_t exhausted = 0;
+    if (all)
+        fprintf(out, "          size   capacity       peak  exhausted  heap peak\n");
+    for (unsigned i = 0; i < figures->class_count; i++) {
+        const struct class_use *use = &figures->classes[i];
+        exhausted += use->exhausted;
+        if (all)
+            fprintf(out, "%12" PRIu64 " B %10" PRIu64 " %10" PRIu64 " %10" PRIu64 " %10" PRIu64 "\n", use->size,
+                    use->capacity, use->peak, use->exhausted, use->heap_peak);
+    }
+    fprintf(out, exhausted ? "  exhausted %" PRIu64 " time%s: the heap served\n" : "  exhausted %" PRIu64 " time%s\n",
+            exhausted, plural(exhausted));
+}
+
+void report_classes(FILE *out, const struct programs *programs, bool all)
+{
+    const unsigned first = (unsigned)programs->first;
+    report_use(out, programs->list[first], true);
+    for (unsigned i = 0; i < programs->count; i++)
+        if (i != first)
+            report_use(out, programs->list[i], all);
+    report_left_out(out, programs, all);
+}
