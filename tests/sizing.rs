@@ -151,7 +151,7 @@ fn second_sizing_follows_from_the_first() {
         let becomes =
             |size| format!("{} becomes {}", of(size).needed, with_margin(of(size).needed));
         says(&format!("{}, {}, and {}.", becomes(256), becomes(512), becomes(4096)));
-        says(&format!("the {needed} entries that were foretold"));
+        says(&format!("the {needed} entries that the report predicted"));
     }
 }
 
