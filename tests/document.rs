@@ -113,11 +113,13 @@ fn links() {
         "SECURITY.md",
         "adapters/README.md",
         "bench/README.md",
+        "docs/abi.md",
         "docs/design.md",
         "docs/guide.md",
         "docs/platforms.md",
         "docs/sizing.md",
         "docs/speed.md",
+        "packaging/README.md",
     ] {
         let path = root().join(name);
         let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
