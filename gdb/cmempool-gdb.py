@@ -603,8 +603,22 @@ def cmempool_code(caller):
             function += " in " + module
     line = gdb.find_pc_line(pc)
     if line.symtab and line.line:
-        return "%s (%s:%d)" % (function, line.symtab.filename, line.line)
+        return "%s (%s:%d)" % ((function,) + cmempool_outside(pc, line))
     return function
+
+
+def cmempool_outside(pc, line):
+    """The file and line of an address; of code that cmempool.h inlines, those of the program before it."""
+    symtab, number = line.symtab, line.line
+    if symtab.filename.endswith("cmempool.h"):
+        block, outermost = gdb.block_for_pc(pc), None
+        while block and not block.is_static:
+            outermost, block = block.function or outermost, block.superblock
+        entries = outermost.symtab.linetable() if outermost else ()
+        before = [(entry.pc, entry.line) for entry in entries if entry.pc <= pc and entry.line]
+        if before:
+            symtab, number = outermost.symtab, max(before)[1]
+    return symtab.filename, number
 
 
 def cmempool_thread(number):

@@ -179,6 +179,9 @@ static void show_holders(void *const *taken, void *freed)
     snprintf(by, sizeof by, ", by thread 1 (LWP %ld), call ", (long)syscall(SYS_gettid));
     printf("command mempool show known\ninside , records holders; hands out\nexpect   40 B:         3 taken at ");
     printf(NAMED ? "take_known (" : "0x");
+    /* A line of the program, and not of the header's code in it. */
+    if (NAMED)
+        printf("\ninside crash.c:");
     printf("\ncommand mempool live known\ninside , 40 bytes, taken at %s\nlines 4\n", NAMED ? "take_known (" : "0x");
     for (int i = 0; i < 3; i++) {
         printf("command mempool whose %p\nexpect   taken at %s\ninside %s%d\n", taken[i], NAMED ? "take_known (" : "0x",
