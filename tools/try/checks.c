@@ -78,12 +78,14 @@ static void refuse_static(const char *path, FILE *file, const unsigned char *byt
 static void check(const char *path, unsigned depth)
 {
     unsigned char bytes[512] = {0};
-    refuse_privileged(path);
     FILE *file = fopen(path, "r");
-    if (!file)
-        return; /* it may be run and not read: to run it will tell */
+    if (!file) { /* it may be run and not read: to run it will tell */
+        refuse_privileged(path);
+        return;
+    }
     const size_t size = fread(bytes, 1, sizeof bytes - 1, file);
     if (size >= 4 && memcmp(bytes, ELFMAG, SELFMAG) == 0) {
+        refuse_privileged(path); /* of a script the system ignores these bits */
         refuse_static(path, file, bytes, size);
     } else if (memcmp(bytes, "#!", 2) == 0 && depth < 4) {
         char *interpreter = (char *)bytes + 2 + strspn((char *)bytes + 2, " \t");

@@ -43,19 +43,20 @@ static inline size_t grain_size(unsigned grain)
     return (parts << (bits - 4)) - WORD;
 }
 
-/* Blocks of one sort. */
+/* Blocks that are the heap's: larger than the largest class, aligned to more than 16, or from before there
+ * was a pool. */
+enum sort { LARGER, ALIGNED, EARLY, SORTS };
+
 struct blocks {
-    uint64_t taken; /* ever */
-    uint64_t live;
-    uint64_t most; /* at once */
-    uint64_t live_bytes;
+    uint64_t taken;      /* ever */
+    uint64_t most;       /* at once */
     uint64_t most_bytes; /* at once */
 };
 
 /* A grain, of which the counts change with each call. */
 struct grain {
     uint64_t taken;
-    uint32_t live;
+    uint32_t live;    /* as an epoch or the process ended; what is out now is in record.h */
     uint32_t high;    /* the most at once in this epoch */
     uint32_t largest; /* size that was asked for */
     uint32_t unused;
@@ -73,15 +74,12 @@ struct figures {
     uint32_t magic;
     uint32_t ending;
     int32_t pid;
-    int32_t parent;
     uint32_t measured; /* 0: nothing but `classes` */
     uint32_t class_count;
     char program[NAME_MAX_BYTES]; /* path */
     uint64_t pool_bytes;
     struct class_use classes[GRAINS]; /* as the process ended */
-    struct blocks larger;             /* than the largest class: heap */
-    struct blocks aligned;            /* to more than 16: heap */
-    struct blocks early;              /* before there was a pool: heap */
+    struct blocks heap[SORTS];
     struct grain grains[GRAINS];
     uint32_t epochs;
     uint32_t rises;  /* of a grain's `high`, in this epoch */

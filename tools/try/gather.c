@@ -21,9 +21,12 @@ static struct program *program_of(struct programs *programs, const char *path, u
         }
     if (programs->count == sizeof programs->list / sizeof *programs->list)
         return NULL;
-    struct program *program = calloc(1, sizeof *program);
-    if (!program)
+    /* Not in the programs that run later: the system would count it as theirs. */
+    struct program *program =
+        mmap(NULL, sizeof *program, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (program == MAP_FAILED)
         fail(FAILED, "no memory");
+    madvise(program, sizeof *program, MADV_DONTFORK);
     snprintf(program->path, sizeof program->path, "%s", path);
     *index = programs->count;
     programs->list[programs->count++] = program;
@@ -92,15 +95,12 @@ static void add_measured(struct program *program, const struct measured *one)
     complete(&last.at_least);
     add_pairs(&program->all.enough, &last.enough);
     add_pairs(&program->all.at_least, &last.at_least);
-    add_blocks(&program->all.figures.larger, &last.figures.larger);
-    add_blocks(&program->all.figures.aligned, &last.figures.aligned);
-    add_blocks(&program->all.figures.early, &last.figures.early);
-    program->all.figures.epochs += last.figures.epochs;
-    program->all.figures.measured = 1;
+    for (unsigned i = 0; i < SORTS; i++)
+        add_blocks(&program->all.figures.heap[i], &last.figures.heap[i]);
 }
 
-/* `image` counts the programs that a process was, one after the other. */
-static void add_process(struct programs *programs, const struct measured *one, size_t size, int pid, int image)
+/* `latest`: the process became no other program since. */
+static void add_process(struct programs *programs, const struct measured *one, size_t size, int pid, bool latest)
 {
     const struct figures *figures = &one->figures;
     if (size < sizeof *figures || __atomic_load_n(&figures->magic, __ATOMIC_ACQUIRE) != MAGIC)
@@ -114,15 +114,13 @@ static void add_process(struct programs *programs, const struct measured *one, s
     program->processes++;
     if (figures->ending != ENDED) {
         program->unended++;
-        program->running += figures->pid != pid && kill(figures->pid, 0) == 0;
+        program->running += latest && figures->pid != pid && (kill(figures->pid, 0) == 0 || errno == EPERM);
     }
     add_classes(&program->all.figures, figures);
     if (figures->measured && size >= sizeof *one)
         add_measured(program, one);
-    if (figures->pid == pid && image >= programs->image) {
-        programs->image = image;
+    if (figures->pid == pid && latest)
         programs->first = (int)index;
-    }
 }
 
 static int compare(const void *a, const void *b)
@@ -149,7 +147,10 @@ void gather(struct programs *programs, const char *folder, int pid)
             const size_t size = (size_t)status.st_size;
             void *memory = mmap(NULL, size, PROT_READ, MAP_SHARED, file, 0);
             if (memory != MAP_FAILED) {
-                add_process(programs, memory, size, pid, image);
+                char next[64];
+                snprintf(next, sizeof next, "%d.%d", process, image + 1);
+                const bool latest = faccessat(dirfd(files), next, F_OK, 0) != 0;
+                add_process(programs, memory, size, pid, latest);
                 munmap(memory, size);
             }
         }

@@ -1,5 +1,6 @@
 /* How does a process find out which classes it is to have, and make them? */
 #define _GNU_SOURCE
+#include "list.h"
 #include "pools.h"
 
 #include <errno.h>
@@ -34,23 +35,6 @@ static bool read_line(int file, char *line, size_t size)
     }
     line[length] = 0;
     return true;
-}
-
-/* SIZE:COUNT,SIZE:COUNT,... */
-static size_t parse(const char *list, r_mempool_class *classes)
-{
-    size_t count = 0;
-    char *end;
-    while (*list && count < GRAINS) {
-        classes[count].elem_size = strtoul(list, &end, 10);
-        if (*end != ':')
-            return 0;
-        classes[count++].elem_count = strtoul(end + 1, &end, 10);
-        if (*end && *end != ',')
-            return 0;
-        list = end + (*end == ',');
-    }
-    return count;
 }
 
 static void plan_to_measure(struct pool_plan *plan)
@@ -88,7 +72,7 @@ void pools_plan(struct pool_plan *plan, const char *folder)
             continue;
         *list++ = 0;
         if (strcmp(line, "*") == 0 || strcmp(line, program) == 0)
-            plan->class_count = parse(list, plan->classes);
+            plan->class_count = list_parse(list, plan->classes);
     }
     close(file);
 }

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -36,6 +37,8 @@ enum state { NOT_YET, STARTING, ON_POOL, ON_HEAP };
 
 static enum state state;
 static cmempool_adapter pool;
+/* How deep the thread is in calls that may hold a lock of the pool's: a signal's handler may end the process there. */
+static __thread volatile sig_atomic_t inside;
 /* Sizes are counted. */
 static bool measuring;
 
@@ -93,10 +96,10 @@ static __attribute__((cold, noinline)) void start(void)
     const bool ready = made && cmempool_adapter_init(&pool, made);
     if (ready && folder) {
         record_begin(folder, measuring);
-        measuring = measuring && record_of;
         note_classes();
         pthread_atfork(NULL, NULL, in_child);
     }
+    measuring = measuring && record_of;
     __atomic_store_n(&state, ready ? ON_POOL : ON_HEAP, __ATOMIC_RELEASE);
     errno = error;
 }
@@ -106,13 +109,14 @@ static __attribute__((constructor)) void begin(void)
     start();
 }
 
-/* The figures stay right if the program goes on for a while. */
+/* Malloc may still be called after this: the counts go on. */
 static __attribute__((destructor)) void end(void)
 {
-    if (record_of && state == ON_POOL && record_of->figures.pid == getpid()) {
-        note_classes();
-        record_of->figures.ending = ENDED;
-    }
+    if (inside || !record_of || record_of->figures.pid != getpid())
+        return;
+    note_classes();
+    record_note();
+    record_of->figures.ending = ENDED;
 }
 
 EXPORT _Noreturn void _exit(int status)
@@ -138,23 +142,22 @@ static inline bool on_pool(void)
     return __atomic_load_n(&state, __ATOMIC_ACQUIRE) == ON_POOL;
 }
 
-static struct blocks *blocks_of(size_t alignment)
+static enum sort sort_of(size_t alignment)
 {
-    return alignment > APART_PLAIN ? &record_of->figures.aligned : &record_of->figures.early;
+    return alignment > APART_PLAIN ? ALIGNED : EARLY;
 }
 
 static void *take_apart(size_t size, size_t alignment, bool zero)
 {
     void *memory = apart_take(size, alignment, zero);
-    if (memory && measuring)
-        record_blocks_taken(blocks_of(alignment), size);
+    if (memory)
+        record_heap_taken(sort_of(alignment), size);
     return memory;
 }
 
 static void give_apart(void *memory)
 {
-    if (measuring)
-        record_blocks_given(blocks_of(apart_alignment(memory)), apart_size(memory));
+    record_heap_given(sort_of(apart_alignment(memory)), apart_size(memory));
     apart_give(memory);
 }
 
@@ -173,7 +176,7 @@ static unsigned grain_of_request(size_t size)
 static void count_taken(unsigned grain, size_t size)
 {
     if (grain == GRAINS)
-        record_blocks_taken(&record_of->figures.larger, size);
+        record_heap_taken(LARGER, size);
     else
         record_taken(grain, size);
 }
@@ -181,7 +184,7 @@ static void count_taken(unsigned grain, size_t size)
 static void count_given(unsigned grain, size_t size)
 {
     if (grain == GRAINS)
-        record_blocks_given(&record_of->figures.larger, size);
+        record_heap_given(LARGER, size);
     else
         record_given(grain);
 }
@@ -246,7 +249,10 @@ EXPORT void *malloc(size_t size)
 {
     if (!on_pool())
         return take_apart(size, APART_PLAIN, false);
-    return measuring ? take_measured(size, false) : cmempool_adapter_malloc(&pool, size);
+    inside++;
+    void *memory = measuring ? take_measured(size, false) : cmempool_adapter_malloc(&pool, size);
+    inside--;
+    return memory;
 }
 
 EXPORT void *calloc(size_t count, size_t size)
@@ -256,19 +262,26 @@ EXPORT void *calloc(size_t count, size_t size)
         bytes = SIZE_MAX; /* more than there is */
     if (!on_pool())
         return take_apart(bytes, APART_PLAIN, true);
-    return measuring ? take_measured(bytes, true) : cmempool_adapter_calloc(&pool, 1, bytes);
+    inside++;
+    void *memory = measuring ? take_measured(bytes, true) : cmempool_adapter_calloc(&pool, 1, bytes);
+    inside--;
+    return memory;
 }
 
 EXPORT void free(void *memory)
 {
     if (!memory)
         return;
-    if (apart_is(memory))
+    if (apart_is(memory)) {
         give_apart(memory);
-    else if (measuring)
+        return;
+    }
+    inside++;
+    if (measuring)
         give_measured(memory);
     else
         cmempool_adapter_free(&pool, memory);
+    inside--;
 }
 
 /* One that was apart becomes one of the pool's. */
@@ -294,7 +307,10 @@ EXPORT void *realloc(void *memory, size_t size)
     }
     if (apart_is(memory))
         return resize_apart(memory, size);
-    return measuring ? resize_measured(memory, size) : cmempool_adapter_realloc(&pool, memory, size);
+    inside++;
+    void *moved = measuring ? resize_measured(memory, size) : cmempool_adapter_realloc(&pool, memory, size);
+    inside--;
+    return moved;
 }
 
 EXPORT void *reallocarray(void *memory, size_t count, size_t size)
@@ -356,17 +372,19 @@ EXPORT void *pvalloc(size_t size)
     return memalign(page, (size + page - 1) / page * page);
 }
 
-/* Whoever asks may use all of it. An entry is asked for anew, all of it, which stays where it is. */
+/* The caller may use all of these bytes, so the entry is resized in place to its whole slot. */
 EXPORT size_t malloc_usable_size(void *memory)
 {
     if (!memory)
         return 0;
     if (apart_is(memory))
         return apart_size(memory);
+    inside++;
     const size_t size = cmempool_adapter_usable_size(&pool, memory);
     void *same = cmempool_adapter_is_larger(&pool, memory)
                      ? memory
                      : r_mempool_realloc_entry(pool.pool, memory, size);
+    inside--;
     return same == memory ? size : 0;
 }
 

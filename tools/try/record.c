@@ -1,7 +1,7 @@
 /* How does a process get its file, and what happens at the end of an epoch?
  *
- * A class needs as many entries as its grains have blocks out at once, all grains together: less than the sum of
- * their high-water marks, which they need not reach at the same time. So time is cut into epochs, short
+ * A class needs as many entries as its grains together had out at once. That is less than the sum of their
+ * high-water marks, if they reach these at different times. So time is cut into epochs, short
  * ones. At the end of each, the grains' marks of the epoch are added up for each range of grains. The most
  * of these sums is never less than what was out at once, and more by no more than what the marks rose by
  * within one epoch: `step`. */
@@ -23,12 +23,15 @@ enum {
 };
 
 struct measured *record_of;
+struct out record_out;
 
 static char folder[4096];
 
 static void complain(const char *what, const char *path)
 {
     const int error = errno;
+    if (error == ENOENT)
+        return; /* the report is written, and nobody waits for more */
     char line[4096 + 200];
     const int length = snprintf(line, sizeof line, "cmempool-try: no report of process %d: %s %s: errno %d\n",
                                 (int)getpid(), what, path, error);
@@ -74,7 +77,6 @@ static void begin_epochs(struct figures *f)
 static void sign(struct figures *f)
 {
     f->pid = getpid();
-    f->parent = getppid();
     __atomic_store_n(&f->magic, (uint32_t)MAGIC, __ATOMIC_RELEASE);
 }
 
@@ -111,20 +113,22 @@ void record_in_child(void)
     struct figures *f = &m->figures;
     memcpy(f->program, parents.program, sizeof f->program);
     f->measured = parents.measured;
-    f->pool_bytes = parents.pool_bytes;
     for (unsigned i = 0; i < GRAINS; i++) {
-        f->grains[i] = parents.grains[i];
-        f->grains[i].taken = 0;
-        f->grains[i].high = parents.grains[i].live;
+        f->grains[i].largest = parents.grains[i].largest;
+        f->grains[i].live = f->grains[i].high = record_out.grains[i];
     }
-    struct blocks *to[] = {&f->larger, &f->aligned, &f->early};
-    const struct blocks *from[] = {&parents.larger, &parents.aligned, &parents.early};
-    for (unsigned i = 0; i < 3; i++) {
-        to[i]->live = to[i]->most = from[i]->live;
-        to[i]->live_bytes = to[i]->most_bytes = from[i]->live_bytes;
+    for (unsigned i = 0; i < SORTS; i++) {
+        f->heap[i].most = record_out.heap[i].count;
+        f->heap[i].most_bytes = record_out.heap[i].bytes;
     }
     begin_epochs(f);
     sign(f);
+}
+
+void record_note(void)
+{
+    for (unsigned i = 0; i < GRAINS; i++)
+        record_of->figures.grains[i].live = __atomic_load_n(&record_out.grains[i], __ATOMIC_RELAXED);
 }
 
 static void close_epoch(struct measured *m)
@@ -134,12 +138,12 @@ static void close_epoch(struct measured *m)
     uint64_t out = 0;
     /* Other threads go on. What they take meanwhile counts on both sides of the end. */
     for (unsigned i = 0; i < GRAINS; i++) {
-        live[i] = __atomic_load_n(&f->grains[i].live, __ATOMIC_RELAXED);
+        f->grains[i].live = live[i] = __atomic_load_n(&record_out.grains[i], __ATOMIC_RELAXED);
         high[i] = __atomic_exchange_n(&f->grains[i].high, live[i], __ATOMIC_SEQ_CST);
         out += live[i];
     }
     for (unsigned i = 0; i < GRAINS; i++) {
-        const uint32_t now = __atomic_load_n(&f->grains[i].live, __ATOMIC_SEQ_CST);
+        const uint32_t now = __atomic_load_n(&record_out.grains[i], __ATOMIC_SEQ_CST);
         RECORD_MOST(&f->grains[i].high, now);
         const uint32_t after = __atomic_load_n(&f->grains[i].high, __ATOMIC_RELAXED);
         high[i] = high[i] > after ? high[i] : after;

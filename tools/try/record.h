@@ -1,7 +1,8 @@
 /* What does a process of cmempool-try count, and where?
  *
  * Into a file of its own, which it has mapped (see figures.h). Nothing here calls the heap. A block counts
- * from before it is taken until after it was given back: counts are never too low. */
+ * from before it is taken until after it was given back: counts are never too low. What is out now is counted in
+ * memory of the process's own: fork copies it at one moment, and the file only later. */
 #ifndef CMEMPOOL_TRY_RECORD_H
 #define CMEMPOOL_TRY_RECORD_H
 
@@ -20,19 +21,32 @@
 /* NULL if nobody wants to know. */
 extern struct measured *record_of;
 
+/* What is out. */
+struct out {
+    uint32_t grains[GRAINS];
+    struct {
+        uint64_t count, bytes;
+    } heap[SORTS];
+};
+extern struct out record_out;
+
 /* Begins this process's file in the folder. `measured` also counts sizes. */
 void record_begin(const char *folder, bool measured);
 
-/* A child of fork has a file of its own, and what is out in it. */
+/* Gives a child of fork its own file, which begins with the blocks that were out. */
 void record_in_child(void);
 
 /* A grain has more blocks than ever in this epoch. */
 void record_rise(struct grain *grain, uint32_t count);
 
-/* Adds, and returns the sum. No two threads lose a count; one alone pays nothing for that. */
+/* The process ends, perhaps: what is out goes into the file. */
+void record_note(void);
+
+/* Adds, and returns the sum. No two threads lose a count; one alone pays nothing for that. Whoever adds to what is
+ * out looks at the mark behind it, and who ends an epoch the other way round: one of them sees the other. */
 #define RECORD_ADD(place, value) \
     (RECORD_ALONE ? (*(place) += (value)) \
-                            : __atomic_add_fetch((place), (value), __ATOMIC_RELAXED))
+                            : __atomic_add_fetch((place), (value), __ATOMIC_SEQ_CST))
 
 #define RECORD_MOST(place, value) \
     do { \
@@ -47,16 +61,16 @@ static inline void record_taken(unsigned index, size_t size)
 {
     struct grain *grain = &record_of->figures.grains[index];
     RECORD_ADD(&grain->taken, 1);
-    const uint32_t live = RECORD_ADD(&grain->live, 1);
+    const uint32_t live = RECORD_ADD(&record_out.grains[index], 1);
     if (size > __atomic_load_n(&grain->largest, __ATOMIC_RELAXED))
         RECORD_MOST(&grain->largest, (uint32_t)size);
-    if (live > __atomic_load_n(&grain->high, __ATOMIC_RELAXED))
+    if (live > __atomic_load_n(&grain->high, __ATOMIC_SEQ_CST))
         record_rise(grain, live);
 }
 
 static inline void record_given(unsigned index)
 {
-    RECORD_ADD(&record_of->figures.grains[index].live, (uint32_t)-1);
+    RECORD_ADD(&record_out.grains[index], (uint32_t)-1);
 }
 
 /* One that was counted as taken, and was not to be had. */
@@ -66,20 +80,23 @@ static inline void record_refused(unsigned index)
     record_given(index);
 }
 
-/* Blocks that the pool does not serve. */
-static inline void record_blocks_taken(struct blocks *blocks, size_t size)
+/* Blocks that the pool does not serve. They are counted from the first on, before there is a file. */
+static inline void record_heap_taken(enum sort sort, size_t size)
 {
+    const uint64_t count = RECORD_ADD(&record_out.heap[sort].count, 1);
+    const uint64_t bytes = RECORD_ADD(&record_out.heap[sort].bytes, size);
+    if (!record_of)
+        return;
+    struct blocks *blocks = &record_of->figures.heap[sort];
     RECORD_ADD(&blocks->taken, 1);
-    const uint64_t live = RECORD_ADD(&blocks->live, 1);
-    const uint64_t bytes = RECORD_ADD(&blocks->live_bytes, size);
-    RECORD_MOST(&blocks->most, live);
+    RECORD_MOST(&blocks->most, count);
     RECORD_MOST(&blocks->most_bytes, bytes);
 }
 
-static inline void record_blocks_given(struct blocks *blocks, size_t size)
+static inline void record_heap_given(enum sort sort, size_t size)
 {
-    RECORD_ADD(&blocks->live, (uint64_t)-1);
-    RECORD_ADD(&blocks->live_bytes, -(uint64_t)size);
+    RECORD_ADD(&record_out.heap[sort].count, (uint64_t)-1);
+    RECORD_ADD(&record_out.heap[sort].bytes, -(uint64_t)size);
 }
 
 #endif

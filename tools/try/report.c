@@ -7,7 +7,7 @@
 
 enum { BAR = 24 };
 
-const char *name_of(const struct program *program)
+static const char *name_of(const struct program *program)
 {
     const char *slash = strrchr(program->path, '/');
     return slash && slash[1] ? slash + 1 : program->path;
@@ -33,9 +33,14 @@ static const char *plural(uint64_t count)
     return count == 1 ? "" : "s";
 }
 
+static const char *plural_es(uint64_t count)
+{
+    return count == 1 ? "" : "es";
+}
+
 static void report_head(FILE *out, const struct program *program)
 {
-    fprintf(out, "%s: %u process%s", name_of(program), program->processes, program->processes == 1 ? "" : "es");
+    fprintf(out, "%s: %u process%s", name_of(program), program->processes, plural_es(program->processes));
     if (program->running > 0)
         fprintf(out, ", of which %u still run%s", program->running, program->running == 1 ? "s" : "");
 }
@@ -91,9 +96,9 @@ static void report_others(FILE *out, const struct program *program, size_t large
                 taken, grain_size(first - 1), enough_for(&program->all, first, GRAINS - 1));
     char larger[64];
     snprintf(larger, sizeof larger, "larger than %zu B", grain_size(GRAINS - 1));
-    report_heap(out, larger, &all->larger);
-    report_heap(out, "aligned to more than 16", &all->aligned);
-    report_heap(out, "before there was a pool", &all->early);
+    report_heap(out, larger, &all->heap[LARGER]);
+    report_heap(out, "aligned to more than 16", &all->heap[ALIGNED]);
+    report_heap(out, "before there was a pool", &all->heap[EARLY]);
     for (unsigned i = 0; i < all->class_count; i++)
         exhausted += all->classes[i].exhausted;
     if (exhausted > 0)
@@ -123,12 +128,21 @@ static void report_code(FILE *out, const struct program *program, const struct a
             most, seen, most ? seen * 100 / most : 100);
 }
 
+/* Of all blocks, those of the heap included. */
+static void report_blocks(FILE *out, const struct program *program)
+{
+    uint64_t taken = program->taken;
+    for (unsigned i = 0; i < SORTS; i++)
+        taken += program->all.figures.heap[i].taken;
+    report_head(out, program);
+    fprintf(out, ", %" PRIu64 " block%s taken, at most %" PRIu32 " at once in the pool", taken, plural(taken),
+            enough_for(&program->all, 0, GRAINS - 1));
+}
+
 static void report_program(FILE *out, const struct program *program, size_t most, size_t largest)
 {
-    uint64_t taken = program->taken + program->all.figures.larger.taken + program->all.figures.aligned.taken;
-    report_head(out, program);
-    fprintf(out, ", %" PRIu64 " block%s taken, at most %" PRIu32 " at once in the pool\n", taken, plural(taken),
-            enough_for(&program->all, 0, GRAINS - 1));
+    report_blocks(out, program);
+    fprintf(out, "\n");
     report_sizes(out, program);
     report_others(out, program, largest);
     struct advice advice;
@@ -141,9 +155,9 @@ static void report_briefly(FILE *out, const struct program *program, size_t most
 {
     struct advice advice;
     advise(&advice, &program->all, most, largest);
-    report_head(out, program);
-    fprintf(out, ", %" PRIu64 " blocks taken, at most %" PRIu32 " at once; %zu classes take %s\n", program->taken,
-            enough_for(&program->all, 0, GRAINS - 1), advice.count, bytes_of(advice.bytes));
+    report_blocks(out, program);
+    fprintf(out, "; %zu class%s take%s %s\n", advice.count, plural_es(advice.count), advice.count == 1 ? "s" : "",
+            bytes_of(advice.bytes));
 }
 
 static void report_left_out(FILE *out, const struct programs *programs, bool all)
@@ -174,7 +188,8 @@ static void report_use(FILE *out, const struct program *program, bool all)
 {
     const struct figures *figures = &program->all.figures;
     report_head(out, program);
-    fprintf(out, ", with %u classes in %s\n", figures->class_count, bytes_of(figures->pool_bytes));
+    fprintf(out, ", with %u class%s in %s\n", figures->class_count, plural_es(figures->class_count),
+            bytes_of(figures->pool_bytes));
     if (program->unended == program->processes) {
         fprintf(out, "  nothing is known of their use: it ended by a signal, or became another program\n");
         return;

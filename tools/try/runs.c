@@ -16,7 +16,10 @@
 /* Where standard input is read from in each run; -1 if it can't be read twice. */
 static off_t input_at = -1;
 static bool input_is_terminal;
-static volatile sig_atomic_t child;
+static volatile sig_atomic_t child, stopped;
+static const int numbers[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP};
+enum { NUMBERS = sizeof numbers / sizeof *numbers };
+static struct sigaction before[NUMBERS], before_pipe;
 
 void keep_input(const char *folder)
 {
@@ -28,9 +31,11 @@ void keep_input(const char *folder)
         snprintf(path, sizeof path, "%s/input", folder);
         const int file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
         ssize_t got;
-        while (file >= 0 && (got = read(STDIN_FILENO, bytes, sizeof bytes)) > 0)
+        while (file >= 0 && !stopped && (got = read(STDIN_FILENO, bytes, sizeof bytes)) > 0)
             if (write(file, bytes, (size_t)got) != got)
                 fail(FAILED, "cannot keep standard input in %s: %s", path, strerror(errno));
+        if (stopped)
+            fail(128 + stopped, "stopped by signal %d", (int)stopped);
         if (file < 0 || dup2(file, STDIN_FILENO) < 0)
             fail(FAILED, "cannot keep standard input in %s: %s", path, strerror(errno));
         close(file);
@@ -92,12 +97,38 @@ static _Noreturn void become(const struct run *run, int told)
     _exit(CANNOT_RUN);
 }
 
+/* A terminal's signals reach the program by themselves. */
 static void pass_on(int number)
 {
     const int error = errno;
-    if (child > 0)
+    stopped = number;
+    if (child > 0 && (number == SIGTERM || number == SIGHUP))
         kill((pid_t)child, number);
     errno = error;
+}
+
+void handle_signals(void)
+{
+    const struct sigaction handle = {.sa_handler = pass_on}, ignore = {.sa_handler = SIG_IGN};
+    for (unsigned i = 0; i < NUMBERS; i++)
+        if (sigaction(numbers[i], NULL, &before[i]) == 0 && before[i].sa_handler != SIG_IGN)
+            sigaction(numbers[i], &handle, NULL);
+    /* Whoever reads the report may stop. */
+    sigaction(SIGPIPE, &ignore, &before_pipe);
+}
+
+int stopped_by(void)
+{
+    return stopped;
+}
+
+/* In the program to be: as they were for us. */
+static void restore_signals(const sigset_t *mask)
+{
+    for (unsigned i = 0; i < NUMBERS; i++)
+        sigaction(numbers[i], &before[i], NULL);
+    sigaction(SIGPIPE, &before_pipe, NULL);
+    sigprocmask(SIG_SETMASK, mask, NULL);
 }
 
 struct outcome run_program(const struct run *run)
@@ -107,19 +138,22 @@ struct outcome run_program(const struct run *run)
     int pipe_ends[2];
     if (pipe2(pipe_ends, O_CLOEXEC) != 0)
         fail(FAILED, "cannot run '%s': %s", run->file, strerror(errno));
-    /* A terminal's signals reach the program by themselves; we stay to report. */
-    struct sigaction ignore = {.sa_handler = SIG_IGN}, forward = {.sa_handler = pass_on};
-    struct sigaction before[4];
-    const int numbers[4] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP};
+    /* None gets lost between the fork and when each of the two is ready for it. */
+    sigset_t ours, mask;
+    sigemptyset(&ours);
+    for (unsigned i = 0; i < NUMBERS; i++)
+        sigaddset(&ours, numbers[i]);
+    sigprocmask(SIG_BLOCK, &ours, &mask);
     const double start = now();
     const pid_t pid = fork();
-    if (pid == 0)
+    if (pid == 0) {
+        restore_signals(&mask);
         become(run, pipe_ends[1]);
+    }
     if (pid < 0)
         fail(FAILED, "cannot run '%s': %s", run->file, strerror(errno));
     child = pid;
-    for (unsigned i = 0; i < 4; i++)
-        sigaction(numbers[i], i < 2 ? &ignore : &forward, &before[i]);
+    sigprocmask(SIG_SETMASK, &mask, NULL);
     close(pipe_ends[1]);
     int error = 0;
     ssize_t told;
@@ -135,8 +169,6 @@ struct outcome run_program(const struct run *run)
     outcome.processor = seconds(use.ru_utime) + seconds(use.ru_stime);
     outcome.peak_kib = use.ru_maxrss;
     child = 0;
-    for (unsigned i = 0; i < 4; i++)
-        sigaction(numbers[i], &before[i], NULL);
     if (told == (ssize_t)sizeof error)
         fail(CANNOT_RUN, "cannot run '%s': %s", run->file, strerror(error));
     return outcome;

@@ -3,6 +3,7 @@
  * Runs it with a malloc that is a pool's (preload.c), and says what it asked for and which classes would have
  * served that. See cmempool-try(1). */
 #define _GNU_SOURCE
+#include "list.h"
 #include "try.h"
 
 #include <dirent.h>
@@ -81,6 +82,12 @@ static void make_folder(void)
         fail(FAILED, "cannot make %s: %s", path, strerror(error));
     }
     atexit(remove_folder);
+    /* Programs may run elsewhere. */
+    char *absolute = realpath(folder, NULL);
+    if (!absolute || strlen(absolute) >= sizeof folder)
+        fail(FAILED, "cannot find %s: %s", folder, strerror(absolute ? ENAMETOOLONG : errno));
+    strcpy(folder, absolute);
+    free(absolute);
 }
 
 /* One for a run. The caller frees the name. */
@@ -121,21 +128,10 @@ static size_t number(const char *option, const char *text, size_t least, size_t 
 static void check_classes(const char *list)
 {
     r_mempool_class classes[GRAINS];
-    size_t count = 0, at = 0;
-    for (;; count++) {
-        int length = 0;
-        if (count == GRAINS || sscanf(list + at, "%zu:%zu%n", &classes[count].elem_size,
-                                      &classes[count].elem_count, &length) != 2)
-            break;
-        at += (size_t)length;
-        if (list[at] != ',')
-            break;
-        at++;
-    }
     r_mempool_options options = R_MEMPOOL_OPTIONS_INIT;
     options.classes = classes;
-    options.class_count = count + 1;
-    if (count == GRAINS || list[at] || r_mempool_buffer_size(&options) == 0)
+    options.class_count = list_parse(list, classes);
+    if (options.class_count == 0 || r_mempool_buffer_size(&options) == 0)
         fail(FAILED, "--classes: '%s' is no list of SIZE:COUNT with commas, the sizes ascending", list);
 }
 
@@ -291,10 +287,13 @@ static void compare_times(FILE *out, const struct wishes *wishes, struct run run
     struct programs used = {0};
     unsigned others = 0;
     run.quiet = true;
-    for (unsigned round = 0; round < wishes->rounds; round++) {
+    unsigned round = 0;
+    for (; round < wishes->rounds && stopped_by() == 0; round++) {
         char name[32];
         run.preload = NULL;
         struct outcome outcome = run_program(&run);
+        if (stopped_by() != 0)
+            break;
         others += outcome.status != measured->status;
         add_time(&system, round, &outcome);
         snprintf(name, sizeof name, "pool%u", round);
@@ -310,6 +309,10 @@ static void compare_times(FILE *out, const struct wishes *wishes, struct run run
         free(inner);
     }
     free(text);
+    if (stopped_by() != 0) {
+        fprintf(out, "\nStopped by signal %d: there are no times.\n", stopped_by());
+        return;
+    }
     report_time(out, &system, &pool, measured, wishes->rounds);
     if (others > 0)
         fprintf(out, "%u of these runs ended with another status than the first.\n", others);
@@ -338,6 +341,7 @@ int main(int count, char **arguments)
     FILE *out = wishes.output ? fopen(wishes.output, "we") : stderr;
     if (!out)
         fail(FAILED, "cannot write %s: %s", wishes.output, strerror(errno));
+    handle_signals();
     make_folder();
     if (wishes.rounds)
         keep_input(folder);

@@ -43,6 +43,10 @@ struct outcome {
     long peak_kib;    /* memory of the largest process */
 };
 
+/* Signals that end a program reach the one that runs, and end us when all is tidied up. */
+void handle_signals(void);
+/* One of these that came; 0 for none. */
+int stopped_by(void);
 /* Has all runs read the same: what was piped into us is kept in the folder. */
 void keep_input(const char *folder);
 struct outcome run_program(const struct run *run);
@@ -55,7 +59,7 @@ struct program {
     unsigned processes;
     unsigned unended; /* killed, or another program since: nothing is known of their classes */
     unsigned running;
-    uint64_t taken, given;
+    uint64_t taken; /* from the pool */
     struct measured all; /* `taken` are sums; all else is the most of one process */
 };
 
@@ -64,7 +68,6 @@ struct programs {
     unsigned count;
     unsigned left_out; /* processes of further programs */
     int first;         /* index of the program that was run, the last that it became; -1 if it left nothing */
-    int image;
 };
 
 void gather(struct programs *programs, const char *folder, int pid);
@@ -85,13 +88,12 @@ struct advice {
 /* At most `most` classes for blocks of up to `largest` bytes, in the least memory. */
 void advise(struct advice *advice, const struct measured *figures, size_t most, size_t largest);
 
-/* Of all grains from i to j. */
+/* How many blocks of the grains i to j together were out at once, at most. */
 uint32_t enough_for(const struct measured *figures, unsigned i, unsigned j);
 
 /* ---- report.c ------------------------------------------------------------------------------- */
 
 void report_measured(FILE *out, const struct programs *programs, size_t most, size_t largest, bool all);
 void report_classes(FILE *out, const struct programs *programs, bool all);
-const char *name_of(const struct program *program);
 
 #endif
