@@ -183,15 +183,21 @@ static inline void cmempool_copy(void *to, const void *from, size_t size)
 #define MEMPOOL_LOCKED 128
 
 /**
- * Flag: record for each entry who took it and who freed it last: the address that the call returns to, the thread,
- * and a number that rises with each such call of the process. `mempool_dump` then counts what is out by caller, a
- * leak report names callers, and a report of misuse says who freed, or has, the entry. Callers are shown as function
- * and place, where the loader knows them (link with `-rdynamic` for the functions of a program), and as the file
- * and place that `addr2line -e` takes. Of a call that the header inlines, that is the program's function, but for code
- * that is compiled with `-O1`, where it may be one of the header's. On 32-bit x86 callers are not known, only threads and numbers. Takes 48
- * bytes for each entry (32 where addresses have 32 bits), in a mapping beside the pool, and of an entry from the heap
- * in its block. The pool has no caches: each call takes its lock, also with `MEMPOOL_SINGLE_THREAD`. Not in the
- * feature `bare`.
+ * Flag: record for each entry who took it and who freed it last: the address that the call returns to, the
+ * thread, and a number that rises with each such call of the process.
+ *
+ * `mempool_dump` then counts what is out by caller, a leak report names callers, and a report of misuse says who
+ * has the entry, or freed it.
+ *
+ * - Callers are shown as function and place, if the loader knows the function (link a program with `-rdynamic`),
+ *   and as the file and place that `addr2line -e` takes.
+ * - If the header inlined the call, the caller is the program's function. Code that is compiled with `-O1` may
+ *   show one of the header's instead. On 32-bit x86 callers are not known, only threads and numbers.
+ * - It takes 48 bytes for each entry (32 if addresses have 32 bits), in a mapping beside the pool, also if the pool
+ *   lies in a buffer or a backing's memory; those of an entry from the heap are in its block.
+ * - The pool has no caches: each call takes its lock, also with `MEMPOOL_SINGLE_THREAD`.
+ *
+ * Not in the feature `bare`.
  */
 #define MEMPOOL_RECORD_HOLDERS 256
 

@@ -46,10 +46,6 @@ pub(super) fn refuse(error: Error) -> *mut c_void {
 
 /// What the names for freeing an entry do.
 ///
-/// The compiler merges functions with the same code, and debuggers and profilers then show either name.
-/// A function in a section of its own is not merged. The `link_section` of such a function is the one that
-/// the compiler gives it anyway.
-///
 /// # Safety
 /// `entry` is NULL or a live entry.
 #[inline(always)]
@@ -95,7 +91,7 @@ unsafe fn free_unusual(entry: Entry) {
 }
 
 with_caller! {
-    /// `caller` has the entry, or NULL: gives it back to him, noted.
+    /// Notes that `caller` has the entry, and returns it. NULL stays NULL.
     ///
     /// # Safety
     /// NULL or a new entry.

@@ -87,16 +87,21 @@ pub extern "C" fn mempool_create(
 /// The thread's cache had none.
 #[inline(never)]
 pub(super) fn alloc_missed(pool: &Pool, missed: Missed) -> *mut c_void {
-    expect_live(pool, ALLOC);
-    let entry = match pool.alloc_slow(missed) {
-        Some(entry) => entry.payload().cast(),
-        None => alloc_exhausted(pool),
-    };
+    let entry = take_missed(pool, missed);
     if pool.records() {
         // SAFETY: it is new, if it is one.
         return unsafe { noted(entry) };
     }
     entry
+}
+
+/// The same, without a note of who has it.
+fn take_missed(pool: &Pool, missed: Missed) -> *mut c_void {
+    expect_live(pool, ALLOC);
+    match pool.alloc_slow(missed) {
+        Some(entry) => entry.payload().cast(),
+        None => alloc_exhausted(pool),
+    }
 }
 
 /// The same, with a pop that is unsettled.
@@ -183,15 +188,13 @@ pub unsafe extern "C" fn mempool_calloc_entry(mp: *mut mempool) -> *mut c_void {
 #[cold]
 #[inline(never)]
 fn calloc_missed(pool: &Pool, missed: Missed) -> *mut c_void {
-    let entry = alloc_missed(pool, missed);
-    if entry.is_null() {
-        return entry;
+    let entry = take_missed(pool, missed);
+    if !entry.is_null() {
+        // SAFETY: the entry is new and has that many bytes.
+        unsafe { zero(entry.cast(), pool.elem_size()) };
     }
-    // SAFETY: the entry is new and has that many bytes.
-    unsafe { zero(entry.cast(), pool.elem_size()) };
     if pool.records() {
-        // Again: this call has another caller.
-        // SAFETY: as above.
+        // SAFETY: it is new, if it is one.
         return unsafe { noted(entry) };
     }
     entry
@@ -307,6 +310,7 @@ pub unsafe extern "C" fn mempool_dynamic_allocs_count(mp: *const mempool) -> usi
 /// # Safety
 /// `entry` is NULL or a live entry.
 #[unsafe(no_mangle)]
+// In a section of its own: functions with the same code would be merged, and debuggers show either name.
 #[cfg_attr(elf, unsafe(link_section = ".text._mempool_free_entry"))]
 pub unsafe extern "C" fn _mempool_free_entry(entry: *mut c_void) {
     // SAFETY: by this function's contract.
@@ -318,6 +322,7 @@ pub unsafe extern "C" fn _mempool_free_entry(entry: *mut c_void) {
 /// # Safety
 /// `mp` is NULL or a live pool that nobody else uses.
 #[unsafe(no_mangle)]
+// In a section of its own: functions with the same code would be merged, and debuggers show either name.
 #[cfg_attr(elf, unsafe(link_section = ".text._mempool_destroy"))]
 pub unsafe extern "C" fn _mempool_destroy(mp: *mut mempool) {
     // SAFETY: by this function's contract.

@@ -156,12 +156,12 @@ pub(super) fn alloc_missed(
     size: usize,
     missed: Missed,
 ) -> *mut c_void {
-    match collection.alloc_missed(class, size, missed) {
-        // SAFETY: it is new.
-        Ok(entry) if class.records() => unsafe { noted(entry.payload().cast()) },
-        Ok(entry) => entry.payload().cast(),
-        Err(error) => refuse(error),
+    let entry = answer_entry(collection.alloc_missed(class, size, missed));
+    if class.records() {
+        // SAFETY: it is new, if it is one.
+        return unsafe { noted(entry) };
     }
+    entry
 }
 
 /// Allocates an entry of `size` bytes, all zero.
@@ -196,15 +196,13 @@ fn calloc_missed(
     size: usize,
     missed: Missed,
 ) -> *mut c_void {
-    let entry = alloc_missed(collection, class, size, missed);
-    if entry.is_null() {
-        return entry;
+    let entry = answer_entry(collection.alloc_missed(class, size, missed));
+    if !entry.is_null() {
+        // SAFETY: the entry is new and has that many bytes.
+        unsafe { zero(entry.cast(), size) };
     }
-    // SAFETY: the entry is new and has that many bytes.
-    unsafe { zero(entry.cast(), size) };
     if class.records() {
-        // Again: this call has another caller.
-        // SAFETY: as above.
+        // SAFETY: it is new, if it is one.
         return unsafe { noted(entry) };
     }
     entry
@@ -294,6 +292,7 @@ unsafe fn realloc_slow(collection: &Collection, entry: Entry, size: usize) -> *m
 /// # Safety
 /// `entry` is NULL or a live entry.
 #[unsafe(no_mangle)]
+// In a section of its own: functions with the same code would be merged, and debuggers show either name.
 #[cfg_attr(elf, unsafe(link_section = ".text.r_mempool_free_entry"))]
 pub unsafe extern "C" fn r_mempool_free_entry(entry: *mut c_void) {
     // SAFETY: by this function's contract.
@@ -376,6 +375,7 @@ pub unsafe extern "C" fn r_mempool_dynamic_allocs_count(
 /// # Safety
 /// `rmp` is NULL or a live ranged pool that nobody else uses.
 #[unsafe(no_mangle)]
+// In a section of its own: functions with the same code would be merged, and debuggers show either name.
 #[cfg_attr(elf, unsafe(link_section = ".text._r_mempool_destroy"))]
 pub unsafe extern "C" fn _r_mempool_destroy(rmp: *mut r_mempool) {
     // SAFETY: by this function's contract.

@@ -51,41 +51,34 @@ const NUMBERS: &[Field] = &[
 /// In the place of an offset that is not known.
 const NOWHERE: u16 = u16::MAX;
 
-const PARTS: [&[Field]; 27] = [
-    NUMBERS,
-    Process::FIELDS,
-    registry::FIELDS[0],
-    registry::FIELDS[1],
-    registry::FIELDS[2],
-    registry::FIELDS[3],
-    registry::FIELDS[4],
-    Common::FIELDS,
-    Collection::FIELDS,
-    Region::FIELDS,
-    fields::FIELDS[0],
-    fields::FIELDS[1],
-    fields::FIELDS[2],
-    fields::FIELDS[3],
-    fields::FIELDS[4],
-    fields::FIELDS[5],
-    fields::FIELDS[6],
-    fields::FIELDS[7],
-    fields::FIELDS[8],
-    fields::FIELDS[9],
-    fields::FIELDS[10],
-    fields::FIELDS[11],
-    fields::FIELDS[12],
-    Depot::FIELDS,
-    Rack::FIELDS,
-    Cache::FIELDS,
-    Life::FIELDS,
+const PARTS: &[&[&[Field]]] = &[
+    &[NUMBERS, Process::FIELDS],
+    &registry::FIELDS,
+    &[Common::FIELDS, Collection::FIELDS, Region::FIELDS],
+    &fields::FIELDS,
+    &[Depot::FIELDS, Rack::FIELDS, Cache::FIELDS, Life::FIELDS],
 ];
 
-const COUNT: usize = {
-    let (mut count, mut part) = (0, 0);
+/// One of all fields, in their order.
+const fn field(mut index: usize) -> Option<&'static Field> {
+    let (mut part, mut list) = (0, 0);
     while part < PARTS.len() {
-        count += PARTS[part].len();
-        part += 1;
+        if list == PARTS[part].len() {
+            (part, list) = (part + 1, 0);
+        } else if index < PARTS[part][list].len() {
+            return Some(&PARTS[part][list][index]);
+        } else {
+            index -= PARTS[part][list].len();
+            list += 1;
+        }
+    }
+    None
+}
+
+const COUNT: usize = {
+    let mut count = 0;
+    while field(count).is_some() {
+        count += 1;
     }
     count
 };
@@ -93,24 +86,18 @@ const COUNT: usize = {
 /// Every offset and number, and a hash of their names and of the sizes of what is no struct (FNV-1a).
 const OFFSETS: ([u16; COUNT], u32) = {
     let (mut offsets, mut hash) = ([0; COUNT], 0x811C_9DC5 ^ VERSION);
-    let (mut count, mut part) = (0, 0);
-    while part < PARTS.len() {
-        let mut field = 0;
-        while field < PARTS[part].len() {
-            let &Field { name, at, size } = &PARTS[part][field];
-            assert!(at <= NOWHERE as usize);
-            let mut byte = 0;
-            while byte < name.len() {
-                hash = (hash ^ name.as_bytes()[byte] as u32).wrapping_mul(0x0100_0193);
-                byte += 1;
-            }
-            let read_whole = matches!(size, 1 | 2 | 4 | 8);
-            hash = (hash ^ if read_whole { size as u32 } else { 0 }).wrapping_mul(0x0100_0193);
-            offsets[count] = at as u16;
-            count += 1;
-            field += 1;
+    let mut index = 0;
+    while let Some(&Field { name, at, size }) = field(index) {
+        assert!(at <= NOWHERE as usize);
+        let mut byte = 0;
+        while byte < name.len() {
+            hash = (hash ^ name.as_bytes()[byte] as u32).wrapping_mul(0x0100_0193);
+            byte += 1;
         }
-        part += 1;
+        let read_whole = matches!(size, 1 | 2 | 4 | 8);
+        hash = (hash ^ if read_whole { size as u32 } else { 0 }).wrapping_mul(0x0100_0193);
+        offsets[index] = at as u16;
+        index += 1;
     }
     (offsets, hash)
 };
