@@ -5,7 +5,7 @@ PREFIX     ?= /usr/local
 LIBDIR     ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR     ?= $(PREFIX)/share/man
-# Where gdb looks for the script of a library: beside it, or, below the prefix of most gdbs, in a tree of theirs.
+# gdb looks for a library's script beside it; for PREFIX=/usr also below /usr/share/gdb/auto-load.
 GDBDIR     ?= $(if $(filter /usr,$(PREFIX)),/usr/share/gdb/auto-load)$(LIBDIR)
 BINDIR     ?= $(PREFIX)/bin
 DOCDIR     ?= $(PREFIX)/share/doc/cmempool
@@ -46,10 +46,9 @@ STAGE  := $(abspath $(TARGET))/stage
 # Where cargo puts what it builds.
 BUILT   = $(abspath $(TARGET))/$(if $(RUST_TARGET),$(RUST_TARGET)/)release
 
-# Of an address.
+# Of an address. For the installation, which may have no rustc, the build writes it down.
 BITS   = $(shell rustc --print cfg $(if $(RUST_TARGET),--target $(RUST_TARGET)) | \
     sed -n 's/^target_pointer_width="\(.*\)"/\1/p')
-BYTES  = $(if $(filter 32,$(BITS)),4,8)
 
 # How a shared library is linked, and which names it has. The last of them is the one that programs are
 # linked with.
@@ -84,7 +83,7 @@ STAYS_GLOBAL := _.stapsdt.base
 # Functions that threads and fork have yet to call must not be unloaded.
 LINK_SHARED   = -Wl,-soname,$(SONAME),--version-script=cmempool.map,-z,nodelete,-z,relro \
     -Wl,-z,now,-z,noexecstack,--gc-sections,--build-id,-O1
-# Functions and lines. With types and variables, the compiler makes other code.
+# Only functions and lines: full debug information changes the generated code.
 DEBUG_FLAGS  := -C debuginfo=1 '--remap-path-prefix=$(CURDIR)=/usr/src/cmempool-$(VERSION)'
 DEBUG_FILE   := $(SHARED).debug
 endif
@@ -116,7 +115,7 @@ all: build
 build: tools
 	$(CARGO) rustc --locked --quiet --lib --release --crate-type staticlib --target-dir $(TARGET) \
 	    $(if $(FEATURES),--features $(FEATURES)) $(if $(RUST_TARGET),--target $(RUST_TARGET)) -- $(DEBUG_FLAGS) $(RUSTC_FLAGS)
-	@rm -rf $(LIB)/members $(LIB)/libcmempool*
+	@rm -rf $(LIB)/members $(LIB)/libcmempool* $(LIB)/try
 	@mkdir -p $(LIB)/members
 	@archive=$(BUILT)/libcmempool.a; cd $(LIB)/members; \
 	    $(AR) x "$$archive" $$($(AR) t "$$archive" | grep '^cmempool[-.]')
@@ -125,6 +124,7 @@ build: tools
 	@$(if $(STAYS_GLOBAL),$(OBJCOPY) --globalize-symbol=$(STAYS_GLOBAL) $(LIB)/members/*.o)
 	@$(AR) rcs $(LIB)/libcmempool.a $(LIB)/members/*.o
 	@rm -r $(LIB)/members
+	@echo $(BITS) > $(LIB)/bits
 	@$(if $(HAS_TRY),$(BUILD_TRY))
 
 # The shared library, and its other names.
@@ -338,11 +338,12 @@ BELOW_PREFIX = $(patsubst $(PREFIX)/%,$${prefix}/%,$(1))
 
 # For build systems around this one: CMakeLists.txt and meson.build.
 names:
-	@printf '%s\n' 'version=$(VERSION)' 'shared=$(SHARED)' 'links=$(filter-out %.dll.a,$(SHARED_NAMES))' \
+	@printf '%s\n' 'shared=$(SHARED)' 'links=$(filter-out %.dll.a,$(SHARED_NAMES))' \
 	    'import=$(filter %.dll.a,$(if $(SHARED),$(SHARED_NAMES)))' 'soname=$(SONAME)' 'private=$(LIBS_PRIVATE)'
 
 # What is installed in DOCDIR, by the names that the documents use in their links.
-DOCUMENTS := LICENSE README.md CHANGELOG.md SECURITY.md $(wildcard docs/*.md docs/*.svg) adapters/README.md
+DOCUMENTS := LICENSE README.md CHANGELOG.md SECURITY.md CONTRIBUTING.md cmempool.map adapters/README.md \
+    $(wildcard packaging/README.md bench/README.md docs/*.md docs/*.svg bench/results/*.svg)
 
 ## install: libraries, headers, pkg-config, CMake, tools, man pages and documents into PREFIX, below DESTDIR if given
 install: ready
@@ -361,8 +362,9 @@ install: ready
 	    cmempool.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/cmempool.pc
 	for file in cmempoolConfig.cmake cmempoolConfigVersion.cmake; do \
 	    sed -e 's|@VERSION@|$(VERSION)|g' -e 's|@MAJOR@|$(MAJOR)|g' \
-	        -e 's|@SHARED@|$(SHARED)|g' -e 's|@SONAME@|$(SONAME)|' -e 's|@BYTES@|$(BYTES)|' \
-	        -e 's|@BITS@|$(BITS)|g' \
+	        -e 's|@SHARED@|$(SHARED)|g' -e 's|@SONAME@|$(SONAME)|' \
+        -e "s|@BYTES@|$$(($$(cat $(LIB)/bits) / 8))|" \
+	        -e "s|@BITS@|$$(cat $(LIB)/bits)|g" \
 	        -e 's|@INCLUDEDIR@|$(FROM_CMAKEDIR)|' -e 's|@LIBS_PRIVATE@|$(LIBS_PRIVATE)|' \
 	        $$file.in > $(DESTDIR)$(CMAKEDIR)/$$file; \
 	done
@@ -419,7 +421,7 @@ uninstall:
 	    dir=$${file%/*}; dirs=($$dir $${dir%/*} $${dir%/*/*} $${link%/*}); \
 	fi; \
 	for dir in $(addprefix $(DESTDIR),$(CMAKEDIR) $(INCLUDEDIR)/cmempool $(LIBDIR)/cmempool $(filter-out $(LIBDIR),$(GDBDIR)) \
-	    $(DOCDIR)/docs $(DOCDIR)/adapters $(DOCDIR)) $${dirs[@]+"$${dirs[@]}"}; do \
+	    $(addprefix $(DOCDIR)/,docs adapters packaging bench/results bench) $(DOCDIR)) $${dirs[@]+"$${dirs[@]}"}; do \
 	    [ ! -d $$dir ] || rmdir --ignore-fail-on-non-empty $$dir; \
 	done
 

@@ -399,8 +399,8 @@ typedef struct mempool_options {
     /**
      * Memory of the caller's for the pool and all it needs, or NULL. It must be aligned to 16 bytes and belong
      * to the pool until that is destroyed. The library then asks neither the heap nor the kernel for memory,
-     * except for entries that fall back to the heap, and to lock the buffer. A pool stores addresses in 48
-     * bits: the pointer must have no tag in its upper bits (Arm's MTE, HWAddressSanitizer), and the buffer
+     * except for entries that fall back to the heap, for the records of `MEMPOOL_RECORD_HOLDERS`, and to lock the
+     * buffer. A pool stores addresses in 48 bits: the pointer must have no tag in its upper bits (Arm's MTE, HWAddressSanitizer), and the buffer
      * must end at 2^48 or below.
      */
     void *buffer;

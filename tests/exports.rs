@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -118,13 +118,26 @@ fn list() -> Vec<(&'static str, &'static str)> {
 fn the_shared_library_exports_the_list() {
     let Some(library) = installed("libcmempool.so") else { return };
     let symbols = printed("nm", &["-D", "--defined-only"], &library);
-    // Each has its version, and the version is a symbol of its own.
-    let versioned = symbols.replace("@@CMEMPOOL_1.0\n", "\n");
-    assert_eq!(symbols.matches("@@CMEMPOOL_1.0\n").count(), list().len(), "{symbols}");
-    let mut expected = list();
-    expected.push(("CMEMPOOL_1.0", "A"));
-    expected.sort_unstable();
-    assert_eq!(named(&versioned), expected);
+    // Each has its version, and a version is a symbol of its own.
+    let exported = named(&symbols);
+    let (versions, functions): (Vec<_>, Vec<_>) =
+        exported.iter().partition(|(_, kind)| *kind == "A");
+    let names: Vec<_> = functions
+        .iter()
+        .map(|(name, kind)| (name.split_once("@@").map_or("no version", |(name, _)| name), *kind))
+        .collect();
+    assert_eq!(names, list());
+    // The Debian package says the same, name by name.
+    let package = include_str!("../packaging/debian/libcmempool1.symbols");
+    let packaged: BTreeSet<&str> = package
+        .lines()
+        .filter_map(|line| line.strip_prefix(' '))
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    let versions = versions.iter().map(|(name, _)| format!("{name}@{name}"));
+    let exported: BTreeSet<String> =
+        functions.iter().map(|(name, _)| name.replace("@@", "@")).chain(versions).collect();
+    assert_eq!(exported.iter().map(String::as_str).collect::<BTreeSet<_>>(), packaged);
 }
 
 /// Two functions at one address have one name in backtraces and profiles.

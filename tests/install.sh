@@ -32,19 +32,7 @@ install_into() { # variables of make...
 }
 
 mkdir "$work/user"
-cat >"$work/user/user.c" <<'C'
-#include <cmempool.h>
-
-int main(void)
-{
-    mempool *mp = mempool_create(2, sizeof(long), true);
-    long *a = mempool_alloc_entry(mp);
-    int bad = !a || mempool_used_count(mp) != 1;
-    mempool_free_entry(a);
-    mempool_destroy(mp);
-    return bad;
-}
-C
+cp tests/subproject/user.c "$work/user"
 
 # A program that runs, with the library inside or not, as it should be.
 expect_program() { # program linkage library-directory
@@ -144,6 +132,13 @@ with_cmake "$prefix" "$prefix/lib"
 [ -f "$prefix/share/man/man3/cmempool.3" ] || die "no cmempool(3)"
 [ -f "$prefix/lib/libcmempool.so.$version-gdb.py" ] || die "no script for gdb beside the library"
 tries "$prefix"
+# What the installed documents lead to is installed, or said to be in the source.
+documents=$prefix/share/doc/cmempool
+while IFS= read -r document; do
+    while IFS= read -r link; do
+        [ -e "$(dirname "$document")/$link" ] || die "${document#"$documents/"} leads to $link, which is not installed"
+    done < <(grep -oP '\]\(\K(?!https?:|#)[^)#]+' "$document" | sort -u)
+done < <(find "$documents" -name '*.md')
 while read -r symbol; do
     # No person calls these: code of the header's does.
     [[ $symbol != *_missed ]] || continue
@@ -176,7 +171,8 @@ expected=$(
     for page in man/*.3; do
         echo "share/man/man3/${page##*/}"
     done
-    for document in LICENSE README.md CHANGELOG.md SECURITY.md docs/*.{md,svg} adapters/README.md; do
+    for document in LICENSE {README,CHANGELOG,SECURITY,CONTRIBUTING}.md cmempool.map docs/*.{md,svg} \
+        {adapters,bench,packaging}/README.md bench/results/*.svg; do
         echo "share/doc/cmempool/$document"
     done
     for header in adapters/cmempool/*.h; do

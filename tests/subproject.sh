@@ -37,8 +37,32 @@ crates_into() { # directory
     mkdir -p "$1"
     [ -z "${built:-}" ] || cp -a "$built/release" "$1"
 }
+done=()
 built=
 [ ! -d "${1:-}/release" ] || built=$(cd "$1" && pwd)
+
+# ---- What Rust calls a machine, Rust knows; of the others nothing is said.
+while read -r machine target; do
+    [ "$(tools/rust-target "$machine" || echo none)" = "$target" ] || die "rust-target: $machine is not $target"
+    [ "$target" = none ] || rustc --print target-list | grep -qxF "$target" || die "Rust knows no $target"
+done <<'TABLE'
+x86_64-linux-gnu x86_64-unknown-linux-gnu
+i386-linux-gnu i686-unknown-linux-gnu
+i586-linux-musl i686-unknown-linux-musl
+aarch64-linux-gnu aarch64-unknown-linux-gnu
+arm-linux-gnueabihf armv7-unknown-linux-gnueabihf
+armv7l-unknown-linux-gnueabihf armv7-unknown-linux-gnueabihf
+riscv64-linux-gnu riscv64gc-unknown-linux-gnu
+s390x-linux-gnu s390x-unknown-linux-gnu
+x86_64-w64-mingw32 x86_64-pc-windows-gnu
+x86_64-unknown-freebsd14.0 x86_64-unknown-freebsd
+i386-unknown-freebsd14 i686-unknown-freebsd
+arm64-apple-darwin23 aarch64-apple-darwin
+armv5te-linux-gnueabi none
+aarch64-linux-android21 none
+aarch64-w64-mingw32 none
+hppa-unknown-netbsd none
+TABLE
 
 mkdir -p "$work/user/subprojects"
 cp tests/subproject/* "$work/user"
@@ -100,11 +124,13 @@ else
     else
         echo "skipped: CMake with Ninja: it is not installed"
     fi
+    done+=(CMake)
     # On its own, it installs what make does.
     crates_into "$work/alone/cargo"
     quietly cmake -S "$work/source" -B "$work/alone" "-DCMAKE_INSTALL_PREFIX=/usr"
     quietly cmake --build "$work/alone"
-    quietly env "DESTDIR=$work/by-cmake" cmake --install "$work/alone"
+    # As root does it, who may have no cargo.
+    quietly env "DESTDIR=$work/by-cmake" HOME=/nowhere CARGO_HOME=/nowhere RUSTUP_HOME=/nowhere cmake --install "$work/alone"
     quietly make -C "$work/source" install PREFIX=/usr "DESTDIR=$work/by-make" "CARGO_TARGET_DIR=$work/alone/cargo"
     quietly diff -r "$work/by-cmake" "$work/by-make"
     expect_one_line cmake -S "$work/source" -B "$work/poor" -DCMAKE_FIND_USE_CMAKE_SYSTEM_PATH=OFF
@@ -120,13 +146,23 @@ else
     [ "$(meson introspect --projectinfo "$build" | grep -o '"version": "[0-9.]*", "descriptive_name": "cmempool"')" = \
         "\"version\": \"$version\", \"descriptive_name\": \"cmempool\"" ] || die "meson.build: another version than $version"
     quietly ninja -C "$build"
+    done+=(Meson)
     expect_programs "$build"
     expect_rebuild "$build" ninja -C "$build"
     quietly meson install -C "$build"
+    # On its own, it builds all, and installs that.
+    crates_into "$work/alone-meson/cargo"
+    quietly meson setup "$work/alone-meson" "$work/source" "-Dprefix=$work/alone-prefix" -Dlibdir=lib -Dbindir=programs
+    quietly ninja -C "$work/alone-meson"
+    [ -e "$work/alone-meson/libcmempool.a" ] || die "ninja builds no library"
+    quietly env HOME=/nowhere CARGO_HOME=/nowhere RUSTUP_HOME=/nowhere meson install -C "$work/alone-meson"
+    [ -e "$work/alone-prefix/lib/libcmempool.a" ] || die "meson install lacks the library"
+    [ ! -e "$work/prefix/bin/cmempool-try" ] || [ -e "$work/alone-prefix/programs/cmempool-try" ] ||
+        die "meson install does not know bindir"
     for file in lib/libcmempool.so.${version%%.*} lib/pkgconfig/cmempool.pc include/cmempool.h bin/shared; do
         [ -e "$work/prefix/$file" ] || die "meson install lacks $file"
     done
 fi
 
 quietly diff "$work/before" <(tree_of_source)
-echo "built as a part of another project: CMake, Meson"
+echo "built as a part of another project: ${done[*]-nothing}"

@@ -41,8 +41,8 @@ pub struct mempool_options {
     pub name: *const c_char,
     /// Memory of the caller's for the pool and all it needs, or NULL. It must be aligned to 16 bytes and belong
     /// to the pool until that is destroyed. The library then asks neither the heap nor the kernel for memory,
-    /// except for entries that fall back to the heap, and to lock the buffer. A pool stores addresses in 48
-    /// bits: the pointer must have no tag in its upper bits (Arm's MTE, HWAddressSanitizer), and the buffer
+    /// except for entries that fall back to the heap, for the records of `MEMPOOL_RECORD_HOLDERS`, and to lock the
+    /// buffer. A pool stores addresses in 48 bits: the pointer must have no tag in its upper bits (Arm's MTE, HWAddressSanitizer), and the buffer
     /// must end at 2^48 or below.
     pub buffer: *mut c_void,
     /// Bytes of the buffer, at least `mempool_buffer_size` of these options; 0 without a buffer.
