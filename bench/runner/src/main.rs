@@ -42,9 +42,9 @@ struct Arguments {
     /// Measure only these rows (can be given more than once); nothing is written to the results.
     #[arg(long, value_name = "ROW")]
     only: Vec<String>,
-    /// Measure scaling with up to so many threads.
-    #[arg(long, value_name = "THREADS", default_value_t = 8)]
-    to: usize,
+    /// Measure scaling with up to so many threads: by default twice the CPUs, and 8 at least.
+    #[arg(long, value_name = "THREADS")]
+    to: Option<usize>,
     /// List the rows and stop.
     #[arg(long)]
     list: bool,
@@ -121,8 +121,9 @@ fn run(arguments: &Arguments) -> Result<()> {
         println!("  {:<12} skipped: {}", absent.name, absent.why);
     }
 
+    let to = arguments.to.unwrap_or(8.max(2 * machine.cpus.len()));
     let started = Instant::now();
-    let runner = Runner::new(&places, &machine, &field, effort, arguments.to);
+    let runner = Runner::new(&places, &machine, &field, effort, to);
     let mut results = Results::new(mode, &machine, &field);
     let whole = arguments.only.is_empty();
     println!("{}", runner.plan(&rows, whole));

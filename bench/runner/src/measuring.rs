@@ -71,6 +71,23 @@ pub const LATENCY_WORKLOADS: [(&str, usize, &str); 4] = [
     ("bursts", 8, "bursts of 1000, 8 threads"),
 ];
 
+/// How many threads make the calls of the workload with this title.
+pub fn threads_of_calls(title: &str) -> usize {
+    LATENCY_WORKLOADS.iter().find(|workload| workload.2 == title).map_or(1, |workload| workload.1)
+}
+
+/// 1, 2, 3, 4, 6, 8, 12 and so on, up to `most`: powers of two, and what is halfway between.
+fn thread_counts(most: usize) -> Vec<usize> {
+    let powers = (0..usize::BITS).map(|power| 1_usize << power);
+    let mut counts: Vec<usize> = powers
+        .flat_map(|power| [power, power + power / 2])
+        .take_while(|&count| count < most)
+        .chain([most])
+        .collect();
+    counts.dedup();
+    counts
+}
+
 pub struct Runner<'a> {
     places: &'a Places,
     machine: &'a Machine,
@@ -230,7 +247,7 @@ impl<'a> Runner<'a> {
         if self.effort.scaling_runs == 0 {
             return Ok(());
         }
-        for threads in 1..=self.to {
+        for threads in thread_counts(self.to) {
             let row = format!("threads{threads}_bursts");
             if let Some(row) = results.rows.iter().find(|result| result.id == row) {
                 let measured = row.measured.iter().filter(|m| m.name != CALLED).cloned().collect();

@@ -276,3 +276,9 @@ pub fn chosen(ids: &[String]) -> Result<Vec<Row>> {
         .filter(|row| ids.is_empty() || ids.iter().any(|id| id == row.id))
         .collect())
 }
+
+/// How many threads the row of this name runs.
+pub fn threads_of(id: &str) -> usize {
+    let row = rows().into_iter().find(|row| row.id == id && row.program == "threads");
+    row.and_then(|row| row.arguments[1].parse().ok()).unwrap_or(1)
+}

@@ -10,7 +10,8 @@ use anyhow::{Context, Result, anyhow, bail};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::pictures::{Drawn, FAINT, INK, text, titled};
+use crate::pictures::HEAD as CARD_HEAD;
+use crate::pictures::{Area, Drawn, FAINT, INK, bold, card, text};
 
 const FIELDS: &str = "minute,elem_size,capacity,used,peak_used,dynamic_used,dynamic_peak,exhausted";
 
@@ -87,7 +88,8 @@ pub fn draw(picture: &Path, files: &[PathBuf]) -> Result<()> {
         .map(|file| Run::read(file).with_context(|| format!("samples in {}", file.display())))
         .collect::<Result<_>>()?;
     // The library's errors borrow from what is drawn on.
-    runs_beside_each_other(&runs, picture).map_err(|error| anyhow!("can't draw: {error}"))?;
+    let svg = runs_beside_each_other(&runs).map_err(|error| anyhow!("can't draw: {error}"))?;
+    std::fs::write(picture, svg)?;
     println!("Wrote {}", picture.display());
     Ok(())
 }
@@ -96,8 +98,6 @@ const USED: RGBColor = RGBColor(120, 170, 215);
 const MOST: RGBColor = RGBColor(20, 80, 140);
 const SHORT: RGBColor = RGBColor(214, 30, 40);
 const WHEN_SHORT: RGBColor = RGBColor(252, 222, 222);
-
-type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
 /// Where a panel's plot lies, in pixels, and what is at its edges.
 struct Panel<'p, 'a> {
@@ -118,7 +118,7 @@ const SIZES: i32 = 84;
 const SCALE: i32 = 36;
 const HEAD: i32 = 84;
 
-fn runs_beside_each_other(runs: &[Run], path: &Path) -> Drawn {
+fn runs_beside_each_other(runs: &[Run]) -> std::result::Result<String, Box<dyn std::error::Error>> {
     let sizes: Vec<u32> = {
         let mut sizes: Vec<u32> = runs.iter().flat_map(|run| run.classes.keys().copied()).collect();
         sizes.sort_unstable();
@@ -129,50 +129,51 @@ fn runs_beside_each_other(runs: &[Run], path: &Path) -> Drawn {
     let times = || all().map(|sample| sample.minute);
     let minutes = (times().min().unwrap_or(0), times().max().unwrap_or(0).max(1));
 
-    let height = 62 + HEAD + ROW * sizes.len() as i32 + 30;
-    let root = SVGBackend::new(path, (WIDTH as u32, height as u32)).into_drawing_area();
+    let height = CARD_HEAD + HEAD + ROW * sizes.len() as i32 + 52;
     let title = "A ranged pool in use: which classes have too few entries, which too many?";
     let below = "Entries of each class that are out, over a day of c-examples/server.c, whose \
-                 clients are made up; docs/sizing.md tells the story. Drawn by `make demo`.";
-    let area = titled(&root, title, below)?;
-    legend(&area, 14)?;
-
-    let column = (WIDTH - SIZES - 10) / runs.len() as i32;
-    for (i, run) in runs.iter().enumerate() {
-        let left = SIZES + column * i as i32;
-        let title = format!("Counts {}", run.name);
-        area.draw(&Text::new(title, (left + SCALE, HEAD - 36), text(19)))?;
-    }
-    for (j, &size) in sizes.iter().enumerate() {
-        let top = HEAD + ROW * j as i32;
-        let of_size = || runs.iter().filter_map(|run| run.classes.get(&size)).flatten();
-        let highest = of_size().map(|sample| sample.capacity.max(sample.most())).max().unwrap_or(1);
-        let beside = text(18).pos(Pos::new(HPos::Left, VPos::Center));
-        area.draw(&Text::new(format!("{size} B"), (16, top + ROW / 2), beside))?;
+                 clients are made up. Drawn by `make demo`.";
+    card((WIDTH as u32, height as u32), title, below, |area| {
+        legend(area, 10)?;
+        let column = (WIDTH - SIZES - 10) / runs.len() as i32;
         for (i, run) in runs.iter().enumerate() {
-            let left = SIZES + column * i as i32 + SCALE;
-            let panel = Panel {
-                area: &area,
-                left,
-                right: left + column - SCALE - 20,
-                top: top + 20,
-                bottom: top + 20 + PANEL,
-                minutes,
-                highest,
-            };
-            let samples = run.classes.get(&size).map_or(&[][..], Vec::as_slice);
-            panel.draw(samples, j + 1 == sizes.len())?;
+            let left = SIZES + column * i as i32;
+            let title = format!("Counts {}", run.name);
+            area.draw(&Text::new(title, (left + SCALE, HEAD - 38), bold(15.0)))?;
         }
-    }
-    root.present()?;
-    Ok(())
+        for (j, &size) in sizes.iter().enumerate() {
+            let top = HEAD + ROW * j as i32;
+            let of_size = || runs.iter().filter_map(|run| run.classes.get(&size)).flatten();
+            let highest = of_size().map(|sample| sample.capacity.max(sample.most())).max();
+            let beside = text(15.0).pos(Pos::new(HPos::Left, VPos::Center));
+            area.draw(&Text::new(format!("{size} B"), (20, top + ROW / 2), beside))?;
+            for (i, run) in runs.iter().enumerate() {
+                let left = SIZES + column * i as i32 + SCALE;
+                let panel = Panel {
+                    area,
+                    left,
+                    right: left + column - SCALE - 24,
+                    top: top + 20,
+                    bottom: top + 20 + PANEL,
+                    minutes,
+                    highest: highest.unwrap_or(1),
+                };
+                let samples = run.classes.get(&size).map_or(&[][..], Vec::as_slice);
+                panel.draw(samples, j + 1 == sizes.len())?;
+            }
+        }
+        let middle = text(12.0).pos(Pos::new(HPos::Center, VPos::Top));
+        let axis = "time of day; upwards: entries";
+        area.draw(&Text::new(axis, (WIDTH / 2, HEAD + ROW * sizes.len() as i32 + 20), middle))?;
+        Ok(())
+    })
 }
 
 fn legend(area: &Area<'_>, y: i32) -> Drawn {
     let mut x = 20;
     let mut entry = |words: &str, width: i32, mark: &dyn Fn(i32) -> Drawn| -> Drawn {
         mark(x)?;
-        let beside = text(15).pos(Pos::new(HPos::Left, VPos::Center));
+        let beside = text(13.0).pos(Pos::new(HPos::Left, VPos::Center));
         area.draw(&Text::new(words.to_owned(), (x + 28, y), beside))?;
         x += width;
         Ok(())
@@ -218,7 +219,7 @@ impl Panel<'_, '_> {
         self.grid(is_last)?;
         let Some(last) = samples.last() else {
             let (x, y) = (self.left + 6, (self.top + self.bottom) / 2);
-            let centred = text(15).pos(Pos::new(HPos::Left, VPos::Center));
+            let centred = text(13.0).pos(Pos::new(HPos::Left, VPos::Center));
             self.area.draw(&Text::new("no such class", (x, y), centred))?;
             return Ok(());
         };
@@ -270,6 +271,8 @@ impl Panel<'_, '_> {
     }
 
     fn grid(&self, with_hours: bool) -> Drawn {
+        let frame = [(self.left, self.top), (self.right, self.bottom)];
+        self.area.draw(&Rectangle::new(frame, FAINT))?;
         const HOURS: u32 = 3 * 60;
         let (first, last) = self.minutes;
         for minute in (first.div_ceil(HOURS) * HOURS..=last).step_by(HOURS as usize) {
@@ -277,7 +280,7 @@ impl Panel<'_, '_> {
             self.area.draw(&PathElement::new([(x, self.top), (x, self.bottom)], FAINT))?;
             if with_hours {
                 let hour = format!("{:02}:00", minute / 60 % 24);
-                let centred = text(14).pos(Pos::new(HPos::Center, VPos::Top));
+                let centred = text(12.0).pos(Pos::new(HPos::Center, VPos::Top));
                 self.area.draw(&Text::new(hour, (x, self.bottom + 6), centred))?;
             }
         }
@@ -286,7 +289,7 @@ impl Panel<'_, '_> {
             let y = self.y(entries);
             let line = if entries == 0 { INK } else { FAINT };
             self.area.draw(&PathElement::new([(self.left, y), (self.right, y)], line))?;
-            let beside = text(14).pos(Pos::new(HPos::Right, VPos::Center));
+            let beside = text(12.0).pos(Pos::new(HPos::Right, VPos::Center));
             self.area.draw(&Text::new(entries.to_string(), (self.left - 6, y), beside))?;
         }
         Ok(())
@@ -298,11 +301,11 @@ impl Panel<'_, '_> {
         let (words, style) = if last.exhausted > 0 {
             let words =
                 format!("{most} needed, {capacity} there: exhausted {} times", last.exhausted);
-            (words, ("sans-serif", 15, FontStyle::Bold).into_font().color(&SHORT))
+            (words, bold(13.0).color(&SHORT))
         } else if most == 0 {
-            (format!("never used: 0 of {capacity}"), text(15))
+            (format!("never used: 0 of {capacity}"), text(13.0))
         } else {
-            (format!("at most {most} of {capacity}"), text(15))
+            (format!("at most {most} of {capacity}"), text(13.0))
         };
         self.area.draw(&Text::new(words, place, style))?;
         Ok(())
