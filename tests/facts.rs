@@ -9,20 +9,28 @@ use std::process::Command;
 use common::{Scratch, is_there, prefix, root, run, skip, symbols};
 
 /// A constant of the source, and where a document quotes it, `{}` being its value.
-const QUOTES: [(&str, &str, &str, &str); 38] = [
+const QUOTES: [(&str, &str, &str, &str); 41] = [
     ("src/caches/magazine.rs", "LARGEST_ROOM", "docs/design.md", "up to {} entries each"),
     ("src/caches/magazine.rs", "LARGEST_ROOM", "docs/threads.svg", "valid, at most {}<"),
     ("src/caches/magazine.rs", "MOST_CACHED", "docs/guide.md", "pool that it uses, up to {}, by"),
-    ("src/caches/magazine.rs", "MOST_MOVED_BY_ONE", "docs/design.md", "of {} entries at most"),
+    (
+        "src/caches/magazine.rs",
+        "MOST_MOVED_BY_ONE",
+        "docs/design.md",
+        "With {} entries at most in such",
+    ),
     ("src/pool/plan.rs", "ENTRIES_PER_CACHE", "docs/design.md", "one for each {} slots"),
     ("src/pool/plan.rs", "ENTRIES_PER_CACHE", "docs/guide.md", "one for each {} entries"),
     ("src/pool/plan.rs", "ENTRIES_PER_CACHE", "include/cmempool.h", "One for each {} entries"),
     (
         "src/pool/opening.rs",
-        "VISITS_FOR_LARGER",
+        "VISITS_WITH_SMALLEST",
         "docs/design.md",
-        "after {} visits to the depot, as far",
+        "253 after {} visits to the depot",
     ),
+    ("src/pool/opening.rs", "VISITS_WITH_SMALL", "docs/design.md", "of 61, after {};"),
+    ("src/pool/opening.rs", "VISITS_WITH_MIDDLE", "docs/design.md", "1021 after {} visits."),
+    ("src/caches/magazine.rs", "ALL_OF", "docs/design.md", "for each of {} lines"),
     ("src/pool/opening.rs", "VISITS_FOR_THE_ONLY", "docs/design.md", "that came {} times in a row"),
     ("src/pool/making.rs", "THREADS_AT_FIRST", "docs/design.md", "beyond the first {} are left"),
     ("src/pool/plan.rs", "BUDGET", "docs/design.md", "the depot, {} for caches"),
@@ -48,7 +56,7 @@ const QUOTES: [(&str, &str, &str, &str); 38] = [
     ),
     ("src/slots/depot/mod.rs", "LARGEST_RING", "docs/memory.svg", "every fourth slot, {} at most"),
     ("src/caches/magazine.rs", "MOST_MOVED", "docs/design.md", "{} entries moved at most"),
-    ("src/pool/refill.rs", "FRESH_AT_A_TIME", "docs/design.md", "{} at a time, since each"),
+    ("src/pool/refill.rs", "FRESH_AT_A_TIME", "docs/design.md", "{} at a time, so that slots"),
     ("src/slots/inlined.rs", "CACHES_AT", "include/cmempool.h", "#define CMEMPOOL_CACHES_1 {} "),
     ("src/slots/inlined.rs", "SIZES_AT", "include/cmempool.h", "#define CMEMPOOL_SIZES_1 {} "),
     ("src/slots/inlined.rs", "PLACES", "include/cmempool.h", "uintptr_t likely[{}];"),

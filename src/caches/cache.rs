@@ -315,7 +315,7 @@ impl Cache {
     /// # Safety
     /// The caller holds the lock.
     pub unsafe fn count_visit(&self) -> u16 {
-        let visits = self.visits.load(Relaxed).saturating_add(1);
+        let visits = self.visits.load(Relaxed).wrapping_add(1);
         self.visits.store(visits, Relaxed);
         visits
     }

@@ -72,8 +72,8 @@ pub fn size_of_room(room: usize) -> usize {
 ///
 /// Invariant: each unit of memory is of a magazine that is in one of the lists or in one cache, or it is not
 /// dealt yet, as those from number `dealt` on; `entries` is the sum of the lengths in `filled`, of which none
-/// is 0. Caches may get `lendable` more units; each cache that has no magazine can then still get a smallest
-/// one.
+/// is 0. Caches may get `lendable` more units, beside the first one of each; of the units, `reserved` are for
+/// those first ones.
 pub struct Rack {
     first: *mut Element,
     units: u32,
@@ -86,6 +86,19 @@ pub struct Rack {
 
 const NONE: u32 = u32::MAX;
 
+/// Units that are kept for caches to come, of which there may be so many. Of a large pool's, most never come.
+pub fn reserved(caches: u32) -> u32 {
+    caches.min(ALL_OF + (caches - ALL_OF.min(caches)) / 8)
+}
+
+/// So many caches have a unit kept for each.
+const ALL_OF: u32 = 64;
+/// A rack puts parts into magazines while it has no more entries than one in so many that there is room for.
+const FULL_OF_PARTS: u32 = 4;
+/// The size for parts.
+const PART: usize = 1;
+static_assertions::const_assert!(AT_ONCE <= ROOMS[PART]);
+
 impl Rack {
     /// What a debugger reads of it.
     pub const FIELDS: &[Field] = fields!(Rack: first, units, filled, entries);
@@ -96,7 +109,15 @@ impl Rack {
     /// The elements are the rack's and its pool's caches' alone.
     pub unsafe fn new(first: *mut Element, units: u32, caches: u32) -> Self {
         let (filled, empty) = ([NONE; SIZES], [NONE; SIZES]);
-        Self { first, units, dealt: 0, filled, empty, entries: 0, lendable: units - caches }
+        Self {
+            first,
+            units,
+            dealt: 0,
+            filled,
+            empty,
+            entries: 0,
+            lendable: units - reserved(caches),
+        }
     }
 
     /// As if none of them had been used.
@@ -223,6 +244,25 @@ impl Rack {
     /// The size of the smallest magazine that is filled.
     fn smallest_filled(&self) -> Option<usize> {
         self.filled.iter().position(|&number| number != NONE)
+    }
+
+    /// Takes in a part of a magazine, as a magazine of its own. False, and nothing happens, if there is no room.
+    ///
+    /// # Safety
+    /// They are free slots in no other place, and no more than `AT_ONCE`.
+    pub unsafe fn put_part(&mut self, entries: &[*mut u8]) -> bool {
+        if self.entries > self.units * UNIT as u32 / FULL_OF_PARTS {
+            return false;
+        }
+        let Some(magazine) = self.take_empty(PART) else { return false };
+        work::moved(entries.len());
+        work::touched(entries.len().div_ceil(8));
+        // SAFETY: an empty magazine in no cache is this call's; an atomic pointer is laid out like a plain one.
+        unsafe {
+            ptr::copy_nonoverlapping(entries.as_ptr(), magazine.cast(), entries.len());
+            self.put(magazine, PART, entries.len());
+        }
+        true
     }
 
     /// Fills the first of `places` with entries of the magazine that came last, of the smallest size that there

@@ -24,6 +24,14 @@ impl Cache {
         self.ceiling.store(BELOW_ALL, Relaxed);
     }
 
+    /// Has the owner's next push take the lock, or the one after it.
+    ///
+    /// # Safety
+    /// The caller holds the lock; the cache is open.
+    pub unsafe fn stop_pushes(&self) {
+        self.ceiling.store(self.base.load(Relaxed), Relaxed);
+    }
+
     /// The owner's `sp`. For a moment after a pop that found the cache empty, it is lower.
     pub(super) fn sp_within(&self) -> isize {
         self.sp.load(Acquire).max(self.base.load(Relaxed)) // pairs with P1 and Q2

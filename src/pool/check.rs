@@ -1,12 +1,11 @@
 //! Do a pool's invariants hold?
 
 use core::ptr::NonNull;
-use core::sync::atomic::Ordering;
 
 use super::body::Pool;
 use super::shared::{self, Shared};
 use crate::caches::cache::Cache;
-use crate::caches::magazine::{ROOMS, UNIT, size_of_room};
+use crate::caches::magazine::{ROOMS, UNIT, reserved, size_of_room};
 use crate::slots::word::{Entry, State};
 
 impl Pool {
@@ -28,10 +27,9 @@ impl Pool {
             [first, if cache.spare().0.is_null() { 0 } else { first }]
         };
         let in_caches: u32 = self.all_caches().flat_map(sizes).sum();
-        let without = self.all_caches().filter(|cache| cache.room() == 0).count() as u32
-            + self.caches.count() as u32
-            - u32::from(self.seen.load(Ordering::Relaxed));
-        assert_eq!(in_caches + without + rack.lendable(), rack.units());
+        let firsts = self.all_caches().filter(|cache| cache.room() > 0).count() as u32;
+        let for_firsts = reserved(self.caches.count() as u32);
+        assert_eq!(in_caches - firsts + for_firsts + rack.lendable(), rack.units());
         rack.check(in_caches, |payload| {
             assert!(cached.insert(self.slot(Entry::new(NonNull::new(payload).unwrap()))));
         });

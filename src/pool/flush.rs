@@ -87,9 +87,9 @@ impl Pool {
                     cache.set_len(len + 1);
                     return moved;
                 }
-            } else if len > MOST_MOVED_BY_ONE + 1 {
-                // From when there was plenty, up to a magazine: the next pushes go on.
-                return self.move_top(cache, shared);
+            } else if len > target && len > MOST_MOVED_BY_ONE + 1 {
+                // With many more from when there was plenty, the next pushes go on.
+                return self.move_part(cache, shared, len - target / 2);
             } else if len > target {
                 // Each may put another one from the depot's ring into the bits.
                 let oldest = (len - target / 2).min(MOST_MOVED_BY_ONE / 2 + 1);
@@ -137,7 +137,25 @@ impl Pool {
         }
     }
 
-    /// Gives the top entries of the loaded magazine to the depot, as many as a call moves. Says how many.
+    /// Gives up to `most` top entries of the loaded magazine to the depot, no more than a call moves: in a magazine
+    /// of the rack's if it has room, so that they stay together. Says how many.
+    ///
+    /// # Safety
+    /// As [`make_room`](Self::make_room).
+    unsafe fn move_part(&self, cache: &Cache, shared: &mut Shared, most: usize) -> usize {
+        // SAFETY: by this function's contract.
+        unsafe {
+            let (elements, len) = cache.elements();
+            let rest = len - most.min(AT_ONCE);
+            if !shared.rack.put_part(&elements[rest..len]) {
+                self.give_to_bits(shared, &elements[rest..len]);
+            }
+            cache.set_len(rest);
+            len - rest
+        }
+    }
+
+    /// Gives the top entries of the loaded magazine to the bits, as many as a call moves. Says how many.
     ///
     /// # Safety
     /// As [`make_room`](Self::make_room).

@@ -96,6 +96,12 @@ impl Pool {
         }
     }
 
+    /// Room of the loaded magazine of each cache that was ever in use.
+    #[cfg(test)]
+    pub fn rooms(&self) -> Vec<usize> {
+        self.all_caches().map(Cache::room).collect()
+    }
+
     /// How many caches are open and how much they hold back: in truth, and as the pool thinks.
     #[cfg(test)]
     pub fn open_caches(&self) -> [(usize, usize); 2] {

@@ -9,8 +9,9 @@ use core::sync::atomic::Ordering;
 use super::body::Pool;
 use super::shared::{NONE, Shared};
 use crate::caches::cache::Cache;
-use crate::caches::magazine::{AT_ONCE, MOST_MOVED_BY_ONE, ROOMS, size_of_room};
+use crate::caches::magazine::{AT_ONCE, ROOMS, SIZES, size_of_room};
 use crate::caches::thread_index::{self, CACHE_DISTANCE};
+use crate::slots::work;
 
 /// The caches open again after a shortage once the depot was visited this often and has
 /// [`PLENTY`] of the pool's slots: closing them costs as much as some hundred visits.
@@ -19,8 +20,18 @@ const VISITS_AFTER_SHORTAGE: u16 = 4096;
 const PLENTY: u32 = 16;
 /// A cache of fewer entries is not worth the trouble. For the only one of a pool, half of them are.
 const SMALLEST_TARGET: usize = 8;
-/// A thread that visits the depot so often with magazines of one size gets larger ones, if its share allows.
-const VISITS_FOR_LARGER: u16 = 32;
+/// A thread that visits the depot so often with magazines of one size gets larger ones, if its share allows. Soon,
+/// since threads that start together take slots in turn, and their entries share lines of the processor's caches.
+const VISITS_WITH_SMALLEST: u16 = 4;
+const VISITS_WITH_SMALL: u16 = 8;
+/// Late for the largest ones: few threads could have all.
+const VISITS_WITH_MIDDLE: u16 = 32;
+const VISITS_FOR_LARGER: [u16; SIZES] =
+    [VISITS_WITH_SMALLEST, VISITS_WITH_SMALL, VISITS_WITH_MIDDLE, u16::MAX];
+/// From smaller sizes a cache goes up to this one at once.
+const MIDDLE_SIZE: usize = 2;
+/// So many caches are looked at for magazines to be had back.
+const LOOKS: u16 = 8;
 /// A thread that visits the depot so often while no other does gets the pool's only cache.
 const VISITS_FOR_THE_ONLY: u16 = 64;
 /// So many visits by others are a reason to see whether the owner of the only cache still lives.
@@ -91,7 +102,7 @@ impl Pool {
         } else if self.has_only_one() {
             shared.free() as usize + cache.len()
         } else {
-            (shared.free() / (2 * sharers)) as usize
+            ((shared.free() / sharers).min(self.capacity() as u32 / (2 * sharers))) as usize
         }
     }
 
@@ -110,9 +121,15 @@ impl Pool {
         let (size, suited) = (size_of_room(cache.room()), suited_size(share));
         // SAFETY: by this function's contract.
         unsafe {
-            let often = cache.count_visit() >= VISITS_FOR_LARGER;
+            let often = cache.count_visit().is_multiple_of(VISITS_FOR_LARGER[size]);
             if suited > size && (often || self.traits.single_thread) {
-                self.change_size(cache, shared, share, size + 1);
+                // Small ones that are left behind are not put together again: few sizes on the way up.
+                let next = suited.min(MIDDLE_SIZE.max(size + 1));
+                let grown = self.change_size(cache, shared, share, next)
+                    || (next > size + 1 && self.change_size(cache, shared, share, size + 1));
+                if !grown {
+                    self.recall_magazines(cache, shared, share);
+                }
             // A cache with a larger one keeps it for a while.
             } else if suited < size && suited_size(share * 4 / 3) < size {
                 self.change_size(cache, shared, share, suited);
@@ -120,14 +137,45 @@ impl Pool {
         }
     }
 
+    /// There are no magazines left for a cache whose share allows more. Has the owners of some others come by, at
+    /// their next free, if those have more than such a share: they would seldom come.
+    #[cold]
+    #[inline(never)]
+    fn recall_magazines(&self, cache: &Cache, shared: &mut Shared, share: usize) {
+        let seen = self.seen.load(Ordering::Relaxed);
+        for _ in 0..LOOKS.min(seen) {
+            shared.run = if shared.run + 1 < seen { shared.run + 1 } else { 0 };
+            let other = self.cache(shared.run.into());
+            if !core::ptr::eq(other, cache)
+                && other.is_open()
+                && u32::from(shared.run) != shared.falling
+                && has_too_much(other, share)
+            {
+                // SAFETY: `shared` is locked, and the cache open.
+                unsafe { other.stop_pushes() };
+            }
+        }
+        work::touched(LOOKS.into());
+    }
+
+    /// Has the cache have magazines of another size. False if there is none for it.
+    ///
     /// # Safety
     /// As [`resize`](Self::resize).
     #[cold]
     #[inline(never)]
-    unsafe fn change_size(&self, cache: &Cache, shared: &mut Shared, share: usize, size: usize) {
+    unsafe fn change_size(
+        &self,
+        cache: &Cache,
+        shared: &mut Shared,
+        share: usize,
+        size: usize,
+    ) -> bool {
         let (before, (spare, spare_len)) = (size_of_room(cache.room()), cache.spare());
         let back = if spare.is_null() { 1 } else { 2 };
-        let Some(magazine) = shared.rack.take_instead(size, back, before) else { return };
+        let Some(magazine) = shared.rack.take_instead(size, back, before) else {
+            return false;
+        };
         // SAFETY: by this function's contract; what the cache gives away is the lock's.
         unsafe {
             let (elements, len) = cache.elements();
@@ -147,6 +195,7 @@ impl Pool {
             let most = target(cache, shared, share).min(cache.room());
             self.set_limits(shared, cache, most, false);
         }
+        true
     }
 
     /// # Safety
@@ -296,19 +345,22 @@ impl Pool {
 fn suited_size(share: usize) -> usize {
     match share {
         _ if share >= 2 * ROOMS[3] => 3,
-        _ if share >= 2 * ROOMS[2] => 2,
+        _ if share * 5 >= ROOMS[2] * 3 => 2,
         _ if share * 2 >= ROOMS[1] * 3 => 1,
         _ => 0,
     }
+}
+
+/// Whether a cache has more magazines than one that may have so many entries.
+fn has_too_much(cache: &Cache, share: usize) -> bool {
+    let room = cache.room();
+    suited_size(share * 4 / 3) < size_of_room(room)
+        || (!cache.spare().0.is_null() && share * 2 < room * 3)
 }
 
 /// How many entries a cache has that may have so many: of two magazines that it exchanges, or of a part of one.
 fn target(cache: &Cache, shared: &Shared, share: usize) -> usize {
     let room = cache.room();
     let has_two = || !cache.spare().0.is_null() || shared.rack.has_more(size_of_room(room));
-    if share * 2 >= room * 3 && has_two() {
-        2 * room
-    } else {
-        share.min(room).min(MOST_MOVED_BY_ONE)
-    }
+    if share * 2 >= room * 3 && has_two() { 2 * room } else { share.min(room) }
 }

@@ -15,9 +15,9 @@ use crate::slots::likely_owner::expect;
 use crate::slots::word::{Entry, State};
 use crate::slots::work;
 
-/// How many slots that were never out a cache gets at a time: each is a word to be written, in a line that
-/// no cache of the processor's has.
-const FRESH_AT_A_TIME: usize = 16;
+/// How many slots that were never out a cache gets at a time, side by side. With fewer, entries of several threads
+/// share lines of the processor's caches; each is a word to be written, in a line that none of those has.
+const FRESH_AT_A_TIME: usize = 60;
 
 impl Pool {
     /// The thread's cache is empty, closed, none, or not for the fast path.
@@ -133,7 +133,7 @@ impl Pool {
                     return len;
                 }
             }
-            let most = if target > room { AT_ONCE } else { target / 2 }.min(room);
+            let most = if target > room { AT_ONCE } else { AT_ONCE.min(target / 2) }.min(room);
             let (elements, _) = cache.elements();
             let count = self.take_some(shared, &mut elements[..most]);
             cache.set_len(count);

@@ -125,3 +125,27 @@ fn owner_and_thief_that_takes_a_part() {
         pool.verify(1, stolen.iter().chain(&[kept]).flatten().count());
     });
 }
+
+/// A thread has the owner of an open cache come by at its next push; all is taken back in the end.
+#[test]
+fn an_owner_that_is_to_come_by() {
+    check(|| {
+        let pool = Pool::new(3, 2, 2);
+        let owner = owner(&pool, move |pool| {
+            pool.alloc_and_free(0);
+            pool.alloc_and_free(0);
+        });
+        {
+            let _shared = pool.shared();
+            let cache = &pool.caches[0];
+            if cache.is_open() {
+                // SAFETY: with the lock, and open.
+                unsafe { cache.stop_pushes() };
+            }
+        }
+        let held = pool.alloc(1).unwrap();
+        owner.join().unwrap();
+        assert_eq!(held.address() / ENTRY, 3, "the depot had one");
+        pool.verify(1, 1);
+    });
+}

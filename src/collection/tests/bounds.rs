@@ -214,3 +214,46 @@ fn the_only_cache_goes_to_who_comes_alone() {
         });
     }
 }
+
+/// The first threads have two magazines each, and seldom come by: later ones that need some get theirs, at their
+/// next free.
+#[test]
+fn late_threads_get_magazines_that_the_first_have_too_many_of() {
+    with(&request(Classes::One(class(24, 3000)), 0, Policy::Ordinary), |collection| {
+        let pool = &collection.pools()[0];
+        let burst = |size| free_all(take_from(pool, size));
+        let rooms = std::thread::scope(|scope| {
+            let turns = [(); 5].map(|()| std::sync::mpsc::channel::<usize>());
+            let (done, next) = std::sync::mpsc::channel();
+            let ends = turns.map(|(end, turns)| {
+                let done = done.clone();
+                scope.spawn(move || {
+                    for size in turns {
+                        (0..8).for_each(|_| burst(size));
+                        done.send(()).unwrap();
+                    }
+                });
+                end
+            });
+            let turn = |number: usize, size| {
+                ends[number].send(size).unwrap();
+                next.recv().unwrap();
+            };
+            (0..2).for_each(|number| turn(number, 400));
+            for _ in 0..20 {
+                (2..5).for_each(|number| turn(number, 200));
+                (0..2).for_each(|number| turn(number, 2));
+            }
+            pool.rooms()
+        });
+        collection.check();
+        // Lines below may be those of other threads of this program.
+        let rooms = rooms.into_iter().filter(|&room| room > 0);
+        let large = rooms.clone().filter(|&room| room >= 253).count();
+        assert!(
+            large >= 4 && rooms.clone().all(|room| room >= 61),
+            "{:?}",
+            rooms.collect::<Vec<_>>()
+        );
+    });
+}
