@@ -91,6 +91,11 @@ pub fn reserved(caches: u32) -> u32 {
     caches.min(ALL_OF + (caches - ALL_OF.min(caches)) / 8)
 }
 
+/// Units that one who gets a large magazine leaves for the others, so that each gets more than a smallest one.
+fn kept_for(others: u32, size: usize) -> u32 {
+    if size > PART { others } else { 0 }
+}
+
 /// So many caches have a unit kept for each.
 const ALL_OF: u32 = 64;
 /// A rack puts parts into magazines while it has no more entries than one in so many that there is room for.
@@ -134,35 +139,45 @@ impl Rack {
         self.take_empty(0)
     }
 
-    /// The same for a cache that gives so many of size `given` back for it.
-    pub fn take_instead(&mut self, size: usize, count: u32, given: usize) -> Option<*mut Element> {
-        self.lend(size, count * units_of(given), |rack| rack.take_empty(size))
+    /// The same for a cache that gives so many of size `given` back for it, if so many others are in use.
+    pub fn take_instead(
+        &mut self,
+        size: usize,
+        (count, given): (u32, usize),
+        others: u32,
+    ) -> Option<*mut Element> {
+        self.lend(size, count * units_of(given), others, |rack| rack.take_empty(size))
     }
 
     /// One more of this size for a cache, if it may have that.
     pub fn take_more<T>(
         &mut self,
         size: usize,
+        others: u32,
         take: impl FnOnce(&mut Self) -> Option<T>,
     ) -> Option<T> {
-        self.lend(size, 0, take)
+        self.lend(size, 0, others, take)
     }
 
     fn lend<T>(
         &mut self,
         size: usize,
         back: u32,
+        others: u32,
         take: impl FnOnce(&mut Self) -> Option<T>,
     ) -> Option<T> {
         let left = (self.lendable + back).checked_sub(units_of(size))?;
+        if left < kept_for(others, size) {
+            return None;
+        }
         let taken = take(self)?;
         self.lendable = left;
         Some(taken)
     }
 
     /// Whether a cache may have one more of this size.
-    pub fn has_more(&self, size: usize) -> bool {
-        units_of(size) <= self.lendable
+    pub fn has_more(&self, size: usize, others: u32) -> bool {
+        units_of(size) + kept_for(others, size) <= self.lendable
     }
 
     /// A cache has one less of this size.

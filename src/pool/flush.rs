@@ -114,7 +114,9 @@ impl Pool {
         // SAFETY: by this function's contract; what is full has `room` valid elements.
         unsafe {
             if spare.is_null() {
-                let Some(empty) = shared.rack.take_more(size, |rack| rack.take_empty(size)) else {
+                let Some(empty) =
+                    shared.rack.take_more(size, shared.active, |rack| rack.take_empty(size))
+                else {
                     return self.move_top(cache, shared);
                 };
                 let full = cache.load(empty, room, 0);

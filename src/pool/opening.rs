@@ -173,7 +173,7 @@ impl Pool {
     ) -> bool {
         let (before, (spare, spare_len)) = (size_of_room(cache.room()), cache.spare());
         let back = if spare.is_null() { 1 } else { 2 };
-        let Some(magazine) = shared.rack.take_instead(size, back, before) else {
+        let Some(magazine) = shared.rack.take_instead(size, (back, before), shared.active) else {
             return false;
         };
         // SAFETY: by this function's contract; what the cache gives away is the lock's.
@@ -361,6 +361,7 @@ fn has_too_much(cache: &Cache, share: usize) -> bool {
 /// How many entries a cache has that may have so many: of two magazines that it exchanges, or of a part of one.
 fn target(cache: &Cache, shared: &Shared, share: usize) -> usize {
     let room = cache.room();
-    let has_two = || !cache.spare().0.is_null() || shared.rack.has_more(size_of_room(room));
+    let has_two =
+        || !cache.spare().0.is_null() || shared.rack.has_more(size_of_room(room), shared.active);
     if share * 2 >= room * 3 && has_two() { 2 * room } else { share.min(room) }
 }

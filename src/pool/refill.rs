@@ -121,7 +121,7 @@ impl Pool {
                 }
                 if spare.is_null()
                     && let Some((filled, len)) =
-                        shared.rack.take_more(size, |rack| rack.take_filled(size))
+                        shared.rack.take_more(size, shared.active, |rack| rack.take_filled(size))
                 {
                     let empty = cache.load(filled, room, len);
                     cache.set_spare(empty, 0);
