@@ -9,10 +9,13 @@
 //! | `measuring.rs` | how is a number made?                                |
 //! | `results.rs`   | what is kept, and how is it told?                    |
 //! | `pictures.rs`  | what does it look like?                              |
+//! | `frames.rs`    | does a picture stay inside its frames, and say what it shows? |
 //! | `use_over_time.rs` | how full were a ranged pool's classes, over time? |
 
 mod building;
 mod field;
+#[cfg(test)]
+mod frames;
 mod machine;
 mod measuring;
 mod pictures;

@@ -15,14 +15,16 @@ use crate::rows::threads_of;
 
 /// Draws all pictures into a directory.
 pub fn draw(results: &Results, directory: &Path) -> Result<()> {
-    let pictures: [(&str, fn(&Results) -> Picture); 3] =
-        [("ratios.svg", ratios), ("scaling.svg", scaling), ("latency.svg", latency)];
-    for (name, picture) in pictures {
+    let write = |name: &str, picture: Picture| -> Result<()> {
         // The library's errors borrow from what is drawn on.
-        if let Some(svg) = picture(results).map_err(|error| anyhow!("can't draw: {error}"))? {
-            std::fs::write(directory.join(name), svg)?;
+        match picture.map_err(|error| anyhow!("can't draw: {error}"))? {
+            Some(svg) => Ok(std::fs::write(directory.join(name), svg)?),
+            None => Ok(()),
         }
-    }
+    };
+    write("ratios.svg", ratios(results))?;
+    write("scaling.svg", scaling(results))?;
+    write("latency.svg", latency(results))?;
     println!("Wrote ratios.svg, scaling.svg and latency.svg beside it");
     Ok(())
 }
@@ -275,7 +277,7 @@ fn scaling(results: &Results) -> Picture {
     let top = highest * 1.1;
     let title = "More threads on one pool: all their pairs of alloc and free in a second";
     let below = format!(
-        "Bursts of 200 entries of 64 B; medians, the bars being the middle half of the runs. {}",
+        "Bursts of 200 x 64 B; medians, and the middle half of the runs. {}",
         machine(results)
     );
     let svg = card((1000, 560), title, &below, |area| {

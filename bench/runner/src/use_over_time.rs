@@ -187,7 +187,7 @@ fn legend(area: &Area<'_>, y: i32) -> Drawn {
     entry("out, from the heap", 174, &block(SHORT))?;
     entry("the class was exhausted", 212, &block(WHEN_SHORT))?;
     entry("most at once so far (high-water mark)", 298, &|x| {
-        Ok(area.draw(&PathElement::new([(x, y), (x + 20, y)], MOST.stroke_width(2)))?)
+        Ok(area.draw(&Rectangle::new([(x, y - 1), (x + 20, y + 1)], MOST.filled()))?)
     })?;
     entry("capacity", 0, &|x| {
         Ok([x, x + 11].into_iter().try_for_each(|x| {
