@@ -251,7 +251,7 @@ built churn
 for most in 1 4 12 30; do
     "$try" -k "$most" -o report ./churn >out
     cmp plain.out out || die "churn prints something else"
-    sed -n '/^static const/,/^r_mempool \*pool/p' report >pasted.h
+    sed -n '/^static const/,/^}$/p' report >pasted.h
     built churn -DPASTED='"pasted.h"' -I. -I"$prefix/include" -L"$prefix/lib" -lcmempool "-Wl,-rpath,$prefix/lib"
     ./churn >out
     diff <(echo "exhausted 0"; cat plain.out) out >differences || die "the pool of $most classes: $(cat differences)"
@@ -261,6 +261,14 @@ for most in 1 4 12 30; do
     ! grep -qx "exhausted 0" out || die "the pool of $most classes would have served with a twentieth less"
     built churn
 done
+# The line to try a list with serves the same program without a shortage.
+"$try" -o report ./churn >out
+list=$(sed -n 's/.*cmempool-try --classes=\([0-9:,]*\) \.\.\.$/\1/p' report)
+[ -n "$list" ] || die "the report has no list to try"
+"$try" --classes="$list" -o report ./churn >out
+cmp plain.out out || die "churn prints something else on the printed list"
+says '^  exhausted 0 times$'
+"$try" -h | grep -q '^usage: ' || die "-h says nothing"
 "$try" --time=2 -o report ./churn >out
 says '^pools of these classes '
 says '^On the pool of the last run:$'

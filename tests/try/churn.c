@@ -10,15 +10,14 @@
 
 #ifdef PASTED
 #include <cmempool.h>
-static r_mempool *all;
-#define TAKE(size) r_mempool_alloc_entry(all, size)
-#define RESIZE(block, size) r_mempool_realloc_entry(all, block, size)
+#include PASTED
+#define TAKE(size) r_mempool_alloc_entry(pool, size)
+#define RESIZE(block, size) r_mempool_realloc_entry(pool, block, size)
 #define GIVE(block) (r_mempool_free_entry)(block)
 
 static void make(void)
 {
-#include PASTED
-    if (!pool)
+    if (!make_pool())
         abort();
 #ifdef LESS
     r_mempool_class fewer[sizeof classes / sizeof *classes];
@@ -27,10 +26,12 @@ static void make(void)
         fewer[i].elem_count -= fewer[i].elem_count / 20;
     }
     r_mempool_destroy(pool);
+    r_mempool_options options = R_MEMPOOL_OPTIONS_INIT;
     options.classes = fewer;
+    options.class_count = sizeof fewer / sizeof *fewer;
+    options.policy = fallback_at_first_exhaustion;
     pool = r_mempool_create_with(&options);
 #endif
-    all = pool;
 }
 #else
 #define TAKE(size) malloc(size)
@@ -89,7 +90,7 @@ int main(void)
 #ifdef PASTED
     uint64_t exhausted = 0;
     mempool_stats stats = MEMPOOL_STATS_INIT;
-    for (size_t i = 0; r_mempool_get_stats(all, i, &stats); i++)
+    for (size_t i = 0; r_mempool_get_stats(pool, i, &stats); i++)
         exhausted += stats.exhausted;
     printf("exhausted %llu\n", (unsigned long long)exhausted);
 #endif

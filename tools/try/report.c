@@ -118,14 +118,27 @@ static void report_code(FILE *out, const struct program *program, const struct a
         seen += class->seen;
     }
     fprintf(out, "};\n"
-                 "r_mempool_options options = R_MEMPOOL_OPTIONS_INIT;\n"
-                 "options.classes = classes;\n"
-                 "options.class_count = sizeof classes / sizeof *classes;\n"
-                 "options.policy = fallback_at_first_exhaustion;\n"
-                 "r_mempool *pool = r_mempool_create_with(&options);\n\n");
-    fprintf(out, "Each count is an upper bound for this run: %zu entries, of which %zu (%zu %%) were seen out.\n"
-                 "Add a margin for other runs; docs/sizing.md says how.\n",
+                 "static r_mempool *pool;\n\n"
+                 "/* Call it at the start of main; if it says false, errno says why. */\n"
+                 "static bool make_pool(void)\n"
+                 "{\n"
+                 "    r_mempool_options options = R_MEMPOOL_OPTIONS_INIT;\n"
+                 "    options.classes = classes;\n"
+                 "    options.class_count = sizeof classes / sizeof *classes;\n"
+                 "    /* When a class has none left, the heap serves; with fallback_disabled, alloc returns NULL. */\n"
+                 "    options.policy = fallback_at_first_exhaustion;\n"
+                 "    pool = r_mempool_create_with(&options);\n"
+                 "    return pool != NULL;\n"
+                 "}\n\n");
+    fprintf(out, "Each class has as many entries as this run had out of it, or some more: %zu in all, of which %zu (%zu %%)\n"
+                 "were seen out. Runs differ, above all with threads: add a margin, and look at \"exhausted\" in r_mempool_dump.\n"
+                 "Blocks that libraries take for themselves are among them, and will not come to your pool: classes that it\n"
+                 "never uses can go.\n"
+                 "To try a list without changing the program: cmempool-try --classes=",
             most, seen, most ? seen * 100 / most : 100);
+    for (size_t i = 0; i < advice->count; i++)
+        fprintf(out, "%s%zu:%zu", i ? "," : "", advice->classes[i].size, advice->classes[i].count);
+    fprintf(out, " ...\n");
 }
 
 /* Of all blocks, those of the heap included. */

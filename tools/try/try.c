@@ -39,10 +39,10 @@ static const char usage[] =
     "                        and compare; their output is thrown away\n"
     "  -a, --all             report on all programs that PROGRAM ran as on itself\n"
     "  -k, --most N          at most N classes, 1 to 64 (12)\n"
-    "  -l, --largest BYTES   no class for larger blocks (65536)\n"
+    "  -l, --largest BYTES   no class for larger blocks, up to 524280 (65536)\n"
     "  -c, --classes LIST    do not measure: run on SIZE:COUNT,SIZE:COUNT,.., and say how they were used\n"
-    "  -e, --entries N       measure with N entries in each class, so that they are exhausted\n"
-    "      --help, --version\n";
+    "  -e, --entries N       measure with N entries in each class: does the program bear a pool that runs short?\n"
+    "  -h, --help; --version\n";
 
 static char folder[PATH_MAX];
 
@@ -137,15 +137,15 @@ static void check_classes(const char *list)
 
 static void read_arguments(struct wishes *wishes, int count, char **arguments)
 {
-    enum { HELP = 1, VERSION };
+    enum { VERSION = 1 };
     static const struct option options[] = {
         {"output", required_argument, NULL, 'o'},  {"time", optional_argument, NULL, 't'},
         {"all", no_argument, NULL, 'a'},           {"most", required_argument, NULL, 'k'},
         {"largest", required_argument, NULL, 'l'}, {"classes", required_argument, NULL, 'c'},
-        {"entries", required_argument, NULL, 'e'}, {"help", no_argument, NULL, HELP},
+        {"entries", required_argument, NULL, 'e'}, {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, VERSION},   {NULL, 0, NULL, 0},
     };
-    for (int c; (c = getopt_long(count, arguments, "+o:t::ak:l:c:e:", options, NULL)) != -1;)
+    for (int c; (c = getopt_long(count, arguments, "+o:t::ak:l:c:e:h", options, NULL)) != -1;)
         switch (c) {
         case 'o':
             wishes->output = optarg;
@@ -170,7 +170,7 @@ static void read_arguments(struct wishes *wishes, int count, char **arguments)
             number("--entries", optarg, 1, 1 << 20);
             wishes->entries = optarg;
             break;
-        case HELP:
+        case 'h':
             fputs(usage, stdout);
             exit(0);
         case VERSION:
