@@ -58,9 +58,14 @@ impl Pool {
                     self.give(&mut shared, entry);
                 }
                 self.come_by_closed(cache, &mut shared);
-            } else if let Some(target) = self.adjust(cache, &mut shared) {
-                let moved = self.make_room(cache, &mut shared, target);
-                probe::flush(self.traced(), moved);
+                self.leave(shared);
+                return;
+            }
+            // Other magazines bring what is in the former ones to the depot.
+            let before = shared.free();
+            if let Some(target) = self.adjust(cache, &mut shared) {
+                self.make_room(cache, &mut shared, target);
+                probe::flush(self.traced(), shared.free().saturating_sub(before) as usize);
                 self.set_limits(&mut shared, cache, target.min(cache.room()), false);
             }
         }

@@ -89,10 +89,12 @@ impl Pool {
             if shared.damage != Damage::None {
                 return None;
             }
+            // Other magazines bring what is in the former ones to the depot.
+            let before = shared.free();
             let target = self.adjust(cache, shared)?;
             if cache.loaded_len() == 0 {
-                let moved = self.refill(cache, shared, target);
-                probe::refill(self.traced(), moved);
+                self.refill(cache, shared, target);
+                probe::refill(self.traced(), before.saturating_sub(shared.free()) as usize);
             }
             let (elements, len) = cache.elements();
             let last = len.checked_sub(1)?;
