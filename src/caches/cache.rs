@@ -310,7 +310,7 @@ impl Cache {
 
     // ---- Anyone with the lock ------------------------------------------------------------------
 
-    /// Counts a visit to the depot, and says how many there were since the magazines are of this room.
+    /// Counts a visit to the depot, and says how many there were since the magazines are of this room, modulo 2^16.
     ///
     /// # Safety
     /// The caller holds the lock.

@@ -33,8 +33,9 @@ pub const MOST_MOVED: usize = 64;
 /// ring may have to put into the bits for it, that is no more than `MOST_MOVED`.
 pub const AT_ONCE: usize = 60;
 
-/// Where magazines are not exchanged, a cache has no more entries: half of them to the depot's ring, as many
-/// from there to the bits, and the other half down, is what a call may move.
+/// A cache that does not exchange magazines gives its oldest entries back while it has no more than so many: half
+/// of them to the depot's ring, as many from there to the bits, and the other half down, is what a call may move.
+/// With more, it gives the top ones back.
 pub const MOST_MOVED_BY_ONE: usize = 40;
 
 /// Elements of a magazine beside the entries that there is room for.
@@ -86,23 +87,25 @@ pub struct Rack {
 
 const NONE: u32 = u32::MAX;
 
-/// Units that are kept for caches to come, of which there may be so many. Of a large pool's, most never come.
-pub fn reserved(caches: u32) -> u32 {
-    caches.min(ALL_OF + (caches - ALL_OF.min(caches)) / 8)
-}
-
-/// Units that one who gets a large magazine leaves for the others, so that each gets more than a smallest one.
-fn kept_for(others: u32, size: usize) -> u32 {
-    if size > PART { others } else { 0 }
-}
-
-/// So many caches have a unit kept for each.
+/// So many caches, the first, have a unit kept for each; of the others, one in `REST`.
 const ALL_OF: u32 = 64;
-/// A rack puts parts into magazines while it has no more entries than one in so many that there is room for.
+const REST: u32 = 8;
+/// Parts are kept together in magazines while the rack is filled to no more than one in so many.
 const FULL_OF_PARTS: u32 = 4;
 /// The size for parts.
 const PART: usize = 1;
 static_assertions::const_assert!(AT_ONCE <= ROOMS[PART]);
+
+/// Units that are kept for the first magazines of so many caches. Of a large pool's, most never come.
+pub fn reserved(caches: u32) -> u32 {
+    caches.min(ALL_OF + caches.saturating_sub(ALL_OF) / REST)
+}
+
+/// Units that are left, by who gets a large magazine, for so many caches in use: each can then have more than a
+/// smallest one.
+fn left_for(in_use: u32, size: usize) -> u32 {
+    if size > PART { in_use } else { 0 }
+}
 
 impl Rack {
     /// What a debugger reads of it.
@@ -139,35 +142,36 @@ impl Rack {
         self.take_empty(0)
     }
 
-    /// The same for a cache that gives so many of size `given` back for it, if so many others are in use.
+    /// The same for one of `in_use` caches, which gives so many of size `given` back for it.
     pub fn take_instead(
         &mut self,
         size: usize,
         (count, given): (u32, usize),
-        others: u32,
+        in_use: u32,
     ) -> Option<*mut Element> {
-        self.lend(size, count * units_of(given), others, |rack| rack.take_empty(size))
+        self.lend(size, count * units_of(given), in_use, |rack| rack.take_empty(size))
     }
 
-    /// One more of this size for a cache, if it may have that.
+    /// One more of this size for one of `in_use` caches, if it may have that.
     pub fn take_more<T>(
         &mut self,
         size: usize,
-        others: u32,
+        in_use: u32,
         take: impl FnOnce(&mut Self) -> Option<T>,
     ) -> Option<T> {
-        self.lend(size, 0, others, take)
+        self.lend(size, 0, in_use, take)
     }
 
     fn lend<T>(
         &mut self,
         size: usize,
         back: u32,
-        others: u32,
+        in_use: u32,
         take: impl FnOnce(&mut Self) -> Option<T>,
     ) -> Option<T> {
         let left = (self.lendable + back).checked_sub(units_of(size))?;
-        if left < kept_for(others, size) {
+        // What gives more back than it takes is never refused.
+        if left < self.lendable.min(left_for(in_use, size)) {
             return None;
         }
         let taken = take(self)?;
@@ -176,8 +180,8 @@ impl Rack {
     }
 
     /// Whether a cache may have one more of this size.
-    pub fn has_more(&self, size: usize, others: u32) -> bool {
-        units_of(size) + kept_for(others, size) <= self.lendable
+    pub fn has_more(&self, size: usize, in_use: u32) -> bool {
+        units_of(size) + left_for(in_use, size) <= self.lendable
     }
 
     /// A cache has one less of this size.

@@ -29,6 +29,7 @@ impl Cache {
     /// # Safety
     /// The caller holds the lock; the cache is open.
     pub unsafe fn stop_pushes(&self) {
+        // Relaxed: it brings the owner to the lock, which orders the rest.
         self.ceiling.store(self.base.load(Relaxed), Relaxed);
     }
 

@@ -53,17 +53,14 @@ impl Pool {
         self.visit(&mut shared);
         // SAFETY: the cache is the caller's own, and this call holds the lock.
         unsafe {
+            // A change of magazines brings entries to the depot, too.
+            let before = shared.free();
             if !cache.is_open() {
                 if let Some(entry) = cache.settle_push() {
                     self.give(&mut shared, entry);
                 }
                 self.come_by_closed(cache, &mut shared);
-                self.leave(shared);
-                return;
-            }
-            // Other magazines bring what is in the former ones to the depot.
-            let before = shared.free();
-            if let Some(target) = self.adjust(cache, &mut shared) {
+            } else if let Some(target) = self.adjust(cache, &mut shared) {
                 self.make_room(cache, &mut shared, target);
                 probe::flush(self.traced(), shared.free().saturating_sub(before) as usize);
                 self.set_limits(&mut shared, cache, target.min(cache.room()), false);
@@ -72,11 +69,11 @@ impl Pool {
         self.leave(shared);
     }
 
-    /// Brings a cache down to what it may have, as far as one call goes. Says how many entries went to the depot.
+    /// Brings a cache down to what it may have, as far as one call goes.
     ///
     /// # Safety
     /// The cache is the thread's own, open and settled, and `shared` is locked.
-    unsafe fn make_room(&self, cache: &Cache, shared: &mut Shared, target: usize) -> usize {
+    unsafe fn make_room(&self, cache: &Cache, shared: &mut Shared, target: usize) {
         let room = cache.room();
         // SAFETY: by this function's contract. The loaded magazine has one element more than room.
         unsafe {
@@ -86,15 +83,14 @@ impl Pool {
                     let last = elements[room];
                     cache.set_len(room);
                     work::moved(1);
-                    let moved = self.put_aside(cache, shared);
+                    self.put_aside(cache, shared);
                     let (elements, len) = cache.elements();
                     elements[len] = last;
                     cache.set_len(len + 1);
-                    return moved;
                 }
             } else if len > target && len > MOST_MOVED_BY_ONE + 1 {
                 // With many more from when there was plenty, the next pushes go on.
-                return self.move_part(cache, shared, len - target / 2);
+                self.move_part(cache, shared, len - target / 2);
             } else if len > target {
                 // Each may put another one from the depot's ring into the bits.
                 let oldest = (len - target / 2).min(MOST_MOVED_BY_ONE / 2 + 1);
@@ -102,18 +98,16 @@ impl Pool {
                 elements.copy_within(oldest..len, 0);
                 work::moved(len - oldest);
                 cache.set_len(len - oldest);
-                return oldest;
             }
         }
-        0
     }
 
-    /// The loaded magazine is full: loads one that has room. Says how many entries went to the depot.
+    /// The loaded magazine is full: loads one that has room.
     ///
     /// # Safety
     /// As [`make_room`](Self::make_room).
     #[inline(never)]
-    unsafe fn put_aside(&self, cache: &Cache, shared: &mut Shared) -> usize {
+    unsafe fn put_aside(&self, cache: &Cache, shared: &mut Shared) {
         let room = cache.room();
         let (size, (spare, spare_len)) = (size_of_room(room), cache.spare());
         // SAFETY: by this function's contract; what is full has `room` valid elements.
@@ -126,7 +120,7 @@ impl Pool {
                 };
                 let full = cache.load(empty, room, 0);
                 cache.set_spare(full, room);
-                return 0;
+                return;
             }
             if spare_len == room
                 && let Some(empty) = shared.rack.take_empty(size)
@@ -134,22 +128,21 @@ impl Pool {
                 let full = cache.load(empty, room, 0);
                 cache.set_spare(full, room);
                 shared.rack.put(spare, size, room);
-                return room;
+                return;
             }
             let rest =
                 if spare_len == room { self.give_top(shared, spare, room) } else { spare_len };
             let full = cache.load(spare, room, rest);
             cache.set_spare(full, room);
-            spare_len - rest
         }
     }
 
     /// Gives up to `most` top entries of the loaded magazine to the depot, no more than a call moves: in a magazine
-    /// of the rack's if it has room, so that they stay together. Says how many.
+    /// of the rack's if it has room, so that they stay together.
     ///
     /// # Safety
     /// As [`make_room`](Self::make_room).
-    unsafe fn move_part(&self, cache: &Cache, shared: &mut Shared, most: usize) -> usize {
+    unsafe fn move_part(&self, cache: &Cache, shared: &mut Shared, most: usize) {
         // SAFETY: by this function's contract.
         unsafe {
             let (elements, len) = cache.elements();
@@ -158,22 +151,20 @@ impl Pool {
                 self.give_to_bits(shared, &elements[rest..len]);
             }
             cache.set_len(rest);
-            len - rest
         }
     }
 
-    /// Gives the top entries of the loaded magazine to the bits, as many as a call moves. Says how many.
+    /// Gives the top entries of the loaded magazine to the bits, as many as a call moves.
     ///
     /// # Safety
     /// As [`make_room`](Self::make_room).
-    pub(super) unsafe fn move_top(&self, cache: &Cache, shared: &mut Shared) -> usize {
+    pub(super) unsafe fn move_top(&self, cache: &Cache, shared: &mut Shared) {
         // SAFETY: by this function's contract.
         unsafe {
             let (elements, len) = cache.elements();
             let rest = len.saturating_sub(AT_ONCE);
             self.give_to_bits(shared, &elements[rest..len]);
             cache.set_len(rest);
-            len - rest
         }
     }
 

@@ -102,7 +102,8 @@ impl Pool {
         } else if self.has_only_one() {
             shared.free() as usize + cache.len()
         } else {
-            ((shared.free() / sharers).min(self.capacity() as u32 / (2 * sharers))) as usize
+            // Together no more than half of the pool.
+            (shared.free() / sharers).min(self.capacity() as u32 / (2 * sharers)) as usize
         }
     }
 
@@ -341,7 +342,8 @@ impl Pool {
     }
 }
 
-/// The size of the magazines of a cache that may have so many entries: the largest that it exchanges.
+/// The size of the magazines of a cache that may have so many entries: the largest of which it exchanges two, or, of
+/// the middle size, fills more than half of one.
 fn suited_size(share: usize) -> usize {
     match share {
         _ if share >= 2 * ROOMS[3] => 3,
@@ -358,7 +360,7 @@ fn has_too_much(cache: &Cache, share: usize) -> bool {
         || (!cache.spare().0.is_null() && share * 2 < room * 3)
 }
 
-/// How many entries a cache has that may have so many: of two magazines that it exchanges, or of a part of one.
+/// How many entries a cache has that may have so many: two magazines full, which it exchanges, or a part of one.
 fn target(cache: &Cache, shared: &Shared, share: usize) -> usize {
     let room = cache.room();
     let has_two =

@@ -14,7 +14,7 @@ use crate::os::{ONE_THREAD, fence};
 const ENTRIES_PER_CACHE: usize = 64;
 /// A magazine for fewer entries is not worth one.
 const SMALLEST_ROOM: usize = 6;
-/// Elements of the only magazine of a pool: a cache has no more entries where none are exchanged.
+/// Elements of the only magazine of a pool: its owner gives the oldest entries back.
 const LARGEST_ALONE: usize = MOST_MOVED_BY_ONE + BESIDE_ROOM;
 /// Bytes for caches per entry of the pool.
 const BUDGET: usize = 6;

@@ -89,7 +89,7 @@ impl Pool {
             if shared.damage != Damage::None {
                 return None;
             }
-            // Other magazines bring what is in the former ones to the depot.
+            // A change of magazines brings entries to the depot, too.
             let before = shared.free();
             let target = self.adjust(cache, shared)?;
             if cache.loaded_len() == 0 {
@@ -105,12 +105,11 @@ impl Pool {
         }
     }
 
-    /// Gets entries into a cache that is empty: a magazine, if there is one, else as many as a call may move. Says
-    /// how many came from the depot.
+    /// Gets entries into a cache that is empty: a magazine, if there is one, else as many as a call may move.
     ///
     /// # Safety
     /// The cache is the thread's own and open, and its loaded magazine empty; `shared` is locked.
-    unsafe fn refill(&self, cache: &Cache, shared: &mut Shared, target: usize) -> usize {
+    unsafe fn refill(&self, cache: &Cache, shared: &mut Shared, target: usize) {
         let room = cache.room();
         // SAFETY: by this function's contract. What the rack and the spare have is valid.
         unsafe {
@@ -119,7 +118,7 @@ impl Pool {
                 if len > 0 {
                     let empty = cache.load(spare, room, len);
                     cache.set_spare(empty, 0);
-                    return 0;
+                    return;
                 }
                 if spare.is_null()
                     && let Some((filled, len)) =
@@ -127,19 +126,18 @@ impl Pool {
                 {
                     let empty = cache.load(filled, room, len);
                     cache.set_spare(empty, 0);
-                    return len;
+                    return;
                 }
                 if let Some((filled, len)) = shared.rack.take_filled(size) {
                     let empty = cache.load(filled, room, len);
                     shared.rack.put(empty, size, 0);
-                    return len;
+                    return;
                 }
             }
             let most = if target > room { AT_ONCE } else { AT_ONCE.min(target / 2) }.min(room);
             let (elements, _) = cache.elements();
             let count = self.take_some(shared, &mut elements[..most]);
             cache.set_len(count);
-            count
         }
     }
 

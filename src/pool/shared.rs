@@ -35,7 +35,7 @@ pub(super) struct Shared {
     pub(super) claimed: bool,  // those that were open are claimed for a promise
     pub(super) active: u32,    // how many are
     pub(super) visits: u16,    // since they were closed, or more
-    pub(super) run: u16, // visits in a row: of who may get the only cache, or without who has it
+    pub(super) run: u16, // visits in a row, for the only cache; of several caches, the last one looked at
     pub(super) promised: u32, // slots that a call will take before it gives the lock back
     pub(super) held_back: u32, // slots in caches that can't go out without the lock
     pub(super) falling: u32, // that one's number, or NONE

@@ -8,25 +8,25 @@ use roxmltree::{Document, Node};
 use crate::pictures::FAINT;
 
 /// A rectangle: left, top, right, bottom.
-type Box = [f64; 4];
+type Rect = [f64; 4];
 
 fn number(node: Node<'_, '_>, name: &str) -> f64 {
     node.attribute(name).and_then(|text| text.parse().ok()).unwrap_or(0.0)
 }
 
-fn inside(inner: Box, outer: Box) -> bool {
+fn inside(inner: Rect, outer: Rect) -> bool {
     inner[0] >= outer[0] && inner[1] >= outer[1] && inner[2] <= outer[2] && inner[3] <= outer[3]
 }
 
-fn around(points: impl Iterator<Item = (f64, f64)>) -> Option<Box> {
-    points.fold(None, |all: Option<Box>, (x, y)| {
+fn around(points: impl Iterator<Item = (f64, f64)>) -> Option<Rect> {
+    points.fold(None, |all: Option<Rect>, (x, y)| {
         let [left, top, right, bottom] = all.unwrap_or([x, y, x, y]);
         Some([left.min(x), top.min(y), right.max(x), bottom.max(y)])
     })
 }
 
 /// What a shape covers; None for what is no shape.
-fn shape(node: Node<'_, '_>) -> Option<Box> {
+fn shape(node: Node<'_, '_>) -> Option<Rect> {
     let at = |name| number(node, name);
     match node.tag_name().name() {
         "rect" => Some([at("x"), at("y"), at("x") + at("width"), at("y") + at("height")]),
@@ -63,7 +63,7 @@ fn width(text: &str, size: f64, bold: bool) -> f64 {
 }
 
 /// What a text of the plotting library's covers; it writes style and place into attributes.
-fn text(node: Node<'_, '_>) -> Option<Box> {
+fn text(node: Node<'_, '_>) -> Option<Rect> {
     let size = node.attribute("font-size")?.parse().ok()?;
     if node.attribute("transform").is_some() {
         return None;
@@ -99,7 +99,7 @@ pub fn faults(svg: &str) -> Vec<String> {
     let faint = format!("#{:02X}{:02X}{:02X}", FAINT.0, FAINT.1, FAINT.2);
     let elements = || root.descendants().filter(Node::is_element);
     // A mark on a frame's edge may lie half outside.
-    let frames: Vec<Box> = elements()
+    let frames: Vec<Rect> = elements()
         .filter(|node| node.tag_name().name() == "rect" && node.attribute("stroke") == Some(&faint))
         .filter_map(shape)
         .map(|[left, top, right, bottom]| [left - 6.0, top - 6.0, right + 6.0, bottom + 6.0])

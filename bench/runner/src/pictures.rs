@@ -29,13 +29,14 @@ pub fn draw(results: &Results, directory: &Path) -> Result<()> {
     Ok(())
 }
 
-pub type Drawn = std::result::Result<(), Box<dyn std::error::Error>>;
+pub type Outcome<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+pub type Drawn = Outcome<()>;
 /// An SVG; none where nothing was measured.
-type Picture = std::result::Result<Option<String>, Box<dyn std::error::Error>>;
+type Picture = Outcome<Option<String>>;
 pub type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// Helvetica and its likes, as in the pictures that are drawn by hand.
-pub const FONT: &str = "Helvetica, Arial, Liberation Sans, sans-serif";
+const FONT: &str = "Helvetica, Arial, Liberation Sans, sans-serif";
 pub const INK: RGBColor = RGBColor(40, 40, 40);
 /// Of lines behind the data, and of the frames around it.
 pub const FAINT: RGBColor = RGBColor(222, 222, 222);
@@ -49,13 +50,13 @@ pub fn card(
     title: &str,
     below: &str,
     content: impl FnOnce(&Area<'_>) -> Drawn,
-) -> std::result::Result<String, Box<dyn std::error::Error>> {
+) -> Outcome<String> {
     let mut svg = String::new();
     {
         let root = SVGBackend::with_string(&mut svg, size).into_drawing_area();
         root.draw(&Text::new(title.to_owned(), (20, 16), bold(18.0)))?;
         root.draw(&Text::new(below.to_owned(), (20, 44), text(13.0)))?;
-        content(&root.split_vertically(HEAD).1)?;
+        content(&root.split_vertically(CARD_HEAD).1)?;
         root.present()?;
     }
     let (width, height) = size;
@@ -71,7 +72,7 @@ pub fn card(
 }
 
 /// The height of a card's title and the line below it.
-pub const HEAD: i32 = 70;
+pub const CARD_HEAD: i32 = 70;
 
 /// Text of a size in pixels; the library counts in something else.
 pub fn text<'a>(pixels: f64) -> TextStyle<'a> {
@@ -109,11 +110,7 @@ fn machine(results: &Results) -> String {
 }
 
 /// A row of names with their colours, wrapped, at the top of an area. Returns what is below it.
-fn legend<'a>(
-    results: &Results,
-    area: &Area<'a>,
-    names: &[&str],
-) -> std::result::Result<Area<'a>, Box<dyn std::error::Error>> {
+fn legend<'a>(results: &Results, area: &Area<'a>, names: &[&str]) -> Outcome<Area<'a>> {
     const LINE: i32 = 22;
     let right = area.dim_in_pixel().0 as i32 - 20;
     let (mut x, mut y) = (20, 8);
@@ -150,7 +147,7 @@ fn ratios(results: &Results) -> Picture {
     let names = names_in(results, |name| {
         name != CALLED && rows.iter().any(|row| row.measured.iter().any(|m| m.name == name))
     });
-    let height = HEAD + 52 + LINE * rows.len() as i32 + 84;
+    let height = CARD_HEAD + 52 + LINE * rows.len() as i32 + 84;
     let title = "Time or memory of each workload: cmempool beside other allocators";
     let below = format!("Medians, the best of the others being 1. {}", machine(results));
     let svg = card((1000, height as u32), title, &below, |area| {
@@ -399,7 +396,7 @@ fn latency(results: &Results) -> Picture {
     };
     let longest = times().fold(1000.0, f64::max) * 1.5;
     let shortest = 10_f64.powf(times().fold(10.0, f64::min).max(0.1).log10().floor());
-    let height = HEAD as u32 + 30 + 330 * results.latency.len() as u32;
+    let height = CARD_HEAD as u32 + 30 + 330 * results.latency.len() as u32;
     let title = "How long single calls take, from the median to the slowest of a run";
     let below = format!(
         "To time nothing takes {:.0} ns, which is included; the clock's step is {:.0} ns. {}",

@@ -10,8 +10,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::pictures::HEAD as CARD_HEAD;
-use crate::pictures::{Area, Drawn, FAINT, INK, bold, card, text};
+use crate::pictures::{Area, CARD_HEAD, Drawn, FAINT, INK, Outcome, bold, card, text};
 
 const FIELDS: &str = "minute,elem_size,capacity,used,peak_used,dynamic_used,dynamic_peak,exhausted";
 
@@ -118,7 +117,7 @@ const SIZES: i32 = 84;
 const SCALE: i32 = 36;
 const HEAD: i32 = 84;
 
-fn runs_beside_each_other(runs: &[Run]) -> std::result::Result<String, Box<dyn std::error::Error>> {
+fn runs_beside_each_other(runs: &[Run]) -> Outcome<String> {
     let sizes: Vec<u32> = {
         let mut sizes: Vec<u32> = runs.iter().flat_map(|run| run.classes.keys().copied()).collect();
         sizes.sort_unstable();
