@@ -152,7 +152,7 @@ class CmempoolLibrary:
         return value - (1 << bits) if value >> (bits - 1) else value
 
     def numbers(self, address, count, size):
-        """So many numbers that lie one behind the other."""
+        """So many numbers that lie one after the other."""
         if count <= 0:
             return []
         letter = {4: "I", 8: "Q"}[size]
@@ -939,7 +939,7 @@ ADDRESS is an expression: an entry, a pointer into one, or any other address."""
         print("  %s; %d bytes%s" % (state, pool.elem_size, of_it))
         for deed in pool.deeds(pool.record(slot)):
             print("  " + deed)
-        for name, other in (("before", slot - 1), ("behind", slot + 1)):
+        for name, other in (("before", slot - 1), ("after", slot + 1)):
             if 0 <= other < pool.capacity:
                 print("  %s it: %#x, %s" % (name, pool.entry(other), pool.slot_state(other, places)))
             else:
@@ -955,7 +955,7 @@ ADDRESS is an expression: an entry, a pointer into one, or any other address."""
         elif offset < size:
             how = "points %s into" % cmempool_plural(offset, "byte", "bytes")
         else:
-            how = "lies %s behind the end of" % cmempool_plural(offset - size, "byte", "bytes")
+            how = "lies %s past the end of" % cmempool_plural(offset - size, "byte", "bytes")
         print("%#x %s %s; it begins at %#x" % (address, how, entry, address - offset))
 
     def from_heap(self, collection, address):

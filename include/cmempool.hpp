@@ -348,7 +348,7 @@ template <class T> struct forward_list_node {
 
 #else
 
-// The most that any known library needs, before the element and behind it.
+// The most that any known library needs, before the element and after it.
 template <class T> struct list_node {
     void *words[4];
     room<T> value;
@@ -386,7 +386,7 @@ struct tree_end {
     void *left;
 };
 
-/// Derived, so that a small element lies in the padding behind `black`, as it does there.
+/// Derived, so that a small element lies in the padding after `black`, as it does there.
 struct tree_links : tree_end {
     void *right, *parent;
     bool black;

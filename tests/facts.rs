@@ -35,7 +35,7 @@ const QUOTES: [(&str, &str, &str, &str); 41] = [
     ("src/pool/making.rs", "THREADS_AT_FIRST", "docs/design.md", "beyond the first {} are left"),
     ("src/pool/plan.rs", "BUDGET", "docs/design.md", "the depot, {} for caches"),
     ("src/pool/plan.rs", "BUDGET", "docs/memory.svg", "the depot, {} for caches"),
-    ("src/pool/guarding.rs", "GUARD_GAP", "docs/design.md", "{} bytes behind each entry"),
+    ("src/pool/guarding.rs", "GUARD_GAP", "docs/design.md", "{} bytes past each entry"),
     (
         "src/slots/depot/random.rs",
         "LARGEST_EVEN_DRAW",

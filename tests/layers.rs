@@ -279,8 +279,8 @@ fn the_system_is_in_one_room() {
 fn without_tests(text: &str) -> String {
     match text.split_once("#[cfg(test)]\nmod tests {") {
         Some((before, rest)) => {
-            let (_, behind) = rest.split_once("\n}\n").expect("the module ends");
-            before.to_string() + behind
+            let (_, after) = rest.split_once("\n}\n").expect("the module ends");
+            before.to_string() + after
         }
         None => text.to_string(),
     }

@@ -64,7 +64,7 @@ fn speak_of_every_function() {
         let name = section("NAME");
         let named = name.lines().any(|line| line.split([',', ' ']).next() == Some(symbol));
         assert!(named, "{symbol}'s page does not name it");
-        // With the parenthesis of its parameters, right behind its type.
+        // With the parenthesis of its parameters, right after its type.
         let declared = [" ", "*"]
             .iter()
             .any(|before| section("SYNOPSIS").contains(&format!("{before}{symbol}(")));

@@ -32,7 +32,7 @@ static_assertions::const_assert_eq!(size_of::<mempool_pool_info>(), by_width(32,
 pub type mempool_pool_visitor =
     Option<unsafe extern "C" fn(pool: *const mempool_pool_info, context: *mut c_void) -> bool>;
 
-/// A name in memory of its own, with a 0 behind.
+/// A name in memory of its own, with a 0 after it.
 struct Name([u8; NAME_MAX + 1]);
 
 impl Name {

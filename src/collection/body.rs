@@ -79,7 +79,7 @@ static_assertions::const_assert!(
 );
 
 // Guarded pools have in place of caches: a tail for each slot and a number kept back for every fourth, and
-// in place of an only cache's line the word behind the last slot.
+// in place of an only cache's line the word after the last slot.
 static_assertions::const_assert!(size_of::<u32>() + size_of::<u32>() / 4 + 2 <= SLOT_RESERVE);
 static_assertions::const_assert!(WORD <= CACHE_DISTANCE);
 

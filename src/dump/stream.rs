@@ -40,7 +40,7 @@ impl Stream {
         self.number(value, 10, 0);
     }
 
-    /// Writes a number behind spaces, so that it takes `width` characters at least.
+    /// Writes a number after spaces, so that it takes `width` characters at least.
     pub fn padded(self, value: u64, width: usize) {
         self.number(value, 10, width);
     }

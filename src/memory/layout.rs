@@ -140,13 +140,13 @@ impl<'a> Layout<'a> {
         Ok(Self { classes, align, gap: 0, bytes })
     }
 
-    /// The same with at least `gap` bytes behind each entry that no holder may touch.
+    /// The same with at least `gap` bytes past each entry that no holder may touch.
     pub fn with_gap(self, gap: usize) -> Result<Self, Error> {
         let bytes = total(&self.classes, self.align, gap).ok_or(Error::NoMemory)?;
         Ok(Self { gap, bytes, ..self })
     }
 
-    /// The least number of bytes behind each entry that no holder may touch.
+    /// The least number of bytes past each entry that no holder may touch.
     pub fn gap(&self) -> usize {
         self.gap
     }

@@ -37,7 +37,7 @@ mod tests {
     fn zeroes_exactly_that_many() {
         for len in 0..300 {
             let mut bytes = [0xFFu8; 400];
-            // SAFETY: there are as many behind byte 50.
+            // SAFETY: there are as many after byte 50.
             unsafe { super::zero(bytes.as_mut_ptr().add(50), len) };
             assert!(bytes[50..50 + len].iter().all(|&b| b == 0), "{len} bytes");
             let rest = bytes[..50].iter().chain(&bytes[50 + len..]);

@@ -137,7 +137,7 @@ pub mod thread_block {
     }
 
     /// Does nothing.
-    pub fn set<const AT: usize>(_value: usize, _behind: usize) {}
+    pub fn set<const AT: usize>(_value: usize, _after: usize) {}
 }
 
 /// There is no fork.

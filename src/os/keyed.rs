@@ -41,7 +41,7 @@ pub mod thread_block {
     }
 
     /// Sets it, if there is memory for that.
-    pub fn set<const AT: usize>(value: usize, _behind: usize) {
+    pub fn set<const AT: usize>(value: usize, _after: usize) {
         if let Some(key) = super::key().or_else(super::make) {
             super::set_slot_value(key, value.wrapping_add(1));
         }

@@ -28,7 +28,7 @@ use crate::slots::word::Entry;
 /// `capacity == free in the depot + in caches + out`; a slot's word says `Out` exactly while a
 /// caller holds its entry, and `Free` while it is in a cache.
 ///
-/// It lies at a multiple of [`OWNER_ALIGN`]; behind it lie its caches, each [`CACHE_DISTANCE`] bytes.
+/// It lies at a multiple of [`OWNER_ALIGN`]; after it lie its caches, each [`CACHE_DISTANCE`] bytes.
 #[repr(C, align(64))]
 pub struct Pool {
     // Read by calls, written by create alone. The first line is all that the fast paths need.
@@ -36,7 +36,7 @@ pub struct Pool {
     pub(super) fast_end: usize,
     pub(super) first: AtomicUsize, // distance of the first cache's thread: 0, or that of the thread with the only cache
     #[cfg(not(cmempool_other_layout))]
-    pub(super) fast_end: usize, // how far behind that the caches end that are for the fast path
+    pub(super) fast_end: usize, // how far after it the caches end that are for the fast path
     pub(super) elem_size: usize,   // usable bytes of an entry
     pub(super) slots: NonNull<u8>, // payload of slot 0
     pub(super) stride: usize,      // bytes from an entry to the next
@@ -73,7 +73,7 @@ const _: () = {
 #[repr(align(64))]
 pub(super) struct Line;
 
-// What calls write lies behind what all calls read.
+// What calls write lies after what all calls read.
 static_assertions::const_assert!(core::mem::offset_of!(Pool, shared) >= 64);
 
 // SAFETY: what calls write is behind `Locked` or in caches; the rest is constant. Only its holder uses a
@@ -93,7 +93,7 @@ impl Pool {
         self.first.load(Ordering::Relaxed)
     }
 
-    /// How far the thread's cache lies behind the first; more than the last does if it has none.
+    /// How far the thread's cache lies after the first; more than the last does if it has none.
     #[inline(always)]
     pub(super) fn own_distance(&self) -> usize {
         // Relaxed: as in `first`.
@@ -108,7 +108,7 @@ impl Pool {
     #[inline(always)]
     pub(super) fn cache_at(&self, distance: usize) -> &Cache {
         let address = cpu::sum::<{ size_of::<Self>() }>(self.address(), distance);
-        // SAFETY: the pool's caches lie behind it, `distance` is that of one of them, and create
+        // SAFETY: the pool's caches lie after it, `distance` is that of one of them, and create
         // exposed their memory.
         unsafe { &*core::ptr::with_exposed_provenance(address) }
     }

@@ -116,7 +116,7 @@ impl Pool {
     }
 }
 
-/// Has the compiler lay out the path that this is on behind the others.
+/// Has the compiler lay out the path that this is on after the others.
 #[cold]
 #[inline(always)]
 fn unlikely() {}

@@ -1,6 +1,6 @@
 //! What else does a guarded pool do with an entry, beside handing it out and taking it back?
 //!
-//! A hardened pool checks that no code wrote into a free entry, or behind one that is out. It hands out
+//! A hardened pool checks that no code wrote into a free entry, or past one that is out. It hands out
 //! entries in an unpredictable order. A watched pool tells the tools which bytes are whose. Both know how
 //! many bytes of each entry were asked for: the *border* of what its holder may touch. Both hold back the
 //! entries freed last for a while. A bypassed pool takes every entry from the heap. None of them has caches,
@@ -46,7 +46,7 @@ impl Pool {
         if self.traits.hardened {
             self.open_slot(slot);
             match self.state_of(slot) {
-                // What lies behind it, too.
+                // What lies after it, too.
                 Some(State::Free) => self.check_free(slot),
                 Some(State::Fresh) => fresh = true,
                 // A new word would hide what wrote over this one.
@@ -66,7 +66,7 @@ impl Pool {
             }
         }
         self.tell(|| watcher::taken(self.watched_name(), entry.payload(), self.elem_size));
-        self.close_behind(slot);
+        self.close_after(slot);
     }
 
     /// As `free_slow`, of a guarded pool. O(size of an entry).
@@ -195,14 +195,14 @@ impl Pool {
         unsafe { AtomicU32::from_ptr((*self.beside()).tails.as_ptr().add(slot as usize)) }
     }
 
-    /// What a guarded pool has behind it.
+    /// What a guarded pool has after it.
     pub(super) fn beside(&self) -> *const Beside {
         debug_assert!(self.traits.guarded());
         core::ptr::with_exposed_provenance(self.address() + size_of::<Self>())
     }
 
     /// The holder of an entry of a guarded pool asks in `call` for `size` bytes of it, which it has: what
-    /// lies behind them is nobody's. O(size of an entry).
+    /// lies after them is nobody's. O(size of an entry).
     ///
     /// # Safety
     /// The entry is live, and the caller its holder.
@@ -246,7 +246,7 @@ impl Pool {
     unsafe fn fit_slot(&self, entry: Entry, size: usize) {
         let (slot, payload) = (self.slot(entry), entry.payload());
         let old = self.border(slot);
-        self.open_behind(slot);
+        self.open_after(slot);
         if self.traits.hardened {
             self.check_end(slot);
         }
@@ -272,7 +272,7 @@ impl Pool {
                 watcher::open_new(payload.wrapping_add(old), border - old);
             }
         });
-        self.close_behind(slot);
+        self.close_after(slot);
     }
 
     /// How many bytes of one of its entries its holder may touch, for `call`.
@@ -292,7 +292,7 @@ impl Pool {
     }
 
     /// Before a hardened pool's entries are all taken back: aborts if something wrote into a free entry, or
-    /// behind one that is out. `call` is what takes them. O(bytes of all entries).
+    /// after one that is out. `call` is what takes them. O(bytes of all entries).
     ///
     /// # Safety
     /// Nobody else uses the pool.
@@ -350,7 +350,7 @@ impl Pool {
         });
     }
 
-    /// From the first slot's word to the one behind the last.
+    /// From the first slot's word to the one after the last.
     fn all_slots(&self) -> (*mut u8, usize) {
         let first = self.slots.as_ptr().wrapping_sub(WORD);
         (first, self.stride * self.capacity() + WORD)

@@ -8,7 +8,7 @@ use crate::caches::thread_index::CACHE_DISTANCE;
 use crate::memory::fields::{Field, fields};
 use crate::memory::layout::WORD;
 
-/// Bytes behind each entry of a guarded pool in which a write past the end is noticed.
+/// Bytes after each entry of a guarded pool in which a write past the end is noticed.
 pub const GUARD_GAP: usize = 16;
 
 /// What a guarded pool has behind the depot's lock, beside the depot.
@@ -17,7 +17,7 @@ pub(super) struct Guarding {
     pub(super) generator: Generator, // of a hardened pool, which slot is next
 }
 
-/// What lies behind a guarded pool. Calls write only `guarding`.
+/// What lies after a guarded pool. Calls write only `guarding`.
 pub(super) struct Beside {
     pub(super) tails: NonNull<u32>, // of each slot, if they are guarded: bytes that were not asked for
     pub(super) guarding: Guarding,
@@ -30,5 +30,5 @@ impl Beside {
         [fields!(Beside: tails, records), fields!(Guarding: quarantine)];
 }
 
-// In place of an only cache's line: this, and the word behind the last slot.
+// In place of an only cache's line: this, and the word after the last slot.
 static_assertions::const_assert!(size_of::<Beside>() + WORD <= CACHE_DISTANCE);

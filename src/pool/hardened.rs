@@ -28,7 +28,7 @@ impl Pool {
     /// included.
     pub(super) fn harden(&self) {
         for slot in 0..=self.capacity {
-            // SAFETY: nobody uses the pool; behind the last slot there is room for a word.
+            // SAFETY: nobody uses the pool; after the last slot there is room for a word.
             unsafe { self.entry_or_end(slot).mark(self.address(), State::Fresh) };
         }
     }
@@ -63,23 +63,23 @@ impl Pool {
         unsafe { canary::write(entry.payload().add(border), self.slot_end() - border) };
     }
 
-    /// Aborts if something wrote behind an entry that is out.
+    /// Aborts if something wrote past an entry that is out.
     pub(super) fn check_end(&self, slot: u32) {
         if !self.end_holds(slot) {
             self.stop((Kind::Overflow, self.entry(slot)));
         }
     }
 
-    /// Whether nothing wrote behind an entry that is out, or was until now.
+    /// Whether nothing wrote past an entry that is out, or was until now.
     pub(super) fn end_holds(&self, slot: u32) -> bool {
         let border = self.border(slot);
-        let behind = self.entry(slot).payload().wrapping_add(border);
+        let after = self.entry(slot).payload().wrapping_add(border);
         // SAFETY: inside the slot, which is this call's.
-        let holds = unsafe { canary::holds(behind, self.slot_end() - border) };
+        let holds = unsafe { canary::holds(after, self.slot_end() - border) };
         holds && self.has_word(slot + 1)
     }
 
-    /// Aborts if something wrote into a free entry, or behind it.
+    /// Aborts if something wrote into a free entry, or past it.
     #[inline(never)]
     pub(super) fn check_free(&self, slot: u32) {
         let entry = self.entry(slot);
@@ -87,15 +87,15 @@ impl Pool {
         // SAFETY: the payload has that many bytes, and the slot is this call's.
         let bytes = unsafe { core::slice::from_raw_parts(payload, size) };
         let freed = self.freed_byte();
-        let behind = payload.wrapping_add(size);
+        let after = payload.wrapping_add(size);
         // All of them at first, which goes many at a time.
         let touched = bytes.iter().fold(0, |wrong, byte| wrong | (byte ^ freed)) != 0;
         // SAFETY: inside the slot.
-        if touched || !unsafe { canary::holds(behind, end - size) } || !self.has_word(slot + 1) {
+        if touched || !unsafe { canary::holds(after, end - size) } || !self.has_word(slot + 1) {
             let inside = bytes.iter().position(|&byte| byte != freed);
             // SAFETY: as above.
-            let wrong_behind = || unsafe { canary::first_wrong(behind, end - size) };
-            let offset = inside.or_else(|| Some(size + wrong_behind()?)).unwrap_or(end);
+            let wrong_after = || unsafe { canary::first_wrong(after, end - size) };
+            let offset = inside.or_else(|| Some(size + wrong_after()?)).unwrap_or(end);
             self.stop((Kind::WriteAfterFree { offset }, entry));
         }
     }
@@ -107,9 +107,9 @@ impl Pool {
         for slot in 0..self.capacity {
             match self.state_of(slot) {
                 Some(State::Out) => {
-                    self.open_behind(slot);
+                    self.open_after(slot);
                     self.check_end(slot);
-                    self.close_behind(slot);
+                    self.close_after(slot);
                 }
                 Some(State::Free) => {
                     self.open_slot(slot);
@@ -134,10 +134,10 @@ impl Pool {
         self.state_of(slot).is_some()
     }
 
-    /// As `entry`, also of the word behind the last slot.
+    /// As `entry`, also of the word after the last slot.
     fn entry_or_end(&self, slot: u32) -> Entry {
         debug_assert!(slot <= self.capacity);
-        // SAFETY: a hardened pool has room for a word behind its slots.
+        // SAFETY: a hardened pool has room for a word after its slots.
         Entry::new(unsafe { self.slots.add(slot as usize * self.stride) })
     }
 
@@ -158,8 +158,8 @@ impl Pool {
         self.tell(|| watcher::close(self.entry(slot).payload(), self.slot_end()));
     }
 
-    /// What lies behind the border of an entry that is out.
-    pub(super) fn open_behind(&self, slot: u32) {
+    /// What lies after the border of an entry that is out.
+    pub(super) fn open_after(&self, slot: u32) {
         self.tell(|| {
             let border = self.border(slot);
             watcher::open(
@@ -170,7 +170,7 @@ impl Pool {
     }
 
     /// As it was, or up to a border that has moved.
-    pub(super) fn close_behind(&self, slot: u32) {
+    pub(super) fn close_after(&self, slot: u32) {
         self.tell(|| {
             let border = self.border(slot);
             watcher::close(

@@ -194,7 +194,7 @@ impl Pool {
 
     /// Where its records are.
     pub fn records_start(&self) -> Option<NonNull<u8>> {
-        // SAFETY: create put that behind a guarded pool.
+        // SAFETY: create put that after a guarded pool.
         if self.records() { unsafe { (*self.beside()).records } } else { None }
     }
 

@@ -29,7 +29,7 @@ use crate::slots::depot::Depot;
 const THREADS_AT_FIRST: usize = 64;
 
 impl Pool {
-    /// Makes a pool, with its caches behind it and the depot's lists behind those, where the cursor stands.
+    /// Makes a pool, with its caches after it and the depot's lists after those, where the cursor stands.
     /// None if they don't fit.
     ///
     /// # Safety
@@ -133,7 +133,7 @@ impl Pool {
     #[inline(never)]
     pub fn finish(&mut self, cursor: &mut Cursor, larger: Option<NonNull<Pool>>) -> Option<()> {
         self.larger = larger;
-        // A guarded pool's last slot has a word behind it, too.
+        // A guarded pool's last slot has a word after it, too.
         let more = if self.traits.guards_slots() { WORD } else { 0 };
         let slots = self.stride * self.capacity as usize;
         let first = cursor.deal(slots + more, self.align(), WORD)?;

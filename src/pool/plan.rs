@@ -19,7 +19,7 @@ const LARGEST_ALONE: usize = MOST_MOVED_BY_ONE + BESIDE_ROOM;
 /// Bytes for caches per entry of the pool.
 const BUDGET: usize = 6;
 
-/// The caches behind a pool.
+/// The caches after a pool.
 ///
 /// Invariant: `count <= units`, and `bytes() <= BUDGET * capacity`, but for the line of an only cache, which is
 /// in the pool's own budget.
@@ -91,7 +91,7 @@ impl CachePlan {
         self.line_bytes() + self.units(capacity) * usize::from(self.unit) * size_of::<Element>()
     }
 
-    /// The distance behind the last cache that the fast path finds. Of a pool where every call needs more than
+    /// The distance after the last cache that the fast path finds. Of a pool where every call needs more than
     /// the fast path does, and looks for its cache later, 0.
     pub fn fast_end(&self, traits: Traits) -> usize {
         let fast = !traits.zero_on_free && (traits.single_thread || self.light);

@@ -71,7 +71,7 @@ impl Line {
         self.text(&digits[at..]);
     }
 
-    /// What it says, with a 0 behind, and no newline.
+    /// What it says, with a 0 after it, and no newline.
     pub fn c_string(&self) -> *const core::ffi::c_char {
         self.bytes.as_ptr().cast()
     }

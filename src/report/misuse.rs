@@ -54,7 +54,7 @@ pub enum Kind {
     Destroyed,
     /// A free entry was written to; at this byte first.
     WriteAfterFree { offset: usize },
-    /// The bytes behind an entry's end were written to.
+    /// The bytes past an entry's end were written to.
     Overflow,
     /// A pool is destroyed while that many of its entries are out; `first` are some of them, or 0, and `takers`
     /// who took most, and how many, if that is known.
@@ -89,7 +89,7 @@ pub struct Misuse {
     pointer: usize,
     pool: usize,
     entry_size: usize,
-    name: [u8; NAME_MAX + 1], // 0 behind its end
+    name: [u8; NAME_MAX + 1], // 0 after its end
     line: Line,
 }
 
@@ -281,7 +281,7 @@ fn describe_deed(line: &mut Line, call: Call, kind: Kind, pointer: usize) {
     if let Kind::Interior { offset } | Kind::WriteAfterFree { offset } = kind {
         line.text(b", ");
         line.decimal(offset);
-        line.text(b" bytes behind its start");
+        line.text(b" bytes past its start");
     }
 }
 
@@ -327,7 +327,7 @@ mod tests {
         assert_eq!(
             line(Kind::Interior { offset: 0 }, Some(Subject { name: b"", ..SUBJECT })),
             "cmempool: free of 0x7f00deadbeef, a pointer into the middle of an entry, \
-             0 bytes behind its start (pool 0x1000, 64-byte entries)"
+             0 bytes past its start (pool 0x1000, 64-byte entries)"
         );
         assert_eq!(
             line(Kind::Foreign, None),
@@ -350,7 +350,7 @@ mod tests {
         );
         assert_eq!(
             line(Kind::WriteAfterFree { offset: 12 }, Some(SUBJECT)),
-            "cmempool: write to 0x7f00deadbeef after it was freed, 12 bytes behind its start \
+            "cmempool: write to 0x7f00deadbeef after it was freed, 12 bytes past its start \
              (pool \"sessions\", 64-byte entries)"
         );
         assert_eq!(

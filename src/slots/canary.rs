@@ -1,4 +1,4 @@
-//! What lies behind the end of a hardened pool's entry?
+//! What lies after the end of a hardened pool's entry?
 //!
 //! Bytes that no code may write. Each word of eight is keyed by its own address, so that it can neither be
 //! guessed nor copied from another. An entry may end in the middle of a word.
@@ -32,11 +32,11 @@ fn parts(start: usize, len: usize) -> [Range<usize>; 3] {
 /// # Safety
 /// The bytes are the caller's to write.
 pub unsafe fn write(start: *mut u8, len: usize) {
-    let [before, words, behind] = parts(start as usize, len);
+    let [before, words, after] = parts(start as usize, len);
     let at = |address: usize| start.wrapping_add(address - start as usize);
     // SAFETY: inside the range, by this function's contract; words are aligned.
     unsafe {
-        before.chain(behind).for_each(|address| at(address).write(byte(address)));
+        before.chain(after).for_each(|address| at(address).write(byte(address)));
         for address in words.step_by(WORD) {
             at(address).cast::<u64>().write(word(address));
         }
@@ -48,11 +48,11 @@ pub unsafe fn write(start: *mut u8, len: usize) {
 /// # Safety
 /// The bytes can be read.
 pub unsafe fn holds(start: *const u8, len: usize) -> bool {
-    let [before, words, behind] = parts(start as usize, len);
+    let [before, words, after] = parts(start as usize, len);
     let at = |address: usize| start.wrapping_add(address - start as usize);
     // SAFETY: inside the range, by this function's contract; words are aligned.
     unsafe {
-        before.chain(behind).all(|address| at(address).read() == byte(address))
+        before.chain(after).all(|address| at(address).read() == byte(address))
             && words.step_by(WORD).all(|address| at(address).cast::<u64>().read() == word(address))
     }
 }

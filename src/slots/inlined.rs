@@ -60,5 +60,5 @@ pub const CACHES_AT: usize = 320;
 pub const SIZES_AT: usize = 192;
 
 /// Bytes from the start of the thread block to the distance of this library's layout. The process block's
-/// address lies behind it.
+/// address lies after it.
 pub const THREAD_AT: usize = if cfg!(cmempool_other_layout) { 16 } else { 0 };

@@ -2,7 +2,7 @@
 //!
 //! A free goes on with a cache of the owner's, and its word, which says who that is, may be far away.
 //! A table from addresses to pools, small enough to be near, gives the likely owner at once. The free
-//! compares it with what the word says, and the processor goes ahead behind the branch: what comes
+//! compares it with what the word says, and the processor runs ahead of the branch: what comes
 //! after waits no longer for the word.
 //!
 //! It is only a guess: pools whose slots share a place in the table overwrite each other there, and the pool

@@ -84,7 +84,7 @@ template <std::size_t Alignment, std::size_t Size> struct alignas(Alignment) wid
     char all[Size];
 };
 
-/// With padding behind its last member.
+/// With padding after its last member.
 struct padded {
     long first;
     char second;

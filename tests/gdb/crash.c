@@ -112,7 +112,7 @@ static void expect_row(const mempool_stats *s, size_t kept)
            (unsigned long long)s->failed, s->dynamic_used, s->dynamic_peak);
 }
 
-/* What is behind a call is done in the same function. */
+/* What is after a call is done in the same function. */
 #define STAY __asm__ volatile("" ::: "memory")
 
 static __attribute__((noipa)) void *take_known(void)
@@ -313,13 +313,13 @@ int main(void)
     whose(nodes, "is the pool \"nodes\"", NULL);
     whose((char *)nodes + 16, "is the library's own, in the memory of the pool \"nodes\"", NULL);
     whose(large[0], "is entry 0 of 1 of the 1024-byte class of the ranged pool \"texts\"", "out; 1024 bytes");
-    printf("expect   before it: no entry\nexpect   behind it: no entry\n");
+    printf("expect   before it: no entry\nexpect   after it: no entry\n");
     whose(large[3], "is an entry that the ranged pool \"texts\"", "out; 1024 bytes");
     whose((char *)large[3] + 7, "points 7 bytes into an entry that the ranged pool \"texts\"", "out; 1024 bytes");
     whose(more, "is an entry that the pool \"small\"", "out; 40 bytes");
     whose(freed_more, "was an entry that the pool \"small\"", "freed");
     whose(strict[0], "is entry ", "out; 40 bytes");
-    whose((char *)strict[0] + 41, "lies 1 byte behind the end of entry ", "out; 40 bytes");
+    whose((char *)strict[0] + 41, "lies 1 byte past the end of entry ", "out; 40 bytes");
     whose(freed_strict, "is entry ", "free, kept back in quarantine; 40 bytes");
     whose(freed_first, "is entry ", "free, in the depot; 40 bytes");
     whose(damaged, "is entry 0 of 5000 of the pool \"hidden\"", "its header was overwritten: it is 0x7878787878787878; 40 bytes");

@@ -1,7 +1,7 @@
 /* How many instructions does the longest of many calls take, of each function?
  *
  * The program steps through its calls and counts. Pools of several sizes are filled and emptied, with and
- * without entries in the caches of other threads, in shortages and behind them. Prints a line for each
+ * without entries in the caches of other threads, in shortages and after them. Prints a line for each
  * function: its name and the most that was seen. What the kernel does counts for nothing, the instruction
  * that calls it for one. x86-64 only. */
 #ifndef _GNU_SOURCE
@@ -73,7 +73,7 @@ static void count_instruction(int signal)
     steps++;
 }
 
-/* The processor traps behind each instruction from here on, if the call is one to step through. (Below the
+/* The processor traps after each instruction from here on, if the call is one to step through. (Below the
  * part of the stack that the compiler uses as it likes.) */
 static inline void begin(enum function function)
 {

@@ -59,7 +59,7 @@ read_platform() { # name
     target=''           # Rust's name of it
     compiler=()         # builds C programs
     c_flags=()          # for programs
-    libraries=(-pthread) # behind the library
+    libraries=(-pthread) # after the library
     tools=()            # commands that must be there
     binutils=''         # prefix of ar and objcopy
     runner=()           # runs a program; none: the system does

@@ -43,7 +43,7 @@ void record_rise(struct grain *grain, uint32_t count);
 void record_note(void);
 
 /* Adds, and returns the sum. No two threads lose a count; one alone pays nothing for that. Whoever adds to what is
- * out looks at the mark behind it, and who ends an epoch the other way round: one of them sees the other. */
+ * out looks at the mark after it, and who ends an epoch the other way round: one of them sees the other. */
 #define RECORD_ADD(place, value) \
     (RECORD_ALONE ? (*(place) += (value)) \
                             : __atomic_add_fetch((place), (value), __ATOMIC_SEQ_CST))

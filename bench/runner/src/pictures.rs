@@ -38,7 +38,7 @@ pub type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 /// Helvetica and its likes, as in the pictures that are drawn by hand.
 const FONT: &str = "Helvetica, Arial, Liberation Sans, sans-serif";
 pub const INK: RGBColor = RGBColor(40, 40, 40);
-/// Of lines behind the data, and of the frames around it.
+/// Of lines after the data, and of the frames around it.
 pub const FAINT: RGBColor = RGBColor(222, 222, 222);
 /// Behind what ran with more threads than there are CPUs.
 const CROWDED: RGBColor = RGBColor(255, 244, 214);

@@ -23,7 +23,7 @@ macro_rules! with_caller {
         $visible unsafe extern "C" fn $name($($argument: $type),+) $(-> $result)? {
             // The arguments stay where they are, and nothing was pushed.
             core::arch::naked_asm!(
-                $crate::os::cpu::with_caller!(@behind $last),
+                $crate::os::cpu::with_caller!(@after $last),
                 $crate::os::cpu::with_caller!(@jump),
                 to = sym $to,
             )
@@ -36,8 +36,8 @@ macro_rules! with_caller {
             unsafe { $to($($argument,)+ 0) }
         }
     };
-    (@behind first) => { $crate::os::cpu::into_register!("rsi", "rdx", "1", "3") };
-    (@behind second) => { $crate::os::cpu::into_register!("rdx", "r8", "2", "4") };
+    (@after first) => { $crate::os::cpu::into_register!("rsi", "rdx", "1", "3") };
+    (@after second) => { $crate::os::cpu::into_register!("rdx", "r8", "2", "4") };
     (@jump) => { $crate::os::cpu::jump!() };
 }
 

@@ -96,11 +96,11 @@ pub mod thread_block {
         unsafe { place().byte_add(AT).read() }
     }
 
-    /// Writes that word, and the one behind it first.
-    pub fn set<const AT: usize>(value: usize, behind: usize) {
+    /// Writes that word, and the one after it first.
+    pub fn set<const AT: usize>(value: usize, after: usize) {
         // SAFETY: as above.
         unsafe {
-            place().byte_add(AT).add(1).write(behind);
+            place().byte_add(AT).add(1).write(after);
             place().byte_add(AT).write(value);
         }
     }

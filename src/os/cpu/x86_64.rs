@@ -60,9 +60,9 @@ pub mod thread_block {
         value
     }
 
-    /// Writes that word, and the one behind it first.
+    /// Writes that word, and the one after it first.
     #[cfg(not(target_env = "musl"))]
-    pub fn set<const AT: usize>(value: usize, behind: usize) {
+    pub fn set<const AT: usize>(value: usize, after: usize) {
         // SAFETY: writes the calling thread's own block.
         unsafe {
             asm!(
@@ -71,7 +71,7 @@ pub mod thread_block {
                 "mov qword ptr fs:[{0} + {at}], {1}",
                 out(reg) _,
                 in(reg) value,
-                in(reg) behind,
+                in(reg) after,
                 at = const AT,
                 options(nostack, preserves_flags)
             );
@@ -102,7 +102,7 @@ pub mod thread_block {
 
     /// As above.
     #[cfg(target_env = "musl")]
-    pub fn set<const AT: usize>(value: usize, behind: usize) {
+    pub fn set<const AT: usize>(value: usize, after: usize) {
         // SAFETY: writes the calling thread's own block.
         unsafe {
             asm!(
@@ -111,7 +111,7 @@ pub mod thread_block {
                 "mov qword ptr fs:[rax + {at} + 8], {1}",
                 "mov qword ptr fs:[rax + {at}], {0}",
                 in(reg) value,
-                in(reg) behind,
+                in(reg) after,
                 out("rax") _,
                 at = const AT,
             );

@@ -19,7 +19,7 @@ pub(super) struct Block {
     pub(super) size: usize,          // bytes of the class's entries
     pub(super) tail: u32,            // of these, those at the end that were not asked for
     pub(super) lead: u16,            // from what the heap or the backing gave to the entry
-    pub(super) gap: u16,             // bytes behind the entry that are nobody's
+    pub(super) gap: u16,             // bytes past the entry that are nobody's
     pub(super) guard: usize,         // says that the five before were not overwritten
     pub(super) word: u64,            // see `slots/word.rs`
 }
@@ -36,9 +36,9 @@ pub(super) const LINKS: usize = core::mem::offset_of!(Block, size);
 /// What a pool does with its dynamic entries.
 #[derive(Clone, Copy, Default)]
 pub struct Care {
-    /// Bytes behind each entry that no holder may touch.
+    /// Bytes after each entry that no holder may touch.
     pub gap: u16,
-    /// Look for writes behind an entry's end.
+    /// Look for writes past an entry's end.
     pub hardened: bool,
     /// Tell the tools.
     pub watched: bool,
@@ -112,7 +112,7 @@ pub fn tail_of(whole: usize, size: usize) -> u32 {
     whole.saturating_sub(size).min(u32::MAX as usize) as u32
 }
 
-/// Whether nobody wrote behind the border.
+/// Whether nobody wrote past the border.
 ///
 /// # Safety
 /// The block is one of a hardened pool, and this call's, or its list is locked.

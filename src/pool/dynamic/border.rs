@@ -34,7 +34,7 @@ pub unsafe fn border(list: &Locked<DynamicEntries>, entry: Entry) -> Result<usiz
     unsafe { look(list, entry, Block::border) }
 }
 
-/// The holder of an entry asks for `size` bytes, which it has: what lies behind them is nobody's.
+/// The holder of an entry asks for `size` bytes, which it has: what lies after them is nobody's.
 ///
 /// # Safety
 /// As [`size`](super::list::size), and the entry is this call's.
@@ -45,16 +45,16 @@ pub unsafe fn fit(
     size: usize,
     care: Care,
 ) -> Result<(), Fault> {
-    // SAFETY: by this function's contract. What lies behind the border is the library's alone.
+    // SAFETY: by this function's contract. What lies after the border is the library's alone.
     unsafe {
         let (old, whole, end) = look(list, entry, |b| (b.border(), b.size, b.end()))?;
         let payload = entry.payload();
-        let behind = |from: usize| (payload.add(from), end - from);
+        let after = |from: usize| (payload.add(from), end - from);
         if care.watched {
-            let (start, len) = behind(old);
+            let (start, len) = after(old);
             watcher::open(start, len);
         }
-        let (start, len) = behind(old);
+        let (start, len) = after(old);
         if care.hardened && !canary::holds(start, len) {
             return Err((Kind::Overflow, entry));
         }
@@ -68,7 +68,7 @@ pub unsafe fn fit(
                 if border > old {
                     payload.add(old).write_bytes(0, border - old);
                 }
-                let (start, len) = behind(border);
+                let (start, len) = after(border);
                 canary::write(start, len);
             }
         }
@@ -76,7 +76,7 @@ pub unsafe fn fit(
             if border > old {
                 watcher::open_new(payload.add(old), border - old);
             }
-            let (start, len) = behind(border);
+            let (start, len) = after(border);
             watcher::close(start, len);
         }
         Ok(())
@@ -113,7 +113,7 @@ impl DynamicEntries {
                     if !matches!(word.owner_and_state(), Some((_, State::Dynamic))) {
                         return Some((Kind::DynamicHeaderOverwritten, entry_of(block)));
                     }
-                    // SAFETY: the bytes behind the border are the block's.
+                    // SAFETY: the bytes past the border are the block's.
                     if !unsafe { holds_canary(intact) } {
                         return Some((Kind::Overflow, entry_of(block)));
                     }

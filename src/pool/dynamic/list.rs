@@ -48,7 +48,7 @@ impl DynamicEntries {
         self.from(self.first)
     }
 
-    /// One of the entries, and those behind it.
+    /// One of the entries, and those after it.
     pub fn entries_from(&self, entry: Entry) -> impl Iterator<Item = Entry> {
         self.from(block_of(entry))
     }
@@ -85,7 +85,7 @@ impl DynamicEntries {
     /// Takes a block out. Fails if it or one beside it is damaged.
     pub(super) fn remove(&mut self, block: *mut Block) -> Result<(), Fault> {
         // SAFETY: the block's word said that it is live; a guard that holds says the same of the
-        // links behind it.
+        // links after it.
         unsafe {
             let Block { next, previous, .. } = *Block::intact(block)?;
             if previous.is_null() {

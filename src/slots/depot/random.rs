@@ -14,7 +14,7 @@ impl Depot {
     ///
     /// Each is as likely as the others, whichever of the [`TRIES`] finds one that is free. If none does, the
     /// same holds in a pool of up to [`LARGEST_EVEN_DRAW`] slots; in a larger one it is then the first that is
-    /// free behind a random place.
+    /// free after a random place.
     #[inline(never)]
     pub fn take_random(&mut self, mut random: impl FnMut() -> u64) -> Option<u32> {
         if self.in_bits == 0 {

@@ -87,7 +87,7 @@ static bool was_caught(const struct deed *deed, int status, const char *line)
            (!world.kind->handler || reported(deed));
 }
 
-/* Other heaps than the GNU C library's look at the bytes behind a block, and fault. */
+/* Other heaps than the GNU C library's look at the bytes past a block, and fault. */
 #ifdef __GLIBC__
 enum { HEAP_FAULTS = 0 };
 #else

@@ -17,7 +17,7 @@ static size_t page;
 
 /* ---- What the kernel says ---- */
 
-/* The number behind a key in a file of lines, times 1024 if its unit is kB; SIZE_MAX without one. */
+/* The number after a key in a file of lines, times 1024 if its unit is kB; SIZE_MAX without one. */
 static size_t number_in(const char *file, const char *key)
 {
     FILE *lines = fopen(file, "r");

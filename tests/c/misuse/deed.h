@@ -110,7 +110,7 @@ static void reset(struct world *world)
         mempool_reset(world->mp);
 }
 
-/* Two entries of which the second lies right behind the first. */
+/* Two entries of which the second lies right after the first. */
 static void take_neighbours(struct world *world, char **first, char **second)
 {
     uintptr_t entries[MAX_COUNT];
@@ -158,7 +158,7 @@ static void *blame_former(struct world *world, const void *pointer)
 
 static void blame_offset(struct world *world, size_t offset)
 {
-    snprintf(world->deed->detail, sizeof world->deed->detail, ", %zu bytes behind its start",
+    snprintf(world->deed->detail, sizeof world->deed->detail, ", %zu bytes past its start",
              offset);
 }
 

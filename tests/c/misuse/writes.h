@@ -4,7 +4,7 @@
 
 #include "deed.h"
 
-/* The entry is one of the first two: something of the pool's is behind it. */
+/* The entry is one of the first two: something of the pool's is after it. */
 static void overflow_by_one(struct world *world)
 {
     char *entry = blame(world, take(world));

@@ -442,7 +442,7 @@ static void shorter_structs(void)
     mempool_options options = options_for(COUNT, SIZE, 0);
     options.struct_size = offsetof(mempool_options, backing);
     CHECK(!WIDE || options.struct_size == 64);
-    memset(storage, 0xA5, sizeof storage); /* behind its end is something else */
+    memset(storage, 0xA5, sizeof storage); /* after its end is something else */
     memcpy(storage, &options, options.struct_size);
     mempool *mp = mempool_create_with(hide(storage));
     CHECK(mp != NULL && mempool_total_capacity(mp) == COUNT && source.given == 0);

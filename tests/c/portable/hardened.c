@@ -112,7 +112,7 @@ static void read_on(void *up)
         (void)*at;
 }
 
-/* A page that can't be touched lies before the region and behind it. */
+/* A page that can't be touched lies before the region and after it. */
 static void between_guard_pages(void)
 {
     for (int up = 0; up < 2; up++) {
@@ -146,7 +146,7 @@ static void overflown(const void *entry)
 static void written(const void *entry, size_t offset)
 {
     char detail[64];
-    snprintf(detail, sizeof detail, ", %zu bytes behind its start", offset);
+    snprintf(detail, sizeof detail, ", %zu bytes past its start", offset);
     blame("write to", entry, detail);
 }
 
@@ -218,7 +218,7 @@ static char *dynamic_entry(mempool *pool)
     return memset(entry, 1, mempool_usable_size(entry));
 }
 
-/* A write into the word behind an entry shows, whatever is written, in whatever state the slot there is. */
+/* A write into the word after an entry shows, whatever is written, in whatever state the slot there is. */
 static void zeros_over_a_word(const struct place *place, int state)
 {
     mempool *pool = pool_in(place);
@@ -342,7 +342,7 @@ static void the_last_in_memory(const struct place *place)
 }
 
 /* Behind an entry that is free, where an overflow would go. */
-static void written_behind_a_freed_entry(const struct place *place)
+static void written_past_a_freed_entry(const struct place *place)
 {
     mempool *pool = pool_in(place);
     char *entries[COUNT];
@@ -608,7 +608,7 @@ static const struct {
     {"overflow, destroy", overflown_at_destroy, false},
     {"overflow, reset", overflown_at_reset, false},
     {"overflow of the last in memory", the_last_in_memory, false},
-    {"write behind a freed entry", written_behind_a_freed_entry, false},
+    {"write past a freed entry", written_past_a_freed_entry, false},
     {"overflow of a dynamic entry, free", dynamic_at_free, false},
     {"far overflow of a dynamic entry", dynamic_far_past_its_end, false},
     {"zeros for a dynamic entry's word, destroy", dynamic_word_at_destroy, false},

@@ -138,15 +138,15 @@ static bool lies_in(uintptr_t place, uintptr_t function)
 /* How many entries of all classes are out by a place in the function. */
 static size_t count_of(mempool *mp, r_mempool *rmp, uintptr_t function)
 {
-    static const char field[] = "\"address\":\"0x", behind[] = "\",\"count\":";
+    static const char field[] = "\"address\":\"0x", after[] = "\",\"count\":";
     size_t sum = 0;
     const char *holders = strstr(dump(mp, rmp), "\"holders\":[");
     CHECK(holders != NULL);
     for (const char *at = strstr(holders, field); at != NULL; at = strstr(at, field)) {
         char *end;
         uintptr_t place = (uintptr_t)strtoull(at + strlen(field), &end, 16);
-        if (strncmp(end, behind, strlen(behind)) == 0 && lies_in(place, function))
-            sum += strtoul(end + strlen(behind), NULL, 10);
+        if (strncmp(end, after, strlen(after)) == 0 && lies_in(place, function))
+            sum += strtoul(end + strlen(after), NULL, 10);
         at = end;
     }
     return sum;

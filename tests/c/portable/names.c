@@ -77,7 +77,7 @@ static void words(void)
             char shown[65];
             size_t whole = before + strlen(letters[i]) <= 64 ? before + strlen(letters[i]) : before;
             if (whole < 64 && whole > before)
-                whole = 64; /* of the text behind it */
+                whole = 64; /* of the text after it */
             memcpy(shown, text, whole);
             shown[whole] = '\0';
             expect_echo(text, shown);
