@@ -20,7 +20,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 [ -d "$1" ] || die "there is no $1"
 prefix=$(cd "$1" && pwd)
 [ -e "$prefix/bin/cmempool-try" ] || {
-    [ ! -e /lib64/ld-linux-x86-64.so.2 ] || die "no cmempool-try below $prefix"
+    ! gcc -E -P -x c - <<<$'#include <limits.h>\n#if !defined __i386__ && __GLIBC__\nhas_try\n#endif' |
+        grep -qx has_try || die "no cmempool-try below $prefix"
     echo "skipped: cmempool-try is for the GNU C library"
     exit 0
 }
@@ -220,11 +221,17 @@ ends 3 ./phases
 [ "$(grep -c '^    {' report)" -eq 1 ] || die "more classes than are of use: $(cat report)"
 ends 3 -l 150 ./phases
 says '^  not in these classes: 1000 of more than 152 B'
+ends 3 -k 1 --margin 50 ./phases
+says '^/\* What phases had out at once and 50 % more, in [0-9]+ KiB'
+says '^    \{200, 15(0[0-9]|1[0-9]|2[0-4])\},$'
 # The same, as the pool sees it.
 ends 3 --classes 104:1000,200:999 ./phases
 says '^ +104 B +1000 +1000 +0 +0$'
 says '^ +200 B +999 +999 +1 +1$'
 says '^  exhausted 1 time:'
+! grep -q 'past the pool' report || die "a block went past a pool that has all sizes: $(cat report)"
+ends 3 --classes 104:1000 ./phases
+says '^  past the pool, from the heap: 1000 larger than 104 B$'
 ends 137 --classes 104:1000,200:1000 ./phases killed
 says '^  nothing is known of their use'
 # What is found does not depend on the pool that measures, nor is one needed.
@@ -263,11 +270,16 @@ for most in 1 4 12 30; do
 done
 # The line to try a list with serves the same program without a shortage.
 "$try" -o report ./churn >out
+cp report plain.report
 list=$(sed -n 's/.*cmempool-try --classes=\([0-9:,]*\) \.\.\.$/\1/p' report)
 [ -n "$list" ] || die "the report has no list to try"
 "$try" --classes="$list" -o report ./churn >out
 cmp plain.out out || die "churn prints something else on the printed list"
 says '^  exhausted 0 times$'
+# One figure for its memory: here, and on such a pool.
+memory=$(sed -n 's/^.* had out at once, in \([0-9]* KiB\)\. .*/\1/p' plain.report)
+[ -n "$memory" ] || die "no memory in the report"
+says "^churn: 1 process, with [0-9]+ classes in $memory$"
 "$try" -h | grep -q '^usage: ' || die "-h says nothing"
 "$try" --time=2 -o report ./churn >out
 says '^pools of these classes '
@@ -349,7 +361,18 @@ ends 3 ./script
 built phases -static
 refused 126 "is linked statically" ./script
 built phases
-refused 127 "no program 'not-there' on the PATH" not-there
+refused 127 "no program 'not-there' on the PATH$" not-there
+refused 127 "no program 'phases' on the PATH, but there is './phases'" phases
+refused 127 "no program '5' on the PATH (.* --time=5)" -t 5 ./phases
+refused 125 "is no number from 0 to 1000" --margin 1001 ./phases
+for sanitizer in address thread leak; do
+    if built phases "-fsanitize=$sanitizer" 2>/dev/null; then
+        refused 126 "is built with a sanitizer (.*), which has a malloc of its own" ./phases
+    else
+        echo "skipped: gcc has no -fsanitize=$sanitizer"
+    fi
+done
+built phases
 refused 127 "cannot run './not-there'" ./not-there
 refused 126 "no file that may be executed" ./numbers
 refused 126 "no file that may be executed" "$work"

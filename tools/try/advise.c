@@ -22,7 +22,33 @@ static size_t size_for(const struct measured *figures, unsigned grain)
     return size < grain_size(grain) ? size : grain_size(grain);
 }
 
-void advise(struct advice *advice, const struct measured *figures, size_t most, size_t largest)
+static size_t with_margin(size_t count, unsigned percent)
+{
+    return count + (count * percent + 99) / 100;
+}
+
+/* A pool is made to see it: what a create adds depends on all of its arguments. */
+static size_t bytes_of_pool(const struct advice *advice)
+{
+    r_mempool_class classes[GRAINS];
+    r_mempool_options options = R_MEMPOOL_OPTIONS_INIT;
+    for (size_t i = 0; i < advice->count; i++)
+        classes[i] = (r_mempool_class){advice->classes[i].size, advice->classes[i].count};
+    options.classes = classes;
+    options.class_count = advice->count;
+    options.flags = MEMPOOL_NO_PREFAULT;
+    r_mempool *pool = r_mempool_create_with(&options);
+    if (!pool)
+        return r_mempool_buffer_size(&options); /* more than there is */
+    mempool_stats stats = MEMPOOL_STATS_INIT;
+    size_t bytes = 0;
+    for (size_t i = 0; r_mempool_get_stats(pool, i, &stats); i++)
+        bytes += stats.bytes_reserved;
+    r_mempool_destroy(pool);
+    return bytes;
+}
+
+void advise(struct advice *advice, const struct measured *figures, const struct terms *terms)
 {
     /* best[k][n]: bytes of at most k classes for the first n of the used grains; from[k][n]: where the last of
      * them begins. */
@@ -31,17 +57,17 @@ void advise(struct advice *advice, const struct measured *figures, size_t most, 
     unsigned used[GRAINS];
     unsigned count = 0;
     for (unsigned i = 0; i < GRAINS; i++)
-        if (enough_for(figures, i, i) > 0 && i <= grain_of(largest))
+        if (enough_for(figures, i, i) > 0 && i <= grain_of(terms->largest))
             used[count++] = i;
     memset(advice, 0, sizeof *advice);
-    most = most < count ? most : count;
+    const size_t most = terms->most < count ? terms->most : count;
     for (unsigned k = 0; k <= most; k++)
         for (unsigned n = 0; n <= count; n++) {
             best[k][n] = n == 0 ? 0 : UINT64_MAX;
             for (unsigned i = 0; k > 0 && i < n; i++) {
                 if (best[k - 1][i] == UINT64_MAX)
                     continue;
-                const size_t entries = enough_for(figures, used[i], used[n - 1]);
+                const size_t entries = with_margin(enough_for(figures, used[i], used[n - 1]), terms->margin);
                 const uint64_t bytes =
                     best[k - 1][i] + R_MEMPOOL_CLASS_SIZE(entries, size_for(figures, used[n - 1]));
                 if (bytes < best[k][n]) {
@@ -56,11 +82,12 @@ void advise(struct advice *advice, const struct measured *figures, size_t most, 
     for (unsigned i = 1; i <= most; i++)
         if (best[i][count] < best[k][count])
             k = i;
-    advice->bytes = R_MEMPOOL_BUFFER_BASE + (size_t)best[k][count];
     advice->count = k;
     for (unsigned n = count; k > 0; n = from[k--][n]) {
         const unsigned first = used[from[k][n]], last = used[n - 1];
-        advice->classes[k - 1] = (struct advised){size_for(figures, last), enough_for(figures, first, last),
-                                                  figures->at_least.at[first][last]};
+        advice->classes[k - 1] = (struct advised){
+            size_for(figures, last), with_margin(enough_for(figures, first, last), terms->margin),
+            figures->at_least.at[first][last]};
     }
+    advice->bytes = bytes_of_pool(advice);
 }

@@ -95,8 +95,6 @@ static void add_measured(struct program *program, const struct measured *one)
     complete(&last.at_least);
     add_pairs(&program->all.enough, &last.enough);
     add_pairs(&program->all.at_least, &last.at_least);
-    for (unsigned i = 0; i < SORTS; i++)
-        add_blocks(&program->all.figures.heap[i], &last.figures.heap[i]);
 }
 
 /* `latest`: the process became no other program since. */
@@ -117,6 +115,8 @@ static void add_process(struct programs *programs, const struct measured *one, s
         program->running += latest && figures->pid != pid && (kill(figures->pid, 0) == 0 || errno == EPERM);
     }
     add_classes(&program->all.figures, figures);
+    for (unsigned i = 0; i < SORTS; i++)
+        add_blocks(&program->all.figures.heap[i], &figures->heap[i]);
     if (figures->measured && size >= sizeof *one)
         add_measured(program, one);
     if (figures->pid == pid && latest)

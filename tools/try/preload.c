@@ -243,6 +243,29 @@ static __attribute__((noinline)) void *resize_measured(void *memory, size_t size
     return moved;
 }
 
+/* How a run on given classes went: calls alone, since a count of what is out would cost each free. */
+static inline void note_larger(size_t size)
+{
+    if (size > pool.largest)
+        record_call(LARGER);
+}
+
+static void *take(size_t size, bool zero)
+{
+    if (measuring)
+        return take_measured(size, zero);
+    note_larger(size);
+    return zero ? cmempool_adapter_calloc(&pool, 1, size) : cmempool_adapter_malloc(&pool, size);
+}
+
+static void *resize(void *memory, size_t size)
+{
+    if (measuring)
+        return resize_measured(memory, size);
+    note_larger(size);
+    return cmempool_adapter_realloc(&pool, memory, size);
+}
+
 /* ---- What takes malloc's place -------------------------------------------------------------- */
 
 EXPORT void *malloc(size_t size)
@@ -250,7 +273,7 @@ EXPORT void *malloc(size_t size)
     if (!on_pool())
         return take_apart(size, APART_PLAIN, false);
     inside++;
-    void *memory = measuring ? take_measured(size, false) : cmempool_adapter_malloc(&pool, size);
+    void *memory = take(size, false);
     inside--;
     return memory;
 }
@@ -263,7 +286,7 @@ EXPORT void *calloc(size_t count, size_t size)
     if (!on_pool())
         return take_apart(bytes, APART_PLAIN, true);
     inside++;
-    void *memory = measuring ? take_measured(bytes, true) : cmempool_adapter_calloc(&pool, 1, bytes);
+    void *memory = take(bytes, true);
     inside--;
     return memory;
 }
@@ -308,7 +331,7 @@ EXPORT void *realloc(void *memory, size_t size)
     if (apart_is(memory))
         return resize_apart(memory, size);
     inside++;
-    void *moved = measuring ? resize_measured(memory, size) : cmempool_adapter_realloc(&pool, memory, size);
+    void *moved = resize(memory, size);
     inside--;
     return moved;
 }

@@ -93,6 +93,13 @@ static inline void record_heap_taken(enum sort sort, size_t size)
     RECORD_MOST(&blocks->most_bytes, bytes);
 }
 
+/* A call alone. */
+static inline void record_call(enum sort sort)
+{
+    if (record_of)
+        RECORD_ADD(&record_of->figures.heap[sort].taken, 1);
+}
+
 static inline void record_heap_given(enum sort sort, size_t size)
 {
     RECORD_ADD(&record_out.heap[sort].count, (uint64_t)-1);

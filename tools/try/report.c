@@ -84,6 +84,13 @@ static void report_heap(FILE *out, const char *what, const struct blocks *blocks
                 blocks->most, bytes_of(blocks->most_bytes));
 }
 
+static void describe_larger(char text[64], size_t size)
+{
+    snprintf(text, 64, "larger than %zu B", size);
+}
+
+static const char aligned_words[] = "aligned to more than 16", early_words[] = "before there was a pool";
+
 static void report_others(FILE *out, const struct program *program, size_t largest)
 {
     const struct figures *all = &program->all.figures;
@@ -95,10 +102,10 @@ static void report_others(FILE *out, const struct program *program, size_t large
         fprintf(out, "  not in these classes: %" PRIu64 " of more than %zu B (--largest), at most %" PRIu32 " at once\n",
                 taken, grain_size(first - 1), enough_for(&program->all, first, GRAINS - 1));
     char larger[64];
-    snprintf(larger, sizeof larger, "larger than %zu B", grain_size(GRAINS - 1));
+    describe_larger(larger, grain_size(GRAINS - 1));
     report_heap(out, larger, &all->heap[LARGER]);
-    report_heap(out, "aligned to more than 16", &all->heap[ALIGNED]);
-    report_heap(out, "before there was a pool", &all->heap[EARLY]);
+    report_heap(out, aligned_words, &all->heap[ALIGNED]);
+    report_heap(out, early_words, &all->heap[EARLY]);
     for (unsigned i = 0; i < all->class_count; i++)
         exhausted += all->classes[i].exhausted;
     if (exhausted > 0)
@@ -106,10 +113,13 @@ static void report_others(FILE *out, const struct program *program, size_t large
                 plural(exhausted));
 }
 
-static void report_code(FILE *out, const struct program *program, const struct advice *advice)
+static void report_code(FILE *out, const struct program *program, const struct advice *advice, unsigned margin)
 {
     size_t most = 0, seen = 0;
-    fprintf(out, "\n/* What %s had out at once, in %s. */\n", name_of(program), bytes_of(advice->bytes));
+    fprintf(out, "\n/* What %s had out at once", name_of(program));
+    if (margin > 0)
+        fprintf(out, " and %u %% more", margin);
+    fprintf(out, ", in %s. */\n", bytes_of(advice->bytes));
     fprintf(out, "static const r_mempool_class classes[] = {\n");
     for (size_t i = 0; i < advice->count; i++) {
         const struct advised *class = &advice->classes[i];
@@ -130,12 +140,16 @@ static void report_code(FILE *out, const struct program *program, const struct a
                  "    pool = r_mempool_create_with(&options);\n"
                  "    return pool != NULL;\n"
                  "}\n\n");
-    fprintf(out, "Each class has as many entries as this run had out of it, or some more: %zu in all, of which %zu (%zu %%)\n"
-                 "were seen out. Runs differ, above all with threads: add a margin, and look at \"exhausted\" in r_mempool_dump.\n"
+    fprintf(out, "Each class has as many entries as this run had out of it, or some more");
+    if (margin > 0)
+        fprintf(out, ", and %u %% for other runs", margin);
+    fprintf(out, ":\n%zu in all, of which %zu (%zu %%) were seen out. ", most, seen, most ? seen * 100 / most : 100);
+    if (margin == 0)
+        fprintf(out, "Other runs may need more, above all with threads:\n--margin=25 adds a quarter. ");
+    fprintf(out, "Look at \"exhausted\" in r_mempool_dump.\n"
                  "Blocks that libraries take for themselves are among them, and will not come to your pool: classes that it\n"
                  "never uses can go.\n"
-                 "To try a list without changing the program: cmempool-try --classes=",
-            most, seen, most ? seen * 100 / most : 100);
+                 "To try a list without changing the program: cmempool-try --classes=");
     for (size_t i = 0; i < advice->count; i++)
         fprintf(out, "%s%zu:%zu", i ? "," : "", advice->classes[i].size, advice->classes[i].count);
     fprintf(out, " ...\n");
@@ -152,22 +166,22 @@ static void report_blocks(FILE *out, const struct program *program)
             enough_for(&program->all, 0, GRAINS - 1));
 }
 
-static void report_program(FILE *out, const struct program *program, size_t most, size_t largest)
+static void report_program(FILE *out, const struct program *program, const struct terms *terms)
 {
     report_blocks(out, program);
     fprintf(out, "\n");
     report_sizes(out, program);
-    report_others(out, program, largest);
+    report_others(out, program, terms->largest);
     struct advice advice;
-    advise(&advice, &program->all, most, largest);
+    advise(&advice, &program->all, terms);
     if (advice.count > 0)
-        report_code(out, program, &advice);
+        report_code(out, program, &advice, terms->margin);
 }
 
-static void report_briefly(FILE *out, const struct program *program, size_t most, size_t largest)
+static void report_briefly(FILE *out, const struct program *program, const struct terms *terms)
 {
     struct advice advice;
-    advise(&advice, &program->all, most, largest);
+    advise(&advice, &program->all, terms);
     report_blocks(out, program);
     fprintf(out, "; %zu class%s take%s %s\n", advice.count, plural_es(advice.count), advice.count == 1 ? "s" : "",
             bytes_of(advice.bytes));
@@ -181,18 +195,18 @@ static void report_left_out(FILE *out, const struct programs *programs, bool all
         fprintf(out, "%u processes of further programs are left out\n", programs->left_out);
 }
 
-void report_measured(FILE *out, const struct programs *programs, size_t most, size_t largest, bool all)
+void report_measured(FILE *out, const struct programs *programs, const struct terms *terms, bool all)
 {
     const unsigned first = (unsigned)programs->first;
-    report_program(out, programs->list[first], most, largest);
+    report_program(out, programs->list[first], terms);
     for (unsigned i = 0; i < programs->count; i++) {
         if (i == first)
             continue;
         fprintf(out, "\n");
         if (all)
-            report_program(out, programs->list[i], most, largest);
+            report_program(out, programs->list[i], terms);
         else
-            report_briefly(out, programs->list[i], most, largest);
+            report_briefly(out, programs->list[i], terms);
     }
     report_left_out(out, programs, all);
 }
@@ -222,6 +236,21 @@ static void report_use(FILE *out, const struct program *program, bool all)
     }
     fprintf(out, exhausted ? "  exhausted %" PRIu64 " time%s: the heap served\n" : "  exhausted %" PRIu64 " time%s\n",
             exhausted, plural(exhausted));
+    char larger[64];
+    describe_larger(larger, figures->class_count ? (size_t)figures->classes[figures->class_count - 1].size : 0);
+    const char *const words[SORTS] = {[LARGER] = larger, [ALIGNED] = aligned_words, [EARLY] = early_words};
+    for (unsigned i = 0; i < SORTS; i++)
+        if (figures->heap[i].taken > 0)
+            fprintf(out, "  past the pool, from the heap: %" PRIu64 " %s\n", figures->heap[i].taken, words[i]);
+}
+
+uint64_t exhausted_in(const struct programs *programs)
+{
+    uint64_t sum = 0;
+    for (unsigned p = 0; p < programs->count; p++)
+        for (unsigned i = 0; i < programs->list[p]->all.figures.class_count; i++)
+            sum += programs->list[p]->all.figures.classes[i].exhausted;
+    return sum;
 }
 
 void report_classes(FILE *out, const struct programs *programs, bool all)

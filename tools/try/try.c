@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -18,15 +19,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MOST_ROUNDS = 99, MOST_CLASSES = 64, USUAL_ROUNDS = 3, USUAL_CLASSES = 12, USUAL_LARGEST = 65536 };
+enum { MOST_ROUNDS = 99, MOST_CLASSES = 64, MOST_MARGIN = 1000, USUAL_ROUNDS = 3, USUAL_CLASSES = 12, USUAL_LARGEST = 65536 };
 
 struct wishes {
     const char *output;  /* NULL: stderr */
     const char *classes; /* a list, and nothing is measured */
     const char *entries; /* of each class of the pool that measures */
     unsigned rounds;     /* of timing; 0: none */
-    size_t most;
-    size_t largest;
+    struct terms terms;
     bool all;
 };
 
@@ -40,6 +40,7 @@ static const char usage[] =
     "  -a, --all             report on all programs that PROGRAM ran as on itself\n"
     "  -k, --most N          at most N classes, 1 to 64 (12)\n"
     "  -l, --largest BYTES   no class for larger blocks, up to 524280 (65536)\n"
+    "  -m, --margin PERCENT  so many more entries in each class, 25 for a quarter (0)\n"
     "  -c, --classes LIST    do not measure: run on SIZE:COUNT,SIZE:COUNT,.., and say how they were used\n"
     "  -e, --entries N       measure with N entries in each class: does the program bear a pool that runs short?\n"
     "  -h, --help; --version\n";
@@ -142,10 +143,11 @@ static void read_arguments(struct wishes *wishes, int count, char **arguments)
         {"output", required_argument, NULL, 'o'},  {"time", optional_argument, NULL, 't'},
         {"all", no_argument, NULL, 'a'},           {"most", required_argument, NULL, 'k'},
         {"largest", required_argument, NULL, 'l'}, {"classes", required_argument, NULL, 'c'},
-        {"entries", required_argument, NULL, 'e'}, {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, VERSION},   {NULL, 0, NULL, 0},
+        {"entries", required_argument, NULL, 'e'}, {"margin", required_argument, NULL, 'm'},
+        {"help", no_argument, NULL, 'h'},          {"version", no_argument, NULL, VERSION},
+        {NULL, 0, NULL, 0},
     };
-    for (int c; (c = getopt_long(count, arguments, "+o:t::ak:l:c:e:h", options, NULL)) != -1;)
+    for (int c; (c = getopt_long(count, arguments, "+o:t::ak:l:m:c:e:h", options, NULL)) != -1;)
         switch (c) {
         case 'o':
             wishes->output = optarg;
@@ -157,10 +159,13 @@ static void read_arguments(struct wishes *wishes, int count, char **arguments)
             wishes->all = true;
             break;
         case 'k':
-            wishes->most = number("--most", optarg, 1, MOST_CLASSES);
+            wishes->terms.most = number("--most", optarg, 1, MOST_CLASSES);
             break;
         case 'l':
-            wishes->largest = number("--largest", optarg, 1, grain_size(GRAINS - 1));
+            wishes->terms.largest = number("--largest", optarg, 1, grain_size(GRAINS - 1));
+            break;
+        case 'm':
+            wishes->terms.margin = (unsigned)number("--margin", optarg, 0, MOST_MARGIN);
             break;
         case 'c':
             check_classes(optarg);
@@ -184,8 +189,8 @@ static void read_arguments(struct wishes *wishes, int count, char **arguments)
         fputs(usage, stderr);
         exit(FAILED);
     }
-    if (wishes->classes && (wishes->rounds || wishes->entries))
-        fail(FAILED, "--classes measures nothing: leave out --time and --entries");
+    if (wishes->classes && (wishes->rounds || wishes->entries || wishes->terms.margin))
+        fail(FAILED, "--classes measures nothing: leave out --time, --entries and --margin");
 }
 
 /* Beside this program's own file, where links end. */
@@ -226,7 +231,7 @@ static char *classes_of(const struct programs *programs, const struct wishes *wi
         fail(FAILED, "no memory");
     for (unsigned i = 0; i < programs->count; i++) {
         struct advice advice;
-        advise(&advice, &programs->list[i]->all, wishes->most, wishes->largest);
+        advise(&advice, &programs->list[i]->all, &wishes->terms);
         if (advice.count == 0)
             continue;
         fprintf(file, "%s\t", programs->list[i]->path);
@@ -316,6 +321,11 @@ static void compare_times(FILE *out, const struct wishes *wishes, struct run run
     report_time(out, &system, &pool, measured, wishes->rounds);
     if (others > 0)
         fprintf(out, "%u of these runs ended with another status than the first.\n", others);
+    const uint64_t exhausted = exhausted_in(&used);
+    if (exhausted > 0)
+        fprintf(out, "The pool was exhausted %" PRIu64 " time%s in its last run, and the heap served: a --margin gives it more\n"
+                     "entries.\n",
+                exhausted, exhausted == 1 ? "" : "s");
     if (used.first >= 0) {
         fprintf(out, "\nOn the pool of the last run:\n");
         report_classes(out, &used, wishes->all);
@@ -333,7 +343,7 @@ static void report_end(FILE *out, const struct run *run, int status)
 
 int main(int count, char **arguments)
 {
-    struct wishes wishes = {.most = USUAL_CLASSES, .largest = USUAL_LARGEST};
+    struct wishes wishes = {.terms = {.most = USUAL_CLASSES, .largest = USUAL_LARGEST}};
     read_arguments(&wishes, count, arguments);
     struct run run = {.arguments = arguments + optind};
     run.file = find_program(arguments[optind]);
@@ -370,7 +380,7 @@ int main(int count, char **arguments)
     } else if (wishes.classes) {
         report_classes(out, &programs, wishes.all);
     } else {
-        report_measured(out, &programs, wishes.most, wishes.largest, wishes.all);
+        report_measured(out, &programs, &wishes.terms, wishes.all);
         if (wishes.rounds)
             compare_times(out, &wishes, run, &outcome, &programs);
     }

@@ -82,18 +82,27 @@ struct advised {
 struct advice {
     struct advised classes[GRAINS];
     size_t count;
-    size_t bytes;
+    size_t bytes; /* of a pool of these classes, as its own reports have it */
 };
 
-/* At most `most` classes for blocks of up to `largest` bytes, in the least memory. */
-void advise(struct advice *advice, const struct measured *figures, size_t most, size_t largest);
+/* What classes may be. */
+struct terms {
+    size_t most;     /* at most so many */
+    size_t largest;  /* none for larger blocks */
+    unsigned margin; /* per cent of what was out at once, and at least an entry */
+};
+
+/* Those that take the least memory. */
+void advise(struct advice *advice, const struct measured *figures, const struct terms *terms);
 
 /* How many blocks of the grains i to j together were out at once, at most. */
 uint32_t enough_for(const struct measured *figures, unsigned i, unsigned j);
 
 /* ---- report.c ------------------------------------------------------------------------------- */
 
-void report_measured(FILE *out, const struct programs *programs, size_t most, size_t largest, bool all);
+void report_measured(FILE *out, const struct programs *programs, const struct terms *terms, bool all);
 void report_classes(FILE *out, const struct programs *programs, bool all);
+/* How often any class of theirs was exhausted. */
+uint64_t exhausted_in(const struct programs *programs);
 
 #endif
