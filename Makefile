@@ -246,7 +246,7 @@ test: stage
 	tests/try.sh $(STAGE)
 	$(MAKE) --no-print-directory pictures
 
-## pictures: what the benchmark draws stays inside its frames (the source tarball lacks the benchmark)
+## pictures: texts, marks and frames of all pictures stay inside (the source tarball lacks the benchmark)
 pictures:
 	@[ ! -e bench/runner/Cargo.toml ] || [ -d vendor ] || $(CARGO) test --locked --quiet \
 	    --manifest-path bench/runner/Cargo.toml --target-dir $(TARGET)/bench/runner

@@ -62,28 +62,109 @@ fn width(text: &str, size: f64, bold: bool) -> f64 {
     ems * size * if bold { 1.1 } else { 1.0 }
 }
 
-/// What a text of the plotting library's covers; it writes style and place into attributes.
-fn text(node: Node<'_, '_>) -> Option<Rect> {
-    let size = node.attribute("font-size")?.parse().ok()?;
-    if node.attribute("transform").is_some() {
+/// What its classes say of a text: the rules of a picture drawn by hand, one in a line.
+struct Rules<'a>(Vec<(&'a str, &'a str)>);
+
+impl<'a> Rules<'a> {
+    fn new(document: &'a Document<'_>) -> Self {
+        let style = document.descendants().find(|node| node.tag_name().name() == "style");
+        let rules = style.and_then(|node| node.text()).unwrap_or("");
+        Self(
+            rules
+                .lines()
+                .filter_map(|line| line.trim_end_matches(" }").split_once(" { "))
+                .collect(),
+        )
+    }
+
+    /// The last rule wins, as in a browser.
+    fn of(&self, node: Node<'_, '_>, property: &str) -> Option<&'a str> {
+        let classes = || node.attribute("class").unwrap_or("").split(' ');
+        let applies = |name: &str| {
+            name == node.tag_name().name() || classes().any(|class| name == format!(".{class}"))
+        };
+        let values =
+            self.0.iter().filter(|(name, _)| applies(name)).flat_map(|(_, body)| body.split("; "));
+        values
+            .filter_map(|rule| rule.split_once(": "))
+            .filter(|(name, _)| *name == property)
+            .map(|of| of.1)
+            .last()
+    }
+}
+
+/// How far its groups shift a node; None if they turn it.
+fn shift(node: Node<'_, '_>) -> Option<(f64, f64)> {
+    node.ancestors().filter_map(|node| node.attribute("transform")).try_fold(
+        (0.0, 0.0),
+        |(x, y), transform| {
+            let numbers = transform.strip_prefix("translate(")?.strip_suffix(")")?;
+            let mut numbers = numbers.split([' ', ',']).filter_map(|text| text.parse::<f64>().ok());
+            Some((x + numbers.next()?, y + numbers.next().unwrap_or(0.0)))
+        },
+    )
+}
+
+fn shifted_shape(node: Node<'_, '_>) -> Option<Rect> {
+    let ([left, top, right, bottom], (x, y)) = (shape(node)?, shift(node)?);
+    Some([left + x, top + y, right + x, bottom + y])
+}
+
+/// What a text covers, and where it is anchored. The plotting library writes style and place into attributes.
+fn text(node: Node<'_, '_>, rules: &Rules<'_>) -> Option<(Rect, f64)> {
+    if node.tag_name().name() != "text" {
         return None;
     }
-    let words = node.text()?.trim();
-    let width = width(words, size, node.attribute("font-weight") == Some("bold"));
-    let (x, y) = (number(node, "x"), number(node, "y"));
-    let left = match node.attribute("text-anchor") {
+    let style = |name| node.attribute(name).or_else(|| rules.of(node, name));
+    let size = style("font-size")?.trim_end_matches("px").parse().ok()?;
+    let words: String = node
+        .descendants()
+        .filter(|inner| inner.is_text())
+        .filter_map(|inner| inner.text())
+        .collect();
+    let width = width(words.trim(), size, style("font-weight") == Some("bold"));
+    let (right, down) = shift(node)?;
+    let (x, y) = (number(node, "x") + right, number(node, "y") + down);
+    let left = match style("text-anchor") {
         Some("middle") => x - width / 2.0,
         Some("end") => x - width,
         _ => x,
     };
     // The library shifts what hangs below its place, and what is centred on it.
     let top = if node.attribute("dy") == Some("0.76em") { y } else { y - size / 2.0 };
-    Some([left, top, left + width, top + size])
+    Some(([left, top, left + width, top + size], x))
+}
+
+/// What is wrong with the texts of a picture that a person drew: one leaves the box in which it begins.
+fn texts_outside(svg: &str) -> Vec<String> {
+    let document = Document::parse(svg).expect("an SVG");
+    let rules = Rules::new(&document);
+    let boxes: Vec<Rect> = document
+        .descendants()
+        .filter(|node| node.tag_name().name() == "rect")
+        .filter_map(shifted_shape)
+        .collect();
+    let mut faults = Vec::new();
+    for node in document.descendants() {
+        let Some((covered, anchor)) = text(node, &rules) else { continue };
+        let at = [anchor, covered[1], anchor, covered[3]];
+        let area = |of: &&Rect| (of[2] - of[0]) * (of[3] - of[1]);
+        let around = boxes
+            .iter()
+            .filter(|frame| inside(at, **frame))
+            .min_by(|a, b| area(a).total_cmp(&area(b)));
+        if !around.is_some_and(|frame| inside(covered, *frame)) {
+            faults
+                .push(format!("{:?} at {covered:?} leaves {around:?}", node.text().unwrap_or("")));
+        }
+    }
+    faults
 }
 
 /// What is wrong with a picture that this program draws.
 pub fn faults(svg: &str) -> Vec<String> {
     let document = Document::parse(svg).expect("an SVG");
+    let rules = Rules::new(&document);
     let root = document.root_element();
     let card = [0.0, 0.0, number(root, "width"), number(root, "height")];
     let mut faults = Vec::new();
@@ -105,7 +186,7 @@ pub fn faults(svg: &str) -> Vec<String> {
         .map(|[left, top, right, bottom]| [left - 6.0, top - 6.0, right + 6.0, bottom + 6.0])
         .collect();
     for node in elements() {
-        let covered = shape(node).or_else(|| text(node));
+        let covered = shifted_shape(node).or_else(|| Some(text(node, &rules)?.0));
         let Some(covered) = covered else { continue };
         let name = format!("{} {:?}", node.tag_name().name(), node.text().unwrap_or("").trim());
         if !inside(covered, card) {
@@ -187,4 +268,14 @@ fn the_picture_of_use_over_time_stays_inside() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/use-over-time.svg");
     let svg = std::fs::read_to_string(path).unwrap();
     assert_eq!(faults(&svg), Vec::<String>::new());
+}
+
+#[test]
+fn pictures_drawn_by_hand_stay_inside() {
+    for name in ["pool.svg", "threads.svg", "memory.svg"] {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/").to_owned() + name;
+        let svg = std::fs::read_to_string(path).unwrap();
+        assert_eq!(faults(&svg), Vec::<String>::new(), "{name}");
+        assert_eq!(texts_outside(&svg), Vec::<String>::new(), "{name}");
+    }
 }
