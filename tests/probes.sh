@@ -101,6 +101,67 @@ for linker in bfd gold lld mold; do
     passed=$((passed + 1))
 done
 
+# ---- By the lines of the guide -----------------------------------------------------------------
+
+guide=$here/../docs/guide.md
+build "$work/traced" "$library.so" -Wl,-rpath,"$prefix/lib"
+
+# A line of the guide's for a tool, with the library and a program that are there.
+lines_for() { # tool
+    sed -n "s/^    \(\(BPFTRACE_STRLEN=[0-9]* \)*$1 .*\)/\1/p" "$guide" |
+        sed "s,/usr/local/lib/libcmempool.so.1,$library.so.1,;s,\./prog,$work/traced >traced.out,"
+}
+
+# All at once, since each takes seconds to start; the program runs until those that print at once have seen it.
+trace_by_bpftrace() {
+    local line number=0 tracers=() round seen=''
+    while read -r line; do
+        number=$((number + 1))
+        timeout --signal=INT 60 bash -c "$line" >"$work/bpftrace.$number" 2>&1 &
+        tracers+=($!)
+    done < <(lines_for bpftrace)
+    [ $number -eq 4 ] || die "the guide has $number lines for bpftrace"
+    for ((round = 0; round < 50 && ${#seen} < 5; round++)); do
+        "$work/traced" >"$work/traced.out"
+        sleep 0.3
+        ! { grep -q '^shortage: 256 entries' "$work/bpftrace.1" && grep -q 'cmempool: leak' "$work/bpftrace.4"; } || seen+=x
+    done
+    kill "${tracers[@]}"
+    wait "${tracers[@]}" || true
+    grep -q '^shortage: 256 entries' "$work/bpftrace.1" || die "bpftrace sees no 'failed': $(cat "$work/bpftrace.1")"
+    grep -q '^@\[[a-z]*, traced, [0-9]*\]: [0-9]' "$work/bpftrace.2" || die "bpftrace sees no 'take_back': $(cat "$work/bpftrace.2")"
+    grep -q '^@\[[a-z]*\]:' "$work/bpftrace.3" || die "bpftrace sees no 'refill': $(cat "$work/bpftrace.3")"
+    grep -q 'cmempool: leak' "$work/bpftrace.4" || die "bpftrace sees no 'misuse': $(cat "$work/bpftrace.4")"
+    passed=$((passed + 1))
+}
+
+trace_by_perf() {
+    local line
+    (
+        cd "$work"
+        export HOME=$work # for what perf keeps
+        while read -r line; do
+            bash -c "$line" </dev/null || echo "fails: $line"
+        done < <(lines_for perf)
+    ) >"$work/perf.out" 2>&1
+    ! grep '^fails: ' "$work/perf.out" || die "perf: $(tail -n 5 "$work/perf.out")"
+    grep -q 'sdt_cmempool:fall_back:' "$work/perf.out" || die "perf sees no 'fall_back': $(tail -n 5 "$work/perf.out")"
+    grep -q ' main+0x[0-9a-f]* ' "$work/perf.out" || die "perf does not see who called: $(tail -n 15 "$work/perf.out")"
+    passed=$((passed + 1))
+}
+
+for tool in bpftrace perf; do
+    if [ "$(id -u)" -ne 0 ] || [ ! -w /sys/kernel/tracing/uprobe_events ]; then
+        echo "skipped: $tool needs root, and a kernel that traces"
+    elif ! command -v $tool >/dev/null; then
+        echo "skipped: $tool is not installed"
+    elif [ $tool = bpftrace ] && ! bpftrace -e 'BEGIN { exit(); }' >/dev/null 2>&1; then
+        echo "skipped: bpftrace does not work with this kernel"
+    else
+        trace_by_$tool
+    fi
+done
+
 # ---- In a debugger -----------------------------------------------------------------------------
 
 if ! command -v gdb >/dev/null; then
