@@ -12,7 +12,7 @@ use common::{Scratch, is_there, prefix, root, run, skip, symbols};
 const QUOTES: [(&str, &str, &str, &str); 41] = [
     ("src/caches/magazine.rs", "LARGEST_ROOM", "docs/design.md", "up to {} entries each"),
     ("src/caches/magazine.rs", "LARGEST_ROOM", "docs/threads.svg", "valid, at most {}<"),
-    ("src/caches/magazine.rs", "MOST_CACHED", "docs/guide.md", "pool that it uses, up to {}, by"),
+    ("src/caches/magazine.rs", "MOST_CACHED", "docs/guide.md", "A cache holds up to {} entries"),
     (
         "src/caches/magazine.rs",
         "MOST_MOVED_BY_ONE",

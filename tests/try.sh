@@ -240,6 +240,17 @@ grep '^    {' report >plain.classes
 ends 3 --entries 1 ./phases
 diff plain.classes <(grep '^    {' report) >differences || die "--entries 1 finds other classes: $(cat differences)"
 ends 3 --entries 1048576 ./phases
+# What shrinks counts as what it is then, wherever it lies.
+for way in "1" "1 hardened" "2000"; do
+    [[ $way != *" "* ]] || export CMEMPOOL_OPTIONS=${way#* }
+    ends 3 --entries "${way% *}" ./phases shrinks
+    unset CMEMPOOL_OPTIONS
+    says '^  up to +504 B +1000 .* 1000$'
+    says '^  up to +1016 B +2000 .* 100[01]$'
+done
+# A misuse names the program's call.
+ends 134 ./phases "frees twice" 2>err
+grep -q '^cmempool: .*free of 0x.*entry that was freed' err || die "a double free is called something else: $(cat err)"
 # A child has what was out at the fork, whatever its parent does then.
 built forks
 ends 3 -k 1 ./forks

@@ -22,9 +22,31 @@ static void phase(size_t size)
         free(blocks[i]);
 }
 
+/* 1000 blocks that end smaller than they begin, then 1000 that stay. */
+static void shrink(void)
+{
+    static void *blocks[2 * COUNT];
+    for (int i = 0; i < 2 * COUNT; i++) {
+        blocks[i] = malloc(700);
+        if (blocks[i] && i < COUNT)
+            blocks[i] = realloc(blocks[i], 400);
+        if (!blocks[i])
+            abort();
+    }
+    for (int i = 0; i < 2 * COUNT; i++)
+        free(blocks[i]);
+}
+
 int main(int count, char **arguments)
 {
     const char *end = count > 1 ? arguments[1] : "";
+    if (strcmp(end, "shrinks") == 0)
+        shrink();
+    if (strcmp(end, "frees twice") == 0) {
+        char *volatile block = malloc(100);
+        free(block);
+        free(block);
+    }
     phase(100);
     phase(200);
     if (strcmp(end, "killed") == 0)

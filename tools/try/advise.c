@@ -27,7 +27,6 @@ static size_t with_margin(size_t count, unsigned percent)
     return count + (count * percent + 99) / 100;
 }
 
-/* A pool is made to see it: what a create adds depends on all of its arguments. */
 static size_t bytes_of_pool(const struct advice *advice)
 {
     r_mempool_class classes[GRAINS];
@@ -36,16 +35,7 @@ static size_t bytes_of_pool(const struct advice *advice)
         classes[i] = (r_mempool_class){advice->classes[i].size, advice->classes[i].count};
     options.classes = classes;
     options.class_count = advice->count;
-    options.flags = MEMPOOL_NO_PREFAULT;
-    r_mempool *pool = r_mempool_create_with(&options);
-    if (!pool)
-        return r_mempool_buffer_size(&options); /* more than there is */
-    mempool_stats stats = MEMPOOL_STATS_INIT;
-    size_t bytes = 0;
-    for (size_t i = 0; r_mempool_get_stats(pool, i, &stats); i++)
-        bytes += stats.bytes_reserved;
-    r_mempool_destroy(pool);
-    return bytes;
+    return r_mempool_buffer_size(&options);
 }
 
 void advise(struct advice *advice, const struct measured *figures, const struct terms *terms)

@@ -77,6 +77,8 @@ void pools_plan(struct pool_plan *plan, const char *folder)
     close(file);
 }
 
+static size_t pool_bytes;
+
 r_mempool *pools_make(struct pool_plan *plan)
 {
     if (plan->class_count == 0)
@@ -96,6 +98,7 @@ r_mempool *pools_make(struct pool_plan *plan)
         }
         pool = r_mempool_create_with(&options);
     }
+    pool_bytes = r_mempool_buffer_size(&options);
     return pool;
 }
 
@@ -117,7 +120,7 @@ void pools_note(const r_mempool *pool, struct figures *figures)
 {
     mempool_stats stats = MEMPOOL_STATS_INIT;
     unsigned i = 0;
-    figures->pool_bytes = 0;
+    figures->pool_bytes = pool_bytes;
     for (; i < GRAINS && r_mempool_get_stats(pool, i, &stats); i++) {
         figures->classes[i] = (struct class_use){
             .size = stats.elem_size,
@@ -127,7 +130,6 @@ void pools_note(const r_mempool *pool, struct figures *figures)
             .exhausted = stats.exhausted - before[i].exhausted,
             .failed = stats.failed - before[i].failed,
         };
-        figures->pool_bytes += stats.bytes_reserved;
     }
     figures->class_count = i;
 }

@@ -15,9 +15,11 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define malloc __libc_malloc
@@ -41,6 +43,8 @@ static cmempool_adapter pool;
 static __thread volatile sig_atomic_t inside;
 /* Sizes are counted. */
 static bool measuring;
+/* The program's call, while a count of it looks at its block. */
+static __thread const char *called;
 
 int __real_madvise(void *memory, size_t size, int advice);
 
@@ -63,6 +67,23 @@ int __wrap_madvise(void *memory, size_t size, int advice)
     if (advice == MADV_HUGEPAGE && measuring)
         return 0;
     return __real_madvise(memory, size, advice);
+}
+
+/* ---- Misuse --------------------------------------------------------------------------------- */
+
+/* The line says what the program called, and not what is called for a count. The library aborts after it. */
+static void report_misuse(const mempool_misuse *misuse, void *context)
+{
+    static const char own[] = "cmempool: mempool_usable_size of ";
+    const char *text = misuse->text;
+    char line[512];
+    (void)context;
+    if (called && strncmp(text, own, strlen(own)) == 0 &&
+        snprintf(line, sizeof line, "cmempool: %s of %s", called, text + strlen(own)) < (int)sizeof line)
+        text = line;
+    const struct iovec parts[] = {{(void *)(uintptr_t)text, strlen(text)}, {(char[]){'\n'}, 1}};
+    if (writev(STDERR_FILENO, parts, 2) < 0)
+        return; /* there is nowhere else to say it */
 }
 
 /* ---- Beginning and end ---------------------------------------------------------------------- */
@@ -100,6 +121,8 @@ static __attribute__((cold, noinline)) void start(void)
         pthread_atfork(NULL, NULL, in_child);
     }
     measuring = measuring && record_of;
+    if (measuring)
+        mempool_set_misuse_handler(report_misuse, NULL);
     __atomic_store_n(&state, ready ? ON_POOL : ON_HEAP, __ATOMIC_RELEASE);
     errno = error;
 }
@@ -206,7 +229,9 @@ static __attribute__((noinline)) void *take_measured(size_t size, bool zero)
 static __attribute__((noinline)) void give_measured(void *memory)
 {
     size_t size;
+    called = "free";
     const unsigned grain = grain_of_block(memory, &size);
+    called = NULL;
     cmempool_adapter_free(&pool, memory);
     count_given(grain, size);
 }
@@ -214,11 +239,12 @@ static __attribute__((noinline)) void give_measured(void *memory)
 static __attribute__((noinline)) void *resize_measured(void *memory, size_t size)
 {
     size_t had;
+    called = "realloc";
     const unsigned before = grain_of_block(memory, &had), wanted = grain_of_request(size);
-    if (wanted != before)
-        count_taken(wanted, size);
-    void *moved = cmempool_adapter_realloc(&pool, memory, size);
+    called = NULL;
+    void *moved;
     if (wanted == before) {
+        moved = cmempool_adapter_realloc(&pool, memory, size);
         if (wanted == GRAINS && moved) {
             count_taken(wanted, size);
             count_given(before, had);
@@ -227,19 +253,12 @@ static __attribute__((noinline)) void *resize_measured(void *memory, size_t size
         }
         return moved;
     }
-    size_t has = 0;
-    const unsigned after = moved ? grain_of_block(moved, &has) : before;
-    /* To shrink may leave it where it is, or take another class. */
-    if (after != wanted) {
-        if (wanted != GRAINS)
-            record_refused(wanted);
-        else
-            count_given(wanted, size);
-        if (after == before)
-            return moved;
-        count_taken(after, has);
-    }
-    count_given(before, had);
+    /* A block counts as what its size says: one that shrinks must not stay in a larger entry. */
+    moved = take_measured(size, false);
+    if (!moved)
+        return NULL;
+    memcpy(moved, memory, had < size ? had : size);
+    give_measured(memory);
     return moved;
 }
 

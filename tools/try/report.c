@@ -73,7 +73,7 @@ static void report_sizes(FILE *out, const struct program *program)
             fprintf(out, "  up to %6zu B %12" PRIu64 "  [%s] %10" PRIu32 "\n", slot - WORD, taken, bar, once);
         }
         if (pass == 0)
-            fprintf(out, "          size        taken  %-26s    at once\n", "");
+            fprintf(out, "          size        taken  %-26s    at once\n", "taken, as a bar");
     }
 }
 
@@ -109,8 +109,8 @@ static void report_others(FILE *out, const struct program *program, size_t large
     for (unsigned i = 0; i < all->class_count; i++)
         exhausted += all->classes[i].exhausted;
     if (exhausted > 0)
-        fprintf(out, "  the pool that measured was exhausted %" PRIu64 " time%s, and the heap served\n", exhausted,
-                plural(exhausted));
+        fprintf(out, "  the pool that measured was exhausted %" PRIu64 " time%s, and the heap served: the counts are the same\n",
+                exhausted, plural(exhausted));
 }
 
 static void report_code(FILE *out, const struct program *program, const struct advice *advice, unsigned margin)
@@ -140,15 +140,16 @@ static void report_code(FILE *out, const struct program *program, const struct a
                  "    pool = r_mempool_create_with(&options);\n"
                  "    return pool != NULL;\n"
                  "}\n\n");
-    fprintf(out, "Each class has as many entries as this run had out of it, or some more");
+    fprintf(out, "The counts are upper bounds for this run: %zu entries in all", most);
     if (margin > 0)
-        fprintf(out, ", and %u %% for other runs", margin);
-    fprintf(out, ":\n%zu in all, of which %zu (%zu %%) were seen out. ", most, seen, most ? seen * 100 / most : 100);
+        fprintf(out, ", with %u %% for other runs", margin);
+    if (program->unended < program->processes)
+        fprintf(out, ",\nof which %zu (%zu %%) were certainly out at one moment", seen, most ? seen * 100 / most : 100);
     if (margin == 0)
-        fprintf(out, "Other runs may need more, above all with threads:\n--margin=25 adds a quarter. ");
-    fprintf(out, "Look at \"exhausted\" in r_mempool_dump.\n"
-                 "Blocks that libraries take for themselves are among them, and will not come to your pool: classes that it\n"
-                 "never uses can go.\n"
+        fprintf(out, ". Other runs may need more, above all\nwith threads: --margin=25 adds a quarter");
+    fprintf(out, ". Look at \"exhausted\" in r_mempool_dump.\n"
+                 "Blocks that libraries take for themselves are counted, too, and will not come to your pool: a class that\n"
+                 "it never uses can go.\n"
                  "To try a list without changing the program: cmempool-try --classes=");
     for (size_t i = 0; i < advice->count; i++)
         fprintf(out, "%s%zu:%zu", i ? "," : "", advice->classes[i].size, advice->classes[i].count);
@@ -190,7 +191,7 @@ static void report_briefly(FILE *out, const struct program *program, const struc
 static void report_left_out(FILE *out, const struct programs *programs, bool all)
 {
     if (!all && programs->count > 1)
-        fprintf(out, "(--all says of these what it said of the first)\n");
+        fprintf(out, "(--all prints a full report on each of these)\n");
     if (programs->left_out > 0)
         fprintf(out, "%u processes of further programs are left out\n", programs->left_out);
 }

@@ -82,7 +82,7 @@ struct advised {
 struct advice {
     struct advised classes[GRAINS];
     size_t count;
-    size_t bytes; /* of a pool of these classes, as its own reports have it */
+    size_t bytes; /* of a pool of these classes */
 };
 
 /* What classes may be. */
