@@ -43,6 +43,9 @@ SPLIT_DEBUG ?= 1
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 LIB    := $(TARGET)/lib
 STAGE  := $(abspath $(TARGET))/stage
+# Make takes a space for the end of a name.
+$(foreach name,CURDIR TARGET LIB PREFIX LIBDIR INCLUDEDIR MANDIR GDBDIR BINDIR DOCDIR DEBUGDIR DESTDIR, \
+    $(if $(word 2,$($(name))),$(error cmempool is not built or installed where a path has a space: $(name) is '$($(name))')))
 # Where cargo puts what it builds.
 BUILT   = $(abspath $(TARGET))/$(if $(RUST_TARGET),$(RUST_TARGET)/)release
 

@@ -578,13 +578,17 @@ class CmempoolPool:
 
     def takers(self):
         """Where the entries that are out were taken, and how many there, the most first."""
-        counts = {}
+        callers, counts = {}, {}
         records = [self.record(slot) for slot in self.out()]
         records += [self.record_from_heap(entry) for entry, _, _ in self.dynamic_entries()]
         for record in records:
             deed = self.deed(record, "taken")
             caller = deed[1] if deed else 0
-            counts[caller] = counts.get(caller, 0) + 1
+            callers[caller] = callers.get(caller, 0) + 1
+        # Compilers may make several calls of one.
+        for caller, count in callers.items():
+            place = cmempool_code(caller)
+            counts[place] = counts.get(place, 0) + count
         return sorted(counts.items(), key=lambda pair: -pair[1])
 
 
@@ -601,24 +605,27 @@ def cmempool_code(caller):
         module = gdb.current_progspace().solib_name(pc)
         if module:
             function += " in " + module
+    places = ["%s (%s:%d)" % place for place in cmempool_places(pc)]
+    return ", called by ".join(places) or function
+
+
+def cmempool_places(pc):
+    """Function, file and line of an address, then of the calls that are inlined around it, outwards. The library's
+    inlined code is left out, unless there is nothing else. Empty without debug information."""
     line = gdb.find_pc_line(pc)
-    if line.symtab and line.line:
-        return "%s (%s:%d)" % ((function,) + cmempool_outside(pc, line))
-    return function
-
-
-def cmempool_outside(pc, line):
-    """The file and line of an address; of code that cmempool.h inlines, those of the program before it."""
-    symtab, number = line.symtab, line.line
-    if symtab.filename.endswith("cmempool.h"):
-        block, outermost = gdb.block_for_pc(pc), None
-        while block and not block.is_static:
-            outermost, block = block.function or outermost, block.superblock
-        entries = outermost.symtab.linetable() if outermost else ()
-        before = [(entry.pc, entry.line) for entry in entries if entry.pc <= pc and entry.line]
-        if before:
-            symtab, number = outermost.symtab, max(before)[1]
-    return symtab.filename, number
+    if not line.symtab or not line.line:
+        return []
+    places, filename, number = [], line.symtab.filename, line.line
+    block = gdb.block_for_pc(pc)
+    while block and not block.is_static:
+        function = block.function
+        if function:
+            places.append((function.print_name, filename, number))
+            # Of a function that is inlined, these are where its call is.
+            filename, number = function.symtab.filename, function.line
+        block = block.superblock
+    own = ("cmempool.h", "cmempool.hpp")
+    return [place for place in places if not place[1].endswith(own)] or places[-1:]
 
 
 def cmempool_thread(number):
@@ -866,8 +873,8 @@ entries is known of a pool that records it (MEMPOOL_RECORD_HOLDERS)."""
                     owner = pool.owner_of(number)
                     print("  %d B: %d in the cache of %s" % (pool.elem_size, len(entries), owner))
             if pool.traits["recorded"]:
-                for caller, count in pool.takers():
-                    print("  %d B: %9d taken at %s" % (pool.elem_size, count, cmempool_code(caller)))
+                for place, count in pool.takers():
+                    print("  %d B: %9d taken at %s" % (pool.elem_size, count, place))
             if pool.is_locked():
                 print("  %d B: its lock is held: the figures may be of the middle of a call" % pool.elem_size)
 
@@ -1020,11 +1027,13 @@ Usage: mempool live POOL"""
                 self.print_entry(entry, size, asked, "from the heap", taken)
                 from_heap += 1
         print("%s out, %d from the heap" % (cmempool_plural(own + from_heap, "entry", "entries"), from_heap))
+        if own + from_heap > 0 and not any(pool.traits["recorded"] for pool in collection.pools):
+            print("who took them is not recorded: that takes MEMPOOL_RECORD_HOLDERS, or CMEMPOOL_OPTIONS=holders")
 
     @staticmethod
     def print_entry(entry, size, asked, where, taken):
         of_it = " (%d asked for)" % asked if asked < size else ""
-        by = ", taken at %s" % cmempool_code(taken[1]) if taken else ""
+        by = ", taken at %s, by %s" % (cmempool_code(taken[1]), cmempool_thread(taken[2])) if taken else ""
         print("%#x  %s, %s%s%s" % (entry, where, cmempool_plural(size, "byte", "bytes"), of_it, by))
 
 
@@ -1055,9 +1064,11 @@ def cmempool_printer(value):
             if collection:
                 figures = [pool.figures() for pool in collection.pools]
                 of = " " + cmempool_quoted(collection.name) if collection.name else ""
-                used, capacity = (sum(one[name] for one in figures) for name in ("used", "capacity"))
+                names = ("used", "capacity", "dynamic_used")
+                used, capacity, dynamic = (sum(one[name] for one in figures) for name in names)
+                more = ", %d more from the heap" % dynamic if dynamic else ""
                 return CmempoolPointerPrinter(
-                    "(%s *) %#x%s, %d of %d out" % (tag, collection.handle, of, used, capacity)
+                    "(%s *) %#x%s, %d of %d out%s" % (tag, collection.handle, of, used, capacity, more)
                 )
     except (CmempoolError, gdb.error):
         # A pointer is printed as any other where there is nothing to say.

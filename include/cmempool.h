@@ -190,7 +190,7 @@ static inline void cmempool_copy(void *to, const void *from, size_t size)
  * has the entry, or freed it.
  *
  * - Callers are shown as function and place, if the loader knows the function (link a program with `-rdynamic`),
- *   and as the file and place that `addr2line -e` takes.
+ *   and as the file and place that `addr2line -ife` takes.
  * - If the header inlined the call, the caller is the program's function. Code that is compiled with `-O1` may
  *   show one of the header's instead. On 32-bit x86 callers are not known, only threads and numbers.
  * - It takes 48 bytes for each entry (32 if addresses have 32 bits), in a mapping beside the pool, also if the pool

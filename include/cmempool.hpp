@@ -56,6 +56,14 @@
 #endif
 #endif
 
+// For what does nothing but call the library: a pool that records who holds its entries then names
+// the program's function, also without optimisation.
+#if defined(__GNUC__)
+#define CMEMPOOL_IN_CALLER __attribute__((always_inline))
+#else
+#define CMEMPOOL_IN_CALLER
+#endif
+
 // Names that are also macros of cmempool.h stand in parentheses, which calls the functions.
 
 namespace cmempool {
@@ -551,7 +559,7 @@ public:
     }
 
     /// Allocates an entry; throws if there is none.
-    void *allocate()
+    CMEMPOOL_IN_CALLER void *allocate()
     {
         void *const entry = try_allocate();
         if (entry == nullptr)
@@ -560,10 +568,10 @@ public:
     }
 
     /// Allocates an entry; NULL if there is none.
-    void *try_allocate() noexcept { return mempool_alloc_entry(handle_); }
+    CMEMPOOL_IN_CALLER void *try_allocate() noexcept { return mempool_alloc_entry(handle_); }
 
     /// Frees an entry of any pool; NULL does nothing.
-    static void deallocate(void *entry) noexcept { (mempool_free_entry)(entry); }
+    static CMEMPOOL_IN_CALLER void deallocate(void *entry) noexcept { (mempool_free_entry)(entry); }
 
     /// Usable bytes of each entry.
     std::size_t elem_size() const noexcept { return elem_size_; }
@@ -648,7 +656,7 @@ public:
     }
 
     /// Allocates an entry of `size` bytes; throws if there is none.
-    void *allocate(std::size_t size)
+    CMEMPOOL_IN_CALLER void *allocate(std::size_t size)
     {
         void *const taken = try_allocate(size);
         if (taken == nullptr)
@@ -658,11 +666,14 @@ public:
     }
 
     /// Allocates an entry of `size` bytes; NULL if there is none.
-    void *try_allocate(std::size_t size) noexcept { return r_mempool_alloc_entry(handle_, size); }
+    CMEMPOOL_IN_CALLER void *try_allocate(std::size_t size) noexcept
+    {
+        return r_mempool_alloc_entry(handle_, size);
+    }
 
     /// Makes an entry larger or smaller: see `r_mempool_realloc_entry`. Throws if it fails; the entry
     /// is then unchanged.
-    void *reallocate(void *entry, std::size_t size)
+    CMEMPOOL_IN_CALLER void *reallocate(void *entry, std::size_t size)
     {
         void *const taken = try_reallocate(entry, size);
         if (taken == nullptr)
@@ -672,13 +683,13 @@ public:
     }
 
     /// The same; NULL if it fails; the entry is then unchanged.
-    void *try_reallocate(void *entry, std::size_t size) noexcept
+    CMEMPOOL_IN_CALLER void *try_reallocate(void *entry, std::size_t size) noexcept
     {
         return r_mempool_realloc_entry(handle_, entry, size);
     }
 
     /// Frees an entry of any pool; NULL does nothing.
-    static void deallocate(void *entry) noexcept { (r_mempool_free_entry)(entry); }
+    static CMEMPOOL_IN_CALLER void deallocate(void *entry) noexcept { (r_mempool_free_entry)(entry); }
 
     /// Usable bytes of the largest class's entries.
     std::size_t largest_size() const noexcept { return largest_size_; }
@@ -759,26 +770,26 @@ public:
 
     /// Constructs an object in an entry; throws if there is none. If the constructor throws, the entry
     /// goes back to the pool, and the exception to the caller.
-    template <class... Args> T *make(Args &&...args)
+    template <class... Args> CMEMPOOL_IN_CALLER T *make(Args &&...args)
     {
         return construct(memory_.allocate(), std::forward<Args>(args)...);
     }
 
     /// The same; NULL if there is no entry.
-    template <class... Args> T *try_make(Args &&...args)
+    template <class... Args> CMEMPOOL_IN_CALLER T *try_make(Args &&...args)
     {
         void *entry = memory_.try_allocate();
         return entry == nullptr ? nullptr : construct(entry, std::forward<Args>(args)...);
     }
 
     /// As make, with an owner.
-    template <class... Args> unique_ptr make_unique(Args &&...args)
+    template <class... Args> CMEMPOOL_IN_CALLER unique_ptr make_unique(Args &&...args)
     {
         return unique_ptr(make(std::forward<Args>(args)...));
     }
 
     /// Destroys an object that make returned, of any object_pool<T>; NULL does nothing.
-    static void destroy(T *object) noexcept
+    static CMEMPOOL_IN_CALLER void destroy(T *object) noexcept
     {
         if (object == nullptr)
             return;
@@ -826,7 +837,7 @@ struct source {
         return size <= largest && align <= alignment;
     }
 
-    void *take(std::size_t size) const noexcept
+    CMEMPOOL_IN_CALLER void *take(std::size_t size) const noexcept
     {
         return ranged ? r_mempool_alloc_entry(static_cast<r_mempool *>(handle), size)
                       : mempool_alloc_entry(static_cast<mempool *>(handle));
@@ -1042,5 +1053,7 @@ private:
 #endif
 
 } // namespace cmempool
+
+#undef CMEMPOOL_IN_CALLER
 
 #endif /* CMEMPOOL_HPP */

@@ -20,7 +20,7 @@ const QUOTES: [(&str, &str, &str, &str); 41] = [
         "With {} entries at most in such",
     ),
     ("src/pool/plan.rs", "ENTRIES_PER_CACHE", "docs/design.md", "one for each {} slots"),
-    ("src/pool/plan.rs", "ENTRIES_PER_CACHE", "docs/guide.md", "one for each {} entries"),
+    ("src/pool/plan.rs", "ENTRIES_PER_CACHE", "docs/guide.md", "a cache for each {} of its entries"),
     ("src/pool/plan.rs", "ENTRIES_PER_CACHE", "include/cmempool.h", "One for each {} entries"),
     (
         "src/pool/opening.rs",

@@ -143,6 +143,30 @@ run static-stripped "${by_hand[@]}"
 build pie-stripped -O2 -s -Wl,--gc-sections "${static[@]}"
 run pie-stripped "${by_hand[@]}"
 
+# ---- Who holds the entries, in optimised code --------------------------------------------------
+
+# The program's function and line, and the functions that are inlined around it.
+held() { # how-it-is-called compiler flags...
+    local program=$work/held lines=$work/held.lines what=$1 compiler=$2
+    shift 2
+    if ! command -v "$compiler" >/dev/null; then
+        echo "skipped: $compiler is not installed"
+        return
+    fi
+    "$compiler" -Wall -Wextra -Werror -g "$@" -I"$prefix/include" -o "$program" -pthread "${shared[@]}"
+    debugger "${by_itself[@]}" -ex "run >$lines" -ex "shell write_commands $lines >$work/commands" \
+        -ex "source $work/commands" "$program" | sed -E 's/(\b[a-z_]+)\([^()]*\) \(/\1 (/g' >"$program.live"
+    check "$what" "$lines" "$program.live"
+}
+for level in -O0 -O1 -O2 -O3; do
+    for compiler in gcc clang; do
+        held "holders, $compiler $level" $compiler -std=c11 $level "$here/gdb/held.c"
+    done
+    for compiler in g++ clang++; do
+        held "holders, $compiler $level" $compiler -std=c++17 $level -x c++ "$here/gdb/held.c" -x none
+    done
+done
+
 # ---- Slots -------------------------------------------------------------------------------------
 
 program=$work/static-stripped
@@ -195,7 +219,7 @@ passed=$((passed + 1))
 
 # A pointer to a pool is printed with its name.
 printed=$(debugger "${by_hand[@]}" -ex 'print nodes' -ex 'print texts' "$work/shared" "$work/shared.core")
-for line in '(mempool \*) 0x[0-9a-f]* "nodes", 23 of 1000 out' '(r_mempool \*) 0x[0-9a-f]* "texts", 4 of 127 out'; do
+for line in '(mempool \*) 0x[0-9a-f]* "nodes", 23 of 1000 out' '(r_mempool \*) 0x[0-9a-f]* "texts", 4 of 127 out, 3 more from the heap'; do
     grep -q "= $line\$" <<<"$printed" || die "pointers: $(tail -n 2 <<<"$printed" | tr '\n' '|')"
 done
 # Of a program without debug information, and with none of libc's, the cast is needed; this is a call.

@@ -102,6 +102,20 @@ expect_one_line() { # command...
         die "$1 does not say that cargo is missing: $(<"$work/log")"
 }
 
+# Make takes a space for the end of a name, and says so before it does harm.
+expect_no_space() { # command...
+    if "$@" >"$work/log" 2>&1; then
+        die "$*: builds in a path with a space"
+    fi
+    # CMake wraps lines.
+    tr -s '\n ' '  ' <"$work/log" |
+        grep -q "cmempool is not built or installed where a path has a space: [A-Z_]* is '.* .*'" ||
+        die "$*: does not say that the path has a space: $(<"$work/log")"
+}
+mkdir "$work/two words"
+expect_no_space make -C "$work/source" names "CARGO_TARGET_DIR=$work/two words"
+expect_no_space make -C "$work/source" install "PREFIX=$work/two words"
+
 with_cmake() { # generator, way
     local build=$work/cmake-$2
     if [ "$2" = subdirectory ]; then
@@ -113,6 +127,16 @@ with_cmake() { # generator, way
     quietly cmake --build "$build" -j 4
     expect_programs "$build"
     expect_rebuild "$build" cmake --build "$build" -j 4
+    # As the guide has it: the library goes along, and is found.
+    if [[ $(cmake --version) =~ ([0-9]+)\.([0-9]+) ]] && ((BASH_REMATCH[1] * 100 + BASH_REMATCH[2] >= 321)); then
+        quietly cmake --install "$build" --prefix "$work/shipped-$2"
+        readelf -d "$work/shipped-$2/bin/shared" | grep -qF "[\$ORIGIN/../lib]" || die "the installed program looks elsewhere"
+        mv "$build" "$build.away"
+        "$work/shipped-$2/bin/shared" || die "the installed program does not find its library"
+        mv "$build.away" "$build"
+    else
+        echo "skipped: install(IMPORTED_RUNTIME_ARTIFACTS): CMake is older than 3.21"
+    fi
 }
 
 if ! command -v cmake >/dev/null; then
@@ -133,12 +157,14 @@ else
     quietly env "DESTDIR=$work/by-cmake" HOME=/nowhere CARGO_HOME=/nowhere RUSTUP_HOME=/nowhere cmake --install "$work/alone"
     quietly make -C "$work/source" install PREFIX=/usr "DESTDIR=$work/by-make" "CARGO_TARGET_DIR=$work/alone/cargo"
     quietly diff -r "$work/by-cmake" "$work/by-make"
+    expect_no_space cmake -S "$work/user" -B "$work/two words/cmake" -DWAY=subdirectory "-DVERSION=$version" "-DSOURCE=$work/source"
     expect_one_line cmake -S "$work/source" -B "$work/poor" -DCMAKE_FIND_USE_CMAKE_SYSTEM_PATH=OFF
 fi
 
 if ! command -v meson >/dev/null || ! command -v ninja >/dev/null; then
     echo "skipped: Meson: it or Ninja is not installed"
 else
+    expect_no_space meson setup "$work/two words/meson" "$work/source"
     expect_one_line meson setup "$work/poor-meson" "$work/source"
     build=$work/meson
     crates_into "$build/subprojects/cmempool/cargo"

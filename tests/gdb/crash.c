@@ -138,8 +138,10 @@ static bool expect_entry(void *entry, size_t usable_size, void *context)
 
 static void expect_live(size_t count, size_t from_heap)
 {
-    printf("expect %zu %s out, %zu from the heap\nlines %zu\n", count, count == 1 ? "entry" : "entries", from_heap,
-           count + 1);
+    printf("expect %zu %s out, %zu from the heap\n", count, count == 1 ? "entry" : "entries", from_heap);
+    if (count > 0)
+        printf("expect who took them is not recorded: \n");
+    printf("lines %zu\n", count + 1 + (count > 0));
 }
 
 static void show_ordinary(mempool *mp, const char *how, const char *title, size_t kept)
