@@ -20,7 +20,12 @@ const QUOTES: [(&str, &str, &str, &str); 41] = [
         "With {} entries at most in such",
     ),
     ("src/pool/plan.rs", "ENTRIES_PER_CACHE", "docs/design.md", "one for each {} slots"),
-    ("src/pool/plan.rs", "ENTRIES_PER_CACHE", "docs/guide.md", "a cache for each {} of its entries"),
+    (
+        "src/pool/plan.rs",
+        "ENTRIES_PER_CACHE",
+        "docs/guide.md",
+        "a cache for each {} of its entries",
+    ),
     ("src/pool/plan.rs", "ENTRIES_PER_CACHE", "include/cmempool.h", "One for each {} entries"),
     (
         "src/pool/opening.rs",
@@ -88,7 +93,7 @@ const QUOTES: [(&str, &str, &str, &str); 41] = [
     ("src/memory/layout.rs", "OWNER_ALIGN", "docs/memory.svg", "at {} · k"),
     ("src/caches/thread_index.rs", "CACHE_DISTANCE", "docs/memory.svg", "{} B each"),
     ("src/caches/life.rs", "MAX_THREADS", "docs/design.md", "has an index, of {},"),
-    ("src/caches/life.rs", "MAX_THREADS", "docs/guide.md", "Up to {} threads"),
+    ("src/caches/life.rs", "MAX_THREADS", "docs/guide.md", "and at most {}: so many threads"),
     ("src/caches/thread_index.rs", "LOWEST", "docs/design.md", "looks at the {} lowest"),
     ("src/caches/thread_index.rs", "LOOKS", "docs/design.md", "and at {} others, in turn"),
 ];
