@@ -1,14 +1,16 @@
 //! How many threads have a cache in a pool, and how much memory is there for what is in them?
 //!
-//! The memory is part of what a pool of that many entries takes anyhow: 6 bytes per entry (`memory/layout.rs`). A
-//! line for each thread that may come is of it; the rest are magazines for those that do. A pool of less than
-//! two lines has one, for one thread.
+//! The memory is part of what a pool of that many entries takes anyhow: what its depot leaves of the 8 bytes per entry
+//! that are set aside (`memory/layout.rs`). A line for each thread that may come is of it; the rest are magazines for
+//! those that do. A pool of less than two lines has one, for one thread.
 
 use super::traits::Traits;
 use crate::caches::magazine::{BESIDE_ROOM, Element, MOST_MOVED_BY_ONE, UNIT};
 use crate::caches::thread_index::{CACHE_DISTANCE, MAX_THREADS};
 use crate::memory::fields::{Field, fields};
+use crate::memory::layout::SLOT_RESERVE;
 use crate::os::{ONE_THREAD, fence};
+use crate::slots::depot::Depot;
 
 /// Entries of the pool for each cache.
 const ENTRIES_PER_CACHE: usize = 64;
@@ -16,12 +18,9 @@ const ENTRIES_PER_CACHE: usize = 64;
 const SMALLEST_ROOM: usize = 6;
 /// Elements of the only magazine of a pool: its owner gives the oldest entries back.
 const LARGEST_ALONE: usize = MOST_MOVED_BY_ONE + BESIDE_ROOM;
-/// Bytes for caches per entry of the pool.
-const BUDGET: usize = 6;
-
 /// The caches after a pool.
 ///
-/// Invariant: `count <= units`, and `bytes() <= BUDGET * capacity`, but for the line of an only cache, which is
+/// Invariant: `count <= units`, and `bytes() <= budget(capacity)`, but for the line of an only cache, which is
 /// in the pool's own budget.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct CachePlan {
@@ -99,12 +98,20 @@ impl CachePlan {
     }
 }
 
+/// Bytes for the caches of a pool with so many entries.
+fn budget(capacity: usize) -> usize {
+    let entries = capacity as u32; // create refuses more
+    let depot = Depot::bits_bytes(entries) + Depot::ring_bytes(entries);
+    // A depot of a few entries takes more.
+    (capacity * SLOT_RESERVE).saturating_sub(depot)
+}
+
 /// Elements that a pool has beside so many caches: as many on each processor, so that there is memory for
 /// them where they are largest. The line of an only one is in the pool's own
 /// budget.
 fn elements(count: usize, capacity: usize) -> usize {
     let lines = if count == 1 { 0 } else { count * CACHE_DISTANCE };
-    (capacity * BUDGET - lines) / size_of::<u64>()
+    budget(capacity).saturating_sub(lines) / size_of::<u64>()
 }
 
 #[cfg(test)]
@@ -117,15 +124,15 @@ mod tests {
             (1, (0, 0, 0)),
             (11, (0, 0, 0)),
             (12, (1, 6, 1)),
-            (16, (1, 9, 1)),
-            (32, (1, 21, 1)),
+            (16, (1, 10, 1)),
+            (32, (1, 24, 1)),
             (85, (1, 40, 1)),
             (127, (1, 40, 1)),
             (128, (2, 13, 5)),
-            (1000, (15, 13, 39)),
-            (100_000, (1562, 13, 3906)),
-            (262_144, (4096, 13, 10_240)),
-            (1_000_000, (4096, 13, 44_827)),
+            (1000, (15, 13, 51)),
+            (100_000, (1562, 13, 5367)),
+            (262_144, (4096, 13, 14_073)),
+            (1_000_000, (4096, 13, 59_457)),
         ];
         for (capacity, has) in cases {
             let plan = CachePlan::new(capacity, Traits::default());
@@ -139,7 +146,7 @@ mod tests {
         for (capacity, single_thread) in (0..20_000).flat_map(|n| [(n, false), (n, true)]) {
             let plan = CachePlan::new(capacity, Traits { single_thread, ..Traits::default() });
             let own = if plan.count() == 1 { CACHE_DISTANCE } else { 0 };
-            assert!(plan.bytes(capacity) <= BUDGET * capacity + own);
+            assert!(plan.bytes(capacity) <= budget(capacity) + own);
             assert!(plan.count() <= plan.units(capacity));
         }
     }
