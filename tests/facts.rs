@@ -9,7 +9,7 @@ use std::process::Command;
 use common::{Scratch, is_there, prefix, root, run, skip, symbols};
 
 /// A constant of the source, and where a document quotes it, `{}` being its value.
-const QUOTES: [(&str, &str, &str, &str); 41] = [
+const QUOTES: [(&str, &str, &str, &str); 39] = [
     ("src/caches/magazine.rs", "LARGEST_ROOM", "docs/design.md", "up to {} entries each"),
     ("src/caches/magazine.rs", "LARGEST_ROOM", "docs/threads.svg", "valid, at most {}<"),
     ("src/caches/magazine.rs", "MOST_CACHED", "docs/guide.md", "A cache holds up to {} entries"),
@@ -38,8 +38,13 @@ const QUOTES: [(&str, &str, &str, &str); 41] = [
     ("src/caches/magazine.rs", "ALL_OF", "docs/design.md", "for each of {} lines"),
     ("src/pool/opening.rs", "VISITS_FOR_THE_ONLY", "docs/design.md", "that came {} times in a row"),
     ("src/pool/making.rs", "THREADS_AT_FIRST", "docs/design.md", "beyond the first {} are left"),
-    ("src/pool/plan.rs", "BUDGET", "docs/design.md", "the depot, {} for caches"),
-    ("src/pool/plan.rs", "BUDGET", "docs/memory.svg", "the depot, {} for caches"),
+    (
+        "src/memory/layout.rs",
+        "SLOT_RESERVE",
+        "docs/design.md",
+        "beside the slots takes {} bytes for each",
+    ),
+    ("src/memory/layout.rs", "SLOT_RESERVE", "docs/memory.svg", "and {} bytes a slot"),
     ("src/pool/guarding.rs", "GUARD_GAP", "docs/design.md", "{} bytes past each entry"),
     (
         "src/slots/depot/random.rs",
@@ -66,13 +71,6 @@ const QUOTES: [(&str, &str, &str, &str); 41] = [
     ("src/slots/inlined.rs", "SIZES_AT", "include/cmempool.h", "#define CMEMPOOL_SIZES_1 {} "),
     ("src/slots/inlined.rs", "PLACES", "include/cmempool.h", "uintptr_t likely[{}];"),
     ("src/memory/layout.rs", "CLASS_RESERVE", "docs/design.md", "and {} bytes for each class"),
-    (
-        "src/memory/layout.rs",
-        "SLOT_RESERVE",
-        "docs/design.md",
-        "takes {} bytes for each: 2 for the",
-    ),
-    ("src/memory/layout.rs", "SLOT_RESERVE", "docs/memory.svg", "and {} bytes a slot"),
     ("src/slots/inlined.rs", "PLACES", "docs/design.md", "A table of {} places"),
     (
         "src/pool/quarantine.rs",

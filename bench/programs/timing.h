@@ -47,7 +47,8 @@ typedef uint64_t (*round_function)(uint64_t *pairs);
 enum { ROUNDS = 9, ROUNDS_MIN = 3 };
 
 /* Finds how many pairs fill a ninth of the time, measures that often, and prints the result as a line
- * of JSON. The first rounds, which also find the number, are not counted. */
+ * of JSON. The first rounds, which also find the number, are not counted. A number is found if it fills
+ * the time twice: the first round with many threads may take long for other reasons. */
 static inline void measure(round_function run, uint64_t milliseconds)
 {
     const uint64_t budget = milliseconds * 1000000u;
@@ -55,9 +56,14 @@ static inline void measure(round_function run, uint64_t milliseconds)
     uint64_t pairs = 1;
     uint64_t done = pairs;
     uint64_t took = run(&done);
-    while (took < goal / 2) {
-        uint64_t factor = took > 0 ? goal / took : 16;
-        pairs = done * (factor < 2 ? 2 : factor > 16 ? 16 : factor);
+    for (int filled = 0; filled < 2;) {
+        if (took >= goal / 2) {
+            ++filled;
+        } else {
+            uint64_t factor = took > 0 ? goal / took : 16;
+            pairs = done * (factor < 2 ? 2 : factor > 16 ? 16 : factor);
+            filled = 0;
+        }
         done = pairs;
         took = run(&done);
     }

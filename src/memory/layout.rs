@@ -28,7 +28,7 @@ pub const RANGED_RESERVE: usize = 576;
 /// Bytes set aside per class: for the `Pool`, the line of an only cache, its place in a table, what
 /// its lists take to be whole words, and to align all that and the slots.
 pub const CLASS_RESERVE: usize = 576;
-/// Bytes set aside for each slot, beside it: 2 for the depot, 6 for thread caches.
+/// Bytes set aside for each slot, beside it: for the depot, and for thread caches in what it leaves.
 pub const SLOT_RESERVE: usize = 8;
 
 /// The largest alignment that a pool can have.

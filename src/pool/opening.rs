@@ -102,8 +102,10 @@ impl Pool {
         } else if self.has_only_one() {
             shared.free() as usize + cache.len()
         } else {
-            // Together no more than half of the pool.
-            (shared.free() / sharers).min(self.capacity() as u32 / (2 * sharers)) as usize
+            // Together no more than five eighths of the pool.
+            let part =
+                |entries: usize, of: usize, in_: usize| entries / in_ * of / sharers as usize;
+            part(shared.free() as usize, 3, 2).min(part(self.capacity(), 5, 8))
         }
     }
 

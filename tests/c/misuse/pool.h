@@ -134,6 +134,18 @@ static mempool_stats figures_of(const struct world *world)
     return stats;
 }
 
+/* A bit for each slot, one for each word of those, and so on; and 4 bytes for each of a quarter of the slots, 64 at
+ * most. */
+static size_t depot_bytes(size_t count)
+{
+    size_t ring = (count + 3) / 4, words = 0, level = count;
+    do {
+        level = (level + 63) / 64;
+        words += level;
+    } while (level > 1);
+    return 8 * words + 4 * (ring < 64 ? ring : 64);
+}
+
 /* Whether the pool is of the kind, as far as can be told without using it. */
 static void check_kind(const struct world *world)
 {
@@ -145,9 +157,9 @@ static void check_kind(const struct world *world)
         enum place place = place_of(pool_of(world)), wanted = place_wanted(world->kind);
         CHECK(place == wanted || (wanted == ON_HEAP && place == IN_MAPPING && !heap_has_name));
     }
-    /* Caches take 6 bytes per entry, and the only one of a thread that is alone 64 beside: not in pools
-     * of so few that they have an only one anyhow. With pointers of 32 bits they take less. */
-    size_t budget = 6 * world->count;
+    /* Caches take 8 bytes per entry less the depot's, and the only one of a thread that is alone 64 beside: not in
+     * pools of so few that they have an only one anyhow. With pointers of 32 bits they take less. */
+    size_t budget = 8 * world->count - depot_bytes(world->count);
     if (world->kind->hardened)
         CHECK(stats.cache_bytes == 0);
     else if (UINTPTR_MAX > UINT32_MAX && world->count >= MORE && budget % 128 < 64)

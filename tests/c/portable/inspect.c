@@ -83,7 +83,7 @@ static void what_it_takes(void)
     CHECK(b.bytes_reserved >= 100000 * (b.bytes_per_entry) + b.cache_bytes);
     CHECK(b.bytes_reserved <= 100000 * (b.bytes_per_entry + 8) + 8192);
     CHECK(a.cache_bytes == 0);
-    CHECK(b.cache_bytes > 0 && b.cache_bytes <= 6 * 100000);
+    CHECK(b.cache_bytes > 0 && b.cache_bytes <= 8 * 100000);
     mempool_destroy(small);
     mempool_destroy(large);
 }
