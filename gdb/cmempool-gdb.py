@@ -601,12 +601,27 @@ def cmempool_code(caller):
     symbol = gdb.execute("info symbol %#x" % pc, to_string=True)
     function = re.match(r"(.*?)(?: \+ \d+)?(?: in section \S+)?(?: of .*)?$", symbol.strip()).group(1)
     if symbol.startswith("No symbol"):
-        function = "%#x" % caller
-        module = gdb.current_progspace().solib_name(pc)
-        if module:
-            function += " in " + module
+        function = "%#x%s" % (caller, cmempool_module(caller))
     places = ["%s (%s:%d)" % place for place in cmempool_places(pc)]
     return ", called by ".join(places) or function
+
+
+def cmempool_module(address):
+    """Its file and the place there, as a dump says it and addr2line takes it. Empty if that is not known."""
+    try:
+        mappings = gdb.execute("info proc mappings", to_string=True)
+    except gdb.error:
+        return ""
+    number = r"\s+0x([0-9a-f]+)"
+    # Some versions have a column of permissions.
+    row = re.compile(number * 2 + r"\s+0x[0-9a-f]+" + number + r"(?:\s+[-rwxsp]{4})?\s+(/.*?)\s*$")
+    base = None
+    for match in filter(None, map(row.match, mappings.splitlines())):
+        start, end, offset = (int(text, 16) for text in match.groups()[:3])
+        base = start if offset == 0 else base
+        if base is not None and start <= address < end:
+            return " (%s+%#x)" % (match.group(4), address - base)
+    return ""
 
 
 def cmempool_places(pc):
@@ -1014,6 +1029,7 @@ Usage: mempool live POOL"""
 
     def invoke(self, argument, from_tty):
         collection = cmempool_pool(argument.strip())
+        self.takers = {}
         own = from_heap = 0
         for pool in collection.pools:
             tails = pool.tails()
@@ -1030,10 +1046,12 @@ Usage: mempool live POOL"""
         if own + from_heap > 0 and not any(pool.traits["recorded"] for pool in collection.pools):
             print("who took them is not recorded: that takes MEMPOOL_RECORD_HOLDERS, or CMEMPOOL_OPTIONS=holders")
 
-    @staticmethod
-    def print_entry(entry, size, asked, where, taken):
+    def print_entry(self, entry, size, asked, where, taken):
         of_it = " (%d asked for)" % asked if asked < size else ""
-        by = ", taken at %s, by %s" % (cmempool_code(taken[1]), cmempool_thread(taken[2])) if taken else ""
+        # To find out takes a while, and many entries have the same.
+        if taken and taken[1:] not in self.takers:
+            self.takers[taken[1:]] = ", taken at %s, by %s" % (cmempool_code(taken[1]), cmempool_thread(taken[2]))
+        by = self.takers[taken[1:]] if taken else ""
         print("%#x  %s, %s%s%s" % (entry, where, cmempool_plural(size, "byte", "bytes"), of_it, by))
 
 

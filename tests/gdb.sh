@@ -158,6 +158,17 @@ held() { # how-it-is-called compiler flags...
         -ex "source $work/commands" "$program" | sed -E 's/(\b[a-z_]+)\([^()]*\) \(/\1 (/g' >"$program.live"
     check "$what" "$lines" "$program.live"
 }
+# Of a stripped program: where its symbols would be looked up.
+"${CC:-cc}" -std=c11 -O2 -g -I"$prefix/include" -o "$work/whole" "$here/gdb/held.c" -pthread "${shared[@]}"
+strip -o "$work/held-stripped" "$work/whole"
+debugger "${by_itself[@]}" -ex 'run >/dev/null' -ex "generate-core-file $work/held.core" "$work/held-stripped" >"$work/said"
+debugger "${by_itself[@]}" -ex 'mempool show nodes' "$work/held-stripped" "$work/held.core" >"$work/said"
+place=$(sed -n 's/^  40 B: *5 taken at 0x[0-9a-f]* (.*held-stripped+\(0x[0-9a-f]*\))$/\1/p' "$work/said")
+[ -n "$place" ] || die "a stripped program: $(tail -n 5 "$work/said")"
+# What ends before the place that the call returns to.
+addr2line -ife "$work/whole" "$(printf '%#x' $((place - 1)))" | grep -qx copy_name ||
+    die "a stripped program: addr2line does not know $place"
+passed=$((passed + 1))
 for level in -O0 -O1 -O2 -O3; do
     for compiler in gcc clang; do
         held "holders, $compiler $level" $compiler -std=c11 $level "$here/gdb/held.c"
