@@ -1029,7 +1029,7 @@ Usage: mempool live POOL"""
 
     def invoke(self, argument, from_tty):
         collection = cmempool_pool(argument.strip())
-        self.takers = {}
+        self.words = {}
         own = from_heap = 0
         for pool in collection.pools:
             tails = pool.tails()
@@ -1049,9 +1049,9 @@ Usage: mempool live POOL"""
     def print_entry(self, entry, size, asked, where, taken):
         of_it = " (%d asked for)" % asked if asked < size else ""
         # To find out takes a while, and many entries have the same.
-        if taken and taken[1:] not in self.takers:
-            self.takers[taken[1:]] = ", taken at %s, by %s" % (cmempool_code(taken[1]), cmempool_thread(taken[2]))
-        by = self.takers[taken[1:]] if taken else ""
+        if taken and taken[1:] not in self.words:
+            self.words[taken[1:]] = ", taken at %s, by %s" % (cmempool_code(taken[1]), cmempool_thread(taken[2]))
+        by = self.words[taken[1:]] if taken else ""
         print("%#x  %s, %s%s%s" % (entry, where, cmempool_plural(size, "byte", "bytes"), of_it, by))
 
 

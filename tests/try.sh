@@ -248,6 +248,15 @@ for way in "1" "1 hardened" "2000"; do
     says '^  up to +504 B +1000 .* 1000$'
     says '^  up to +1016 B +2000 .* 100[01]$'
 done
+# The runs that are timed may need more than the one that was measured.
+ends 3 --time=1 ./phases grows
+says '^The pool was exhausted [1-9][0-9]* times? in its last run, and the heap served'
+ends 3 --time=1 ./phases
+! grep -q 'in its last run' report || die "a pool that was never short was: $(cat report)"
+says '^of which [0-9]+ \([0-9]+ %\) were certainly out at one moment'
+# Of a process that was killed, nobody counted that.
+ends 137 ./phases killed
+! grep -q 'certainly out' report || die "what was out at the end of a process that was killed: $(cat report)"
 # A misuse names the program's call.
 ends 134 ./phases "frees twice" 2>err
 grep -q '^cmempool: .*free of 0x.*entry that was freed' err || die "a double free is called something else: $(cat err)"
@@ -376,6 +385,7 @@ refused 127 "no program 'not-there' on the PATH$" not-there
 refused 127 "no program 'phases' on the PATH, but there is './phases'" phases
 refused 127 "no program '5' on the PATH (.* --time=5)" -t 5 ./phases
 refused 125 "is no number from 0 to 1000" --margin 1001 ./phases
+refused 125 "leave out --time, --entries and --margin" --classes 104:10 --margin 5 ./phases
 for sanitizer in address thread leak; do
     if built phases "-fsanitize=$sanitizer" 2>/dev/null; then
         refused 126 "is built with a sanitizer (.*), which has a malloc of its own" ./phases

@@ -102,10 +102,9 @@ impl Pool {
         } else if self.has_only_one() {
             shared.free() as usize + cache.len()
         } else {
-            // Together no more than five eighths of the pool.
-            let part =
-                |entries: usize, of: usize, in_: usize| entries / in_ * of / sharers as usize;
-            part(shared.free() as usize, 3, 2).min(part(self.capacity(), 5, 8))
+            // Together one and a half times what is free, and no more than five eighths of the pool.
+            let all = (shared.free() as usize / 2 * 3).min(self.capacity() / 8 * 5);
+            all / sharers as usize
         }
     }
 

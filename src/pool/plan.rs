@@ -111,7 +111,7 @@ fn budget(capacity: usize) -> usize {
 /// budget.
 fn elements(count: usize, capacity: usize) -> usize {
     let lines = if count == 1 { 0 } else { count * CACHE_DISTANCE };
-    budget(capacity).saturating_sub(lines) / size_of::<u64>()
+    (budget(capacity) - lines) / size_of::<u64>()
 }
 
 #[cfg(test)]

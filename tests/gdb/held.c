@@ -2,9 +2,12 @@
  * Who took an entry, where the compiler inlines the library's code and the program's?
  *
  * Says what `mempool show` and `mempool live` print of its pool, as crash.c does, and stops. Whether its functions are
- * inlined is known at every level of optimisation. As C++, it takes by the classes of cmempool.hpp; how gdb prints
- * the arguments of functions then is left out.
+ * inlined does not depend on the level of optimisation. As C++, it takes entries by the classes of cmempool.hpp;
+ * tests/gdb.sh leaves out the arguments of functions that gdb prints then.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
 #ifdef __cplusplus
 #include <cmempool.hpp>
 #else
@@ -12,6 +15,8 @@
 #endif
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #define INLINED static inline __attribute__((always_inline))
 #define CALLED static __attribute__((noinline))
@@ -59,7 +64,7 @@ CALLED struct node *copy_name(pool_type *pool)
     return node;
 }
 
-/* Empties a cache and fills it: fast paths and slow ones take entries. */
+/* Compilers move what is in a loop. */
 CALLED void take_many(pool_type *pool, int count)
 {
     for (int i = 0; i < count; i++) {
@@ -120,7 +125,9 @@ int main(void)
     printf("\n");
     expect(3, "node_new", line_of_new);
     expect_called_by("open_session", line_of_session);
-    printf("\n");
+    printf("\ncommand mempool live \"nodes\"\ninside , 40 bytes, taken at copy_name (%s:%d), by thread 1 (LWP %ld)\n", __FILE__,
+           line_of_name, (long)syscall(SYS_gettid));
+    printf("lines 316\n");
     fflush(stdout);
     abort();
 }

@@ -91,11 +91,21 @@ static void describe_larger(char text[64], size_t size)
 
 static const char aligned_words[] = "aligned to more than 16", early_words[] = "before there was a pool";
 
+/* How often a class of theirs had no entry. */
+static uint64_t exhausted_of(const struct figures *figures)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < figures->class_count; i++)
+        sum += figures->classes[i].exhausted;
+    return sum;
+}
+
 static void report_others(FILE *out, const struct program *program, size_t largest)
 {
     const struct figures *all = &program->all.figures;
     const unsigned first = grain_of(largest) + 1;
-    uint64_t taken = 0, exhausted = 0;
+    const uint64_t exhausted = exhausted_of(all);
+    uint64_t taken = 0;
     for (unsigned i = first; i < GRAINS; i++)
         taken += all->grains[i].taken;
     if (first < GRAINS && enough_for(&program->all, first, GRAINS - 1) > 0)
@@ -106,8 +116,6 @@ static void report_others(FILE *out, const struct program *program, size_t large
     report_heap(out, larger, &all->heap[LARGER]);
     report_heap(out, aligned_words, &all->heap[ALIGNED]);
     report_heap(out, early_words, &all->heap[EARLY]);
-    for (unsigned i = 0; i < all->class_count; i++)
-        exhausted += all->classes[i].exhausted;
     if (exhausted > 0)
         fprintf(out, "  the pool that measured was exhausted %" PRIu64 " time%s, and the heap served: the counts are the same\n",
                 exhausted, plural(exhausted));
@@ -225,15 +233,13 @@ static void report_use(FILE *out, const struct program *program, bool all)
     if (program->unended > 0)
         fprintf(out, "  %u of them ended by a signal or became another program: their last calls are not here\n",
                 program->unended);
-    uint64_t exhausted = 0;
+    const uint64_t exhausted = exhausted_of(figures);
     if (all)
         fprintf(out, "          size   capacity       peak  exhausted  heap peak\n");
-    for (unsigned i = 0; i < figures->class_count; i++) {
+    for (unsigned i = 0; all && i < figures->class_count; i++) {
         const struct class_use *use = &figures->classes[i];
-        exhausted += use->exhausted;
-        if (all)
-            fprintf(out, "%12" PRIu64 " B %10" PRIu64 " %10" PRIu64 " %10" PRIu64 " %10" PRIu64 "\n", use->size,
-                    use->capacity, use->peak, use->exhausted, use->heap_peak);
+        fprintf(out, "%12" PRIu64 " B %10" PRIu64 " %10" PRIu64 " %10" PRIu64 " %10" PRIu64 "\n", use->size,
+                use->capacity, use->peak, use->exhausted, use->heap_peak);
     }
     fprintf(out, exhausted ? "  exhausted %" PRIu64 " time%s: the heap served\n" : "  exhausted %" PRIu64 " time%s\n",
             exhausted, plural(exhausted));
@@ -248,9 +254,8 @@ static void report_use(FILE *out, const struct program *program, bool all)
 uint64_t exhausted_in(const struct programs *programs)
 {
     uint64_t sum = 0;
-    for (unsigned p = 0; p < programs->count; p++)
-        for (unsigned i = 0; i < programs->list[p]->all.figures.class_count; i++)
-            sum += programs->list[p]->all.figures.classes[i].exhausted;
+    for (unsigned i = 0; i < programs->count; i++)
+        sum += exhausted_of(&programs->list[i]->all.figures);
     return sum;
 }
 

@@ -19,7 +19,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MOST_ROUNDS = 99, MOST_CLASSES = 64, MOST_MARGIN = 1000, USUAL_ROUNDS = 3, USUAL_CLASSES = 12, USUAL_LARGEST = 65536 };
+enum { MOST_ROUNDS = 99, MOST_CLASSES = 64, MOST_MARGIN = 1000 };
+enum { USUAL_ROUNDS = 3, USUAL_CLASSES = 12, USUAL_LARGEST = 65536 };
 
 struct wishes {
     const char *output;  /* NULL: stderr */
@@ -40,7 +41,7 @@ static const char usage[] =
     "  -a, --all             report on all programs that PROGRAM ran as on itself\n"
     "  -k, --most N          at most N classes, 1 to 64 (12)\n"
     "  -l, --largest BYTES   no class for larger blocks, up to 524280 (65536)\n"
-    "  -m, --margin PERCENT  so many more entries in each class, 25 for a quarter (0)\n"
+    "  -m, --margin PERCENT  PERCENT more entries in each class; 25 adds a quarter (0)\n"
     "  -c, --classes LIST    do not measure: run on SIZE:COUNT,SIZE:COUNT,.., and say how they were used\n"
     "  -e, --entries N       measure with N entries in each class: does the program bear a pool that runs short?\n"
     "  -h, --help; --version\n";

@@ -161,7 +161,7 @@ fn texts_outside(svg: &str) -> Vec<String> {
     faults
 }
 
-/// What is wrong with a picture that this program draws.
+/// What is wrong with a picture: no title, no ground, or something outside the card or its frames.
 pub fn faults(svg: &str) -> Vec<String> {
     let document = Document::parse(svg).expect("an SVG");
     let rules = Rules::new(&document);
