@@ -257,3 +257,38 @@ fn late_threads_get_magazines_that_the_first_have_too_many_of() {
         );
     });
 }
+
+/// Each of many threads takes half of its part of the pool and frees that: once the caches have grown, nothing moves
+/// between them and the depot.
+#[test]
+fn bursts_of_half_a_part_stay_in_the_caches() {
+    const THREADS: usize = 64;
+    const BURST: usize = 200;
+    with(
+        &request(Classes::One(class(24, 2 * BURST * THREADS)), 0, Policy::Ordinary),
+        |collection| {
+            let pool = &collection.pools()[0];
+            let (turn, round) = (std::sync::Mutex::new(()), std::sync::Barrier::new(THREADS));
+            let bursts = |rounds| {
+                for _ in 0..rounds {
+                    round.wait();
+                    let _turn = turn.lock().unwrap();
+                    free_all(take_from(pool, BURST));
+                }
+            };
+            let moved: usize = std::thread::scope(|scope| {
+                let threads = [(); THREADS].map(|()| {
+                    scope.spawn(|| {
+                        bursts(20);
+                        work::done();
+                        bursts(5);
+                        work::done()[0]
+                    })
+                });
+                threads.map(|thread| thread.join().unwrap()).iter().sum()
+            });
+            collection.check();
+            assert_eq!(moved, 0);
+        },
+    );
+}
